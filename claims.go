@@ -1,0 +1,196 @@
+package waybill
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// Claim is a typed name for a value in a waybill. Declare it once, in a package that all services import:
+//
+//	var Cell  = waybill.NewClaim[string]("cell")
+//	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
+//
+// The value is JSON, as encoding/json writes it. A Claim is immutable and safe for concurrent use.
+type Claim[T any] struct{ def declaration }
+
+// Declaration is a [Claim] of any type, to be passed to [Claims] and to the policies of transports.
+type Declaration interface {
+	// Name returns the claim's name in the token.
+	Name() string
+
+	declare() *declaration
+}
+
+// declaration is what an Authority knows of a claim.
+type declaration struct {
+	name      string
+	fixed     bool
+	onSuccess bool
+	merge     mergeFunc // nil: the last writer wins
+}
+
+// mergeFunc decides a claim that both sides changed. A nil value is an absent claim.
+type mergeFunc func(base, mine, theirs []byte) ([]byte, error)
+
+// NewClaim names a claim. A name that a token cannot hold is reported by [New].
+func NewClaim[T any](name string) Claim[T] { return Claim[T]{declaration{name: name}} }
+
+// Merge returns the claim with a rule for changes that happen at the same time: it gets the value that both sides began
+// with (the zero value if there was none) and what each made of it. The rule must be commutative, associative and
+// idempotent in mine and theirs, so that the order of arrival does not matter; waybilltest has a checker. Without a rule
+// the last writer wins, in the order in which answers arrive.
+func (c Claim[T]) Merge(rule func(base, mine, theirs T) T) Claim[T] {
+	c.def.merge = func(base, mine, theirs []byte) ([]byte, error) {
+		var b, m, t T
+		for _, v := range []struct {
+			raw []byte
+			to  *T
+		}{{base, &b}, {mine, &m}, {theirs, &t}} {
+			if v.raw == nil {
+				continue
+			}
+			if err := decode(v.raw, v.to); err != nil {
+				return nil, err
+			}
+		}
+		return encode(rule(b, m, t))
+	}
+	return c
+}
+
+// Fixed returns the claim as one that is set when the journey starts and never changed after.
+func (c Claim[T]) Fixed() Claim[T] {
+	c.def.fixed = true
+	return c
+}
+
+// OnSuccess returns the claim as one whose changes travel back only from calls that succeeded.
+func (c Claim[T]) OnSuccess() Claim[T] {
+	c.def.onSuccess = true
+	return c
+}
+
+// Name returns the claim's name in the token.
+func (c Claim[T]) Name() string { return c.def.name }
+
+func (c Claim[T]) declare() *declaration { return &c.def }
+
+// Get returns the verified value in ctx, and whether there is one of the right type.
+func (c Claim[T]) Get(ctx context.Context) (T, bool) {
+	v, err := c.Lookup(ctx)
+	return v, err == nil
+}
+
+// Lookup returns the verified value in ctx. The error tells why there is none: the reason for which there is no waybill,
+// [ErrNoClaim] or [ErrClaimType].
+func (c Claim[T]) Lookup(ctx context.Context) (T, error) {
+	wb, err := FromContext(ctx)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return c.lookup(wb)
+}
+
+// Of returns the value in wb, which may be nil, and whether there is one of the right type.
+func (c Claim[T]) Of(wb *Waybill) (T, bool) {
+	v, err := c.lookup(wb)
+	return v, err == nil
+}
+
+func (c Claim[T]) lookup(wb *Waybill) (v T, err error) {
+	raw := wb.raw(c.def.name)
+	if raw == nil {
+		return v, fmt.Errorf("%w: %s", ErrNoClaim, c.def.name)
+	}
+	if err := decode(raw, &v); err != nil {
+		return v, fmt.Errorf("%w: %s", ErrClaimType, c.def.name)
+	}
+	return v, nil
+}
+
+// To returns the change that sets the claim.
+func (c Claim[T]) To(v T) Change {
+	raw, err := encode(v)
+	return Change{name: c.def.name, apply: func([]byte) ([]byte, error) { return raw, err }}
+}
+
+// With returns the change that sets the claim to f of its current value, the zero value if there is none. f runs under a
+// lock of the request's scope: it must be quick and must not use the context.
+func (c Claim[T]) With(f func(T) T) Change {
+	return Change{name: c.def.name, apply: func(old []byte) ([]byte, error) {
+		var v T
+		if old != nil {
+			if err := decode(old, &v); err != nil {
+				return nil, err
+			}
+		}
+		return encode(f(v))
+	}}
+}
+
+// Delete returns the change that removes the claim.
+func (c Claim[T]) Delete() Change {
+	return Change{name: c.def.name, apply: func([]byte) ([]byte, error) { return nil, nil }}
+}
+
+// Change is one change of one claim, for [Update], [Authority.Start] and [Authority.Issue].
+type Change struct {
+	name  string
+	apply func(old []byte) ([]byte, error) // nil: absent
+}
+
+// Max is a merge rule: the greater value wins.
+func Max[T cmp.Ordered](_, mine, theirs T) T { return max(mine, theirs) }
+
+// Min is a merge rule: the smaller value wins.
+func Min[T cmp.Ordered](_, mine, theirs T) T { return min(mine, theirs) }
+
+// Union is a merge rule for lists used as sets: what either side added is in, what either side removed is out. The
+// result is sorted.
+func Union[S ~[]E, E cmp.Ordered](base, mine, theirs S) S {
+	out := make(S, 0, len(mine)+len(theirs))
+	for _, e := range slices.Concat(mine, theirs) {
+		if !slices.Contains(base, e) || slices.Contains(mine, e) && slices.Contains(theirs, e) {
+			out = append(out, e)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func encode[T any](v T) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrClaimType, err)
+	}
+	if !jose.ValidValue(raw) {
+		return nil, fmt.Errorf("%w: not strict JSON, or over the size of a token", ErrClaimType)
+	}
+	return raw, nil
+}
+
+func decode[T any](raw []byte, v *T) error {
+	if s, ok := any(v).(*string); ok && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		*s = string(raw[1 : len(raw)-1])
+		return nil
+	}
+	if string(raw) == "null" {
+		switch reflect.TypeFor[T]().Kind() {
+		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		default:
+			return ErrClaimType // encoding/json would leave the zero value
+		}
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrClaimType, err)
+	}
+	return nil
+}

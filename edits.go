@@ -1,0 +1,117 @@
+package waybill
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// edit is the new value of one application claim; nil removes it.
+type edit struct {
+	name string
+	raw  []byte
+}
+
+// edits is a list of them, one for a name.
+type edits []edit
+
+func (e edits) find(name string) (edit, bool) {
+	for _, x := range e {
+		if x.name == name {
+			return x, true
+		}
+	}
+	return edit{}, false
+}
+
+func (e *edits) set(name string, raw []byte) {
+	for i, x := range *e {
+		if x.name == name {
+			(*e)[i].raw = raw
+			return
+		}
+	}
+	*e = append(*e, edit{name, raw})
+}
+
+func (e edits) size() int {
+	n := 0
+	for _, x := range e {
+		n += len(x.name) + len(x.raw) + 4
+	}
+	return n
+}
+
+// apply turns changes into edits of from, which is nil for a new journey.
+func (e *edits) apply(a *Authority, from *Waybill, changes []Change) error {
+	for _, c := range changes {
+		def := a.declared[c.name]
+		if def == nil {
+			return fmt.Errorf("%w: %q", ErrUndeclared, c.name)
+		}
+		if def.fixed && from != nil {
+			return fmt.Errorf("%w: %q", ErrFixed, c.name)
+		}
+		old := from.raw(c.name)
+		if x, ok := e.find(c.name); ok {
+			old = x.raw
+		}
+		raw, err := c.apply(old)
+		if err != nil {
+			return fmt.Errorf("waybill: claim %q: %w", c.name, err)
+		}
+		e.set(c.name, raw)
+	}
+	return nil
+}
+
+// appendNew appends the values of a waybill that has no claims yet.
+func (e edits) appendNew(p *jose.Builder) {
+	for _, x := range e {
+		if x.raw != nil {
+			p.Raw(x.name, x.raw)
+		}
+	}
+}
+
+// amend returns the payload of from with the edits in it, a new "bas", and everything else byte for byte. With a non-zero
+// now it also renews the token's times.
+func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duration) (payload []byte, exp time.Time) {
+	var p jose.Builder
+	p.Grow(len(from.claims.Payload()) + e.size() + 40)
+	exp = from.Expires()
+	iat := from.claims.Iat
+	if !now.IsZero() {
+		iat = now.Unix()
+		exp = now.Add(life)
+		if exp.After(from.Ends()) {
+			exp = from.Ends()
+		}
+	}
+	from.claims.All(func(name, value []byte) bool {
+		switch string(name) {
+		case jose.Bas:
+		case jose.Iat:
+			p.Seconds(jose.Iat, iat)
+		case jose.Exp:
+			p.Seconds(jose.Exp, exp.Unix())
+			if bas != "" {
+				p.Plain(jose.Bas, bas)
+			}
+		default:
+			if x, ok := e.find(string(name)); !ok {
+				p.Raw(string(name), value)
+			} else if x.raw != nil {
+				p.Raw(x.name, x.raw)
+			}
+		}
+		return true
+	})
+	for _, x := range e {
+		if x.raw != nil && from.raw(x.name) == nil {
+			p.Raw(x.name, x.raw)
+		}
+	}
+	return p.Payload(), exp
+}

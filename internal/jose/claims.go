@@ -1,0 +1,186 @@
+package jose
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+)
+
+// Claims is a verified payload, indexed. The registered claims are read once; the application's stay as they came
+// until somebody asks for them.
+type Claims struct {
+	Iat, Exp, End, Nbf int64 // seconds since 1970; Nbf is 0 if absent
+
+	payload []byte
+	index   members
+}
+
+// The registered claims of a waybill (RFC 7519, section 4.1, and the profile's own).
+const (
+	Aud = "aud"
+	Sid = "sid"
+	Iat = "iat"
+	Exp = "exp"
+	End = "end"
+	Nbf = "nbf"
+	Iss = "iss"
+	Sub = "sub"
+	Bas = "bas"
+)
+
+const (
+	sidLen = 22 // 16 bytes in base64url
+	basLen = 22
+
+	maxTime = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
+)
+
+// ParseClaims reads a payload into c, which keeps it. The payload must be addressed to domain. Names of claims are
+// written without escapes: otherwise one claim would have two spellings, and a reader could miss one of them.
+func ParseClaims(c *Claims, payload []byte, domain string) error {
+	c.payload = payload
+	if err := c.index.scan(payload); err != nil {
+		return malformed("payload: " + err.Error())
+	}
+	var aud, sid []byte
+	for _, m := range c.index.all {
+		name, v := m.name(payload), m.value(payload)
+		if bytes.IndexByte(name, '\\') >= 0 {
+			return malformed("payload: a claim name is written with an escape")
+		}
+		ok := true
+		switch string(name) {
+		case Aud:
+			aud = v
+		case Sid:
+			sid, ok = plainString(v)
+			ok = ok && canonical128(sid)
+		case Bas:
+			var bas []byte
+			bas, ok = plainString(v)
+			ok = ok && canonical128(bas)
+		case Iat:
+			c.Iat, ok = seconds(v)
+		case Exp:
+			c.Exp, ok = seconds(v)
+		case End:
+			c.End, ok = seconds(v)
+		case Nbf:
+			c.Nbf, ok = seconds(v)
+		case Iss, Sub:
+			ok = v[0] == '"'
+		}
+		if !ok {
+			return malformed("claim " + string(name) + " is not of its registered type")
+		}
+	}
+	switch {
+	case aud == nil:
+		return malformed("no aud")
+	case c.Exp == 0:
+		return malformed("no exp")
+	case c.Iat == 0:
+		return malformed("no iat")
+	case c.End == 0:
+		return malformed("no end")
+	case sid == nil:
+		return malformed("no sid")
+	}
+	return audience(aud, domain)
+}
+
+// audience accepts the domain as a string, or as an array of that one string, which some libraries always write.
+func audience(aud []byte, domain string) error {
+	if aud[0] == '[' {
+		var list []string
+		if json.Unmarshal(aud, &list) != nil || len(list) != 1 {
+			return &Error{Audience, "aud names not exactly one audience"}
+		}
+		if list[0] == domain {
+			return nil
+		}
+	} else if s, ok := plainString(aud); ok {
+		if string(s) == domain {
+			return nil
+		}
+	} else if aud[0] != '"' {
+		return malformed("claim aud is not of its registered type")
+	} else if unquote(aud[1:len(aud)-1]) == domain {
+		return nil
+	}
+	return &Error{Audience, "for another audience"}
+}
+
+func seconds(v []byte) (int64, bool) {
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	return n, err == nil && 0 < n && n <= maxTime
+}
+
+func canonical128(s []byte) bool {
+	return canonicalSalt(s)
+}
+
+// Payload returns the exact bytes that were parsed.
+func (c *Claims) Payload() []byte { return c.payload }
+
+// Raw returns the JSON value of a claim as it stands in the payload, or nil. The caller must not change it.
+func (c *Claims) Raw(name string) []byte { return c.index.find(c.payload, name) }
+
+// Text returns a string claim whose type ParseClaims has checked, or "".
+func (c *Claims) Text(name string) string {
+	v := c.Raw(name)
+	if v == nil {
+		return ""
+	}
+	return unquote(v[1 : len(v)-1])
+}
+
+// All calls yield for each claim in the order of the payload, with its raw name and value.
+func (c *Claims) All(yield func(name, value []byte) bool) {
+	for _, m := range c.index.all {
+		if !yield(m.name(c.payload), m.value(c.payload)) {
+			return
+		}
+	}
+}
+
+// Builder appends claims to a payload. The zero value is ready.
+type Builder struct{ b []byte }
+
+// Grow makes room for n bytes.
+func (p *Builder) Grow(n int) { p.b = append(make([]byte, 0, len(p.b)+n), p.b...) }
+
+func (p *Builder) name(name string) {
+	if len(p.b) == 0 {
+		p.b = append(p.b, '{')
+	} else {
+		p.b = append(p.b, ',')
+	}
+	p.b = append(append(append(p.b, '"'), name...), '"', ':')
+}
+
+// Raw appends a claim. Name and value must be valid JSON already: a name without quotes, a value without white space.
+func (p *Builder) Raw(name string, value []byte) {
+	p.name(name)
+	p.b = append(p.b, value...)
+}
+
+// Plain appends a string claim whose value needs no escaping.
+func (p *Builder) Plain(name, value string) {
+	p.name(name)
+	p.b = append(append(append(p.b, '"'), value...), '"')
+}
+
+// Seconds appends a NumericDate.
+func (p *Builder) Seconds(name string, t int64) {
+	p.name(name)
+	p.b = strconv.AppendInt(p.b, t, 10)
+}
+
+// Payload closes the object and returns it.
+func (p *Builder) Payload() []byte {
+	if len(p.b) == 0 {
+		return []byte("{}")
+	}
+	return append(p.b, '}')
+}

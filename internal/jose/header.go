@@ -1,0 +1,107 @@
+package jose
+
+import "bytes"
+
+// header holds the values of a decoded header; kid points into the decoded bytes.
+type header struct {
+	alg Alg
+	kid []byte
+}
+
+// The headers that we write ourselves, and other libraries too, since they sort the members. A header of this
+// spelling is recognised by its bytes, without a JSON parse.
+const (
+	headHS256 = `{"alg":"HS256","kid":"`
+	headEdDSA = `{"alg":"EdDSA","kid":"`
+	headDir   = `{"alg":"dir","enc":"A256GCM","kid":"`
+	headTail  = `","typ":"` + Type + `"}`
+)
+
+func (h *header) known(b []byte) bool {
+	rest, ok := bytes.CutSuffix(b, []byte(headTail))
+	if !ok {
+		return false
+	}
+	if kid, ok := bytes.CutPrefix(rest, []byte(headHS256)); ok {
+		h.alg, h.kid = HS256, kid
+	} else if kid, ok := bytes.CutPrefix(rest, []byte(headDir)); ok {
+		h.alg, h.kid = A256GCM, kid
+	} else if kid, ok := bytes.CutPrefix(rest, []byte(headEdDSA)); ok {
+		h.alg, h.kid = EdDSA, kid
+	} else {
+		return false
+	}
+	// A quote or a backslash would be structure: let the parser judge it.
+	return bytes.IndexByte(h.kid, '"') < 0 && bytes.IndexByte(h.kid, '\\') < 0
+}
+
+// parse reads a header in any member order. Every member must be one of alg, enc, kid and typ: crit, zip, jwk, jku,
+// x5c and whatever comes later are refused rather than ignored.
+func (h *header) parse(b []byte) error {
+	var list members
+	if err := list.scan(b); err != nil {
+		return malformed("header: " + err.Error())
+	}
+	var alg, enc, typ string
+	for _, m := range list.all {
+		v, ok := plainString(m.value(b))
+		if !ok {
+			return malformed("header member is not a plain string")
+		}
+		switch string(m.name(b)) {
+		case "alg":
+			alg = string(v)
+		case "enc":
+			enc = string(v)
+		case "typ":
+			typ = string(v)
+		case "kid":
+			h.kid = v
+		default:
+			return malformed("header has a member outside the profile")
+		}
+	}
+	switch {
+	case typ == "":
+		return malformed("header has no typ")
+	case typ != Type:
+		return malformed("typ is not " + Type)
+	case alg == "":
+		return malformed("header has no alg")
+	case h.kid == nil:
+		return malformed("header has no kid")
+	}
+	switch alg {
+	case "HS256":
+		h.alg = HS256
+	case "EdDSA", "Ed25519":
+		h.alg = EdDSA
+	case "dir":
+		h.alg = A256GCM
+		if enc != "A256GCM" {
+			return &Error{Algorithm, "enc is not A256GCM"}
+		}
+	default:
+		return &Error{Algorithm, "alg is not HS256, dir, EdDSA or Ed25519"}
+	}
+	if enc != "" && h.alg != A256GCM {
+		return malformed("enc in the header of a signed token")
+	}
+	return nil
+}
+
+// appendHeader appends the header of a token, encoded, without the dot.
+func appendHeader(dst []byte, alg Alg, kid, salt string) []byte {
+	var raw [maxHeader]byte
+	b := raw[:0]
+	switch alg {
+	case HS256:
+		b = append(append(b, headHS256...), kid...)
+	case EdDSA:
+		b = append(append(b, headEdDSA...), kid...)
+	case A256GCM:
+		b = append(append(b, headDir...), kid...)
+		b = append(append(b, '.'), salt...)
+	}
+	return encoding.AppendEncode(dst, append(b, headTail...))
+}

@@ -1,0 +1,334 @@
+package jose
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+const (
+	maxDepth   = 32
+	maxMembers = 256 // of one object; the search for doubles is quadratic
+)
+
+// member is one name and value of an object, as positions in its text. A token is at most 7 KiB.
+type member struct {
+	nameStart, nameEnd   uint16 // without the quotes
+	valueStart, valueEnd uint16
+}
+
+func (m member) name(b []byte) []byte  { return b[m.nameStart:m.nameEnd] }
+func (m member) value(b []byte) []byte { return b[m.valueStart:m.valueEnd] }
+
+// members is the index of an object's top level.
+type members struct {
+	all  []member
+	room [20]member
+}
+
+var (
+	errSyntax    = errors.New("not strict JSON")
+	errDuplicate = errors.New("a member stands twice")
+	errDepth     = errors.New("nested too deeply")
+	errCount     = errors.New("too many members")
+)
+
+// scan indexes the object b. It is stricter than encoding/json: no white space, no name twice in one object, no
+// invalid UTF-8, no lone surrogate, nothing behind the object.
+func (l *members) scan(b []byte) error {
+	if len(b) > MaxToken {
+		return errSyntax
+	}
+	s := scanner{b: b}
+	all, err := s.object(1, l.room[:0])
+	if err != nil {
+		return err
+	}
+	l.all = all
+	if s.i != len(b) {
+		return errSyntax
+	}
+	return nil
+}
+
+// find returns the value of a name that needs no escaping, or nil.
+func (l *members) find(b []byte, name string) []byte {
+	for _, m := range l.all {
+		if string(m.name(b)) == name {
+			return m.value(b)
+		}
+	}
+	return nil
+}
+
+// ValidValue reports whether b is one JSON value in the strict form that a payload may hold.
+func ValidValue(b []byte) bool {
+	if len(b) > MaxToken {
+		return false
+	}
+	s := scanner{b: b}
+	return s.value(1) == nil && s.i == len(b)
+}
+
+type scanner struct {
+	b []byte
+	i int
+}
+
+func (s *scanner) next() byte {
+	if s.i < len(s.b) {
+		return s.b[s.i]
+	}
+	return 0
+}
+
+func (s *scanner) take(c byte) bool {
+	if s.next() != c {
+		return false
+	}
+	s.i++
+	return true
+}
+
+func (s *scanner) value(depth int) error {
+	switch c := s.next(); {
+	case c == '"':
+		_, err := s.str()
+		return err
+	case c == '{':
+		var room [8]member
+		_, err := s.object(depth+1, room[:0])
+		return err
+	case c == '[':
+		return s.array(depth + 1)
+	case c == '-' || '0' <= c && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.literal("true")
+	case c == 'f':
+		return s.literal("false")
+	case c == 'n':
+		return s.literal("null")
+	}
+	return errSyntax
+}
+
+func (s *scanner) literal(word string) error {
+	if !bytes.HasPrefix(s.b[s.i:], []byte(word)) {
+		return errSyntax
+	}
+	s.i += len(word)
+	return nil
+}
+
+// object reads an object and appends its members to seen.
+func (s *scanner) object(depth int, seen []member) ([]member, error) {
+	if depth > maxDepth {
+		return nil, errDepth
+	}
+	if !s.take('{') {
+		return nil, errSyntax
+	}
+	if s.take('}') {
+		return seen, nil
+	}
+	escaped := false // some name of this object holds an escape
+	for {
+		nameStart := s.i + 1
+		esc, err := s.str()
+		if err != nil {
+			return nil, err
+		}
+		escaped = escaped || esc
+		m := member{nameStart: uint16(nameStart), nameEnd: uint16(s.i - 1)}
+		for _, other := range seen {
+			if sameName(m.name(s.b), other.name(s.b), escaped) {
+				return nil, errDuplicate
+			}
+		}
+		if len(seen) == maxMembers {
+			return nil, errCount
+		}
+		if !s.take(':') {
+			return nil, errSyntax
+		}
+		m.valueStart = uint16(s.i)
+		if err := s.value(depth); err != nil {
+			return nil, err
+		}
+		m.valueEnd = uint16(s.i)
+		seen = append(seen, m)
+		if s.take('}') {
+			return seen, nil
+		}
+		if !s.take(',') {
+			return nil, errSyntax
+		}
+	}
+}
+
+func (s *scanner) array(depth int) error {
+	if depth > maxDepth {
+		return errDepth
+	}
+	s.i++
+	if s.take(']') {
+		return nil
+	}
+	for {
+		if err := s.value(depth); err != nil {
+			return err
+		}
+		if s.take(']') {
+			return nil
+		}
+		if !s.take(',') {
+			return errSyntax
+		}
+	}
+}
+
+// str reads a string and reports whether it holds an escape.
+func (s *scanner) str() (escaped bool, err error) {
+	if !s.take('"') {
+		return false, errSyntax
+	}
+	for s.i < len(s.b) {
+		c := s.b[s.i]
+		switch {
+		case c == '"':
+			s.i++
+			return escaped, nil
+		case c == '\\':
+			escaped = true
+			if err := s.escape(); err != nil {
+				return true, err
+			}
+		case c < 0x20:
+			return escaped, errSyntax
+		case c < utf8.RuneSelf:
+			s.i++
+		default:
+			r, n := utf8.DecodeRune(s.b[s.i:])
+			if r == utf8.RuneError && n == 1 {
+				return escaped, errSyntax
+			}
+			s.i += n
+		}
+	}
+	return escaped, errSyntax
+}
+
+func (s *scanner) escape() error {
+	if s.i+1 >= len(s.b) {
+		return errSyntax
+	}
+	switch s.b[s.i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.i += 2
+		return nil
+	case 'u':
+	default:
+		return errSyntax
+	}
+	r, ok := s.hex4()
+	if !ok {
+		return errSyntax
+	}
+	if r < 0xd800 || r > 0xdfff {
+		return nil
+	}
+	// A surrogate stands only as the high half of a pair (RFC 8259, section 7).
+	if r > 0xdbff || s.i+1 >= len(s.b) || s.b[s.i] != '\\' || s.b[s.i+1] != 'u' {
+		return errSyntax
+	}
+	if low, ok := s.hex4(); !ok || low < 0xdc00 || low > 0xdfff {
+		return errSyntax
+	}
+	return nil
+}
+
+// hex4 reads the \uXXXX that it stands on.
+func (s *scanner) hex4() (rune, bool) {
+	if s.i+6 > len(s.b) {
+		return 0, false
+	}
+	var r rune
+	for _, c := range s.b[s.i+2 : s.i+6] {
+		switch {
+		case '0' <= c && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case 'a' <= c && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case 'A' <= c && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	s.i += 6
+	return r, true
+}
+
+func (s *scanner) number() error {
+	s.take('-')
+	switch c := s.next(); {
+	case c == '0':
+		s.i++
+	case '1' <= c && c <= '9':
+		s.digits()
+	default:
+		return errSyntax
+	}
+	if s.take('.') && s.digits() == 0 {
+		return errSyntax
+	}
+	if c := s.next(); c == 'e' || c == 'E' {
+		s.i++
+		if c := s.next(); c == '+' || c == '-' {
+			s.i++
+		}
+		if s.digits() == 0 {
+			return errSyntax
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() int {
+	start := s.i
+	for c := s.next(); '0' <= c && c <= '9'; c = s.next() {
+		s.i++
+	}
+	return s.i - start
+}
+
+// sameName compares two names as encoding/json would, after their escapes.
+func sameName(a, b []byte, escaped bool) bool {
+	if !escaped {
+		return bytes.Equal(a, b)
+	}
+	return unquote(a) == unquote(b)
+}
+
+// unquote resolves the escapes of a string that the scanner has accepted.
+func unquote(b []byte) string {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	quoted := append(append([]byte{'"'}, b...), '"')
+	var s string
+	if json.Unmarshal(quoted, &s) != nil {
+		panic("jose: the scanner accepted a string that encoding/json does not")
+	}
+	return s
+}
+
+// plainString returns the content of a JSON string without escapes.
+func plainString(v []byte) ([]byte, bool) {
+	if len(v) < 2 || v[0] != '"' || bytes.IndexByte(v, '\\') >= 0 {
+		return nil, false
+	}
+	return v[1 : len(v)-1], true
+}

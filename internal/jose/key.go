@@ -1,0 +1,206 @@
+package jose
+
+import (
+	"crypto/cipher"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"sync"
+	"sync/atomic"
+)
+
+// MinSecret is the shortest secret of a symmetric key, in bytes (RFC 7518, section 3.2).
+const MinSecret = 32
+
+// Key makes and opens tokens of one algorithm. It is safe for concurrent use and must not be copied.
+type Key struct {
+	alg Alg
+	kid string
+
+	head string    // signed and public: the encoded header and its dot
+	macs sync.Pool // signed: *macState
+
+	prk     []byte // sealed: what content keys are expanded from
+	derived atomic.Pointer[map[derivation]cipher.AEAD]
+	admit   sync.Mutex // serialises writers of derived
+	sealers sync.Map   // domain → *sealer
+
+	pub  ed25519.PublicKey
+	priv ed25519.PrivateKey // nil: verifies only
+}
+
+// NewSecret returns a key of HS256 or A256GCM. It copies what it needs of secret.
+func NewSecret(alg Alg, kid string, secret []byte) (*Key, error) {
+	if !ValidKid(kid) {
+		return nil, errors.New("kid is not 1 to 64 characters of A-Z a-z 0-9 _ -")
+	}
+	if len(secret) < MinSecret {
+		return nil, errors.New("secret is shorter than 32 bytes")
+	}
+	k := &Key{alg: alg, kid: kid}
+	switch alg {
+	case HS256:
+		secret = append([]byte(nil), secret...)
+		k.head = string(append(appendHeader(nil, alg, kid, ""), '.'))
+		k.macs.New = func() any { return &macState{mac: hmac.New(sha256.New, secret)} }
+	case A256GCM:
+		prk, err := hkdf.Extract(sha256.New, secret, nil)
+		if err != nil {
+			return nil, err
+		}
+		k.prk = prk
+		k.derived.Store(&map[derivation]cipher.AEAD{})
+	default:
+		return nil, errors.New("not a symmetric algorithm")
+	}
+	return k, nil
+}
+
+// NewEd25519 returns a key that verifies, and signs too if priv is not nil.
+func NewEd25519(kid string, pub ed25519.PublicKey, priv ed25519.PrivateKey) (*Key, error) {
+	if !ValidKid(kid) {
+		return nil, errors.New("kid is not 1 to 64 characters of A-Z a-z 0-9 _ -")
+	}
+	if len(pub) != ed25519.PublicKeySize {
+		return nil, errors.New("public key is not 32 bytes")
+	}
+	if priv != nil && (len(priv) != ed25519.PrivateKeySize || !pub.Equal(priv.Public())) {
+		return nil, errors.New("private key does not belong to the public key")
+	}
+	head := string(append(appendHeader(nil, EdDSA, kid, ""), '.'))
+	return &Key{alg: EdDSA, kid: kid, head: head, pub: pub, priv: priv}, nil
+}
+
+// Alg returns the key's algorithm.
+func (k *Key) Alg() Alg { return k.alg }
+
+// CanIssue reports whether the key makes tokens, and not only opens them.
+func (k *Key) CanIssue() bool { return k.alg != EdDSA || k.priv != nil }
+
+// Open verifies t, which must name this key, and returns its payload in memory of its own. The domain takes part in
+// the derivation of sealed tokens' keys; the caller compares it with the payload's aud all the same.
+func (k *Key) Open(t *Token, domain string) ([]byte, error) {
+	if t.Alg != k.alg {
+		return nil, errAlgorithm
+	}
+	switch k.alg {
+	case HS256:
+		return k.openMAC(t)
+	case A256GCM:
+		return k.openSealed(t, domain)
+	default:
+		return k.openSignature(t)
+	}
+}
+
+// Issue protects payload. It panics if the key cannot issue: callers ask CanIssue first.
+func (k *Key) Issue(payload []byte, domain string) string {
+	switch k.alg {
+	case HS256:
+		return k.issueMAC(payload)
+	case A256GCM:
+		return k.issueSealed(payload, domain)
+	default:
+		return k.issueSignature(payload)
+	}
+}
+
+// Len returns the length of the token that Issue makes of a payload of n bytes.
+func (k *Key) Len(n int) int {
+	n = encoding.EncodedLen(n)
+	switch k.alg {
+	case HS256:
+		return len(k.head) + n + 1 + macLen
+	case A256GCM:
+		head := encoding.EncodedLen(len(headDir) + len(k.kid) + 1 + saltLen + len(headTail))
+		return head + 2 + nonceLen + 1 + n + 1 + tagLen
+	default:
+		return len(k.head) + n + 1 + ed25519Len
+	}
+}
+
+var (
+	errAlgorithm = &Error{Algorithm, "the header's alg is not the key's"}
+	errForged    = &Error{Forged, "signature or tag does not match"}
+	errBase64    = &Error{Malformed, "a part is not canonical base64url"}
+	errLength    = &Error{Malformed, "a part has the wrong length"}
+)
+
+// macState is one goroutine's HMAC, keyed once, and a buffer. Nothing of it outlives a call.
+type macState struct {
+	mac hash.Hash
+	buf []byte
+	sum [sha256.Size]byte
+	got [sha256.Size + 2]byte
+}
+
+func (k *Key) openMAC(t *Token) ([]byte, error) {
+	if len(t.text)-t.dots[1]-1 != macLen {
+		return nil, errLength
+	}
+	s := k.macs.Get().(*macState)
+	defer k.macs.Put(s)
+	s.buf = append(s.buf[:0], t.text...)
+	if _, err := encoding.Decode(s.got[:], s.buf[t.dots[1]+1:]); err != nil {
+		return nil, errBase64
+	}
+	s.mac.Reset()
+	s.mac.Write(s.buf[:t.dots[1]])
+	if !hmac.Equal(s.mac.Sum(s.sum[:0]), s.got[:sha256.Size]) {
+		return nil, errForged
+	}
+	return decode(s.buf[t.dots[0]+1 : t.dots[1]])
+}
+
+func (k *Key) issueMAC(payload []byte) string {
+	s := k.macs.Get().(*macState)
+	defer k.macs.Put(s)
+	s.buf = encoding.AppendEncode(append(s.buf[:0], k.head...), payload)
+	s.mac.Reset()
+	s.mac.Write(s.buf)
+	s.buf = encoding.AppendEncode(append(s.buf, '.'), s.mac.Sum(s.sum[:0]))
+	return string(s.buf)
+}
+
+func (k *Key) openSignature(t *Token) ([]byte, error) {
+	if len(t.text)-t.dots[1]-1 != ed25519Len {
+		return nil, errLength
+	}
+	var sig [ed25519.SignatureSize + 2]byte
+	s := buffers.Get().(*buffer)
+	defer buffers.Put(s)
+	s.b = append(s.b[:0], t.text...)
+	if _, err := encoding.Decode(sig[:], s.b[t.dots[1]+1:]); err != nil {
+		return nil, errBase64
+	}
+	if !ed25519.Verify(k.pub, s.b[:t.dots[1]], sig[:ed25519.SignatureSize]) {
+		return nil, errForged
+	}
+	return decode(s.b[t.dots[0]+1 : t.dots[1]])
+}
+
+func (k *Key) issueSignature(payload []byte) string {
+	s := buffers.Get().(*buffer)
+	defer buffers.Put(s)
+	s.b = encoding.AppendEncode(append(s.b[:0], k.head...), payload)
+	sig := ed25519.Sign(k.priv, s.b)
+	s.b = encoding.AppendEncode(append(s.b, '.'), sig)
+	return string(s.b)
+}
+
+// buffer is scratch space; what callers receive is always copied out of it.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// decode returns the bytes of one part, in memory of their own.
+func decode(part []byte) ([]byte, error) {
+	out := make([]byte, encoding.DecodedLen(len(part)))
+	if _, err := encoding.Decode(out, part); err != nil {
+		return nil, errBase64
+	}
+	return out, nil
+}

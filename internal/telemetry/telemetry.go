@@ -1,0 +1,157 @@
+// Package telemetry is what the propagator and the transports report: metrics of the meter "waybill", and attributes of the
+// current span. It uses the OpenTelemetry API only; without an SDK it does next to nothing.
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/waybill-go/waybill"
+)
+
+// Name is the name of the meter.
+const Name = "waybill"
+
+// The outcomes of waybill.inject.
+const (
+	Sent          = "sent"
+	Suppressed    = "suppressed" // the destination is not approved
+	ForeignDomain = "foreign_domain"
+)
+
+// TooLate and TooLarge are the outcomes of waybill.update that are decided while answering.
+const (
+	TooLate  = "too_late"  // changed after the last chance to send it back
+	TooLarge = "too_large" // does not fit beside the answer
+	Answered = "answered"  // sent back
+)
+
+// maxDestinations bounds the destinations whose first suppression is logged.
+const maxDestinations = 256
+
+// Recorder reports for one transport. It is safe for concurrent use.
+type Recorder struct {
+	transport string
+	logger    *slog.Logger
+
+	open, inject, update counter
+	size                 metric.Int64Histogram
+	sizeOpts             []metric.RecordOption
+
+	logged sync.Map // destination → struct{}
+	count  atomic.Int64
+}
+
+// counter is an instrument with its attribute sets made once per outcome.
+type counter struct {
+	metric.Int64Counter
+	attrs []attribute.KeyValue
+	opts  sync.Map // outcome → []metric.AddOption
+}
+
+// New returns a Recorder. A nil provider is the global one, a nil logger the default one. An instrument that the provider
+// refuses is reported to OpenTelemetry's error handler and counts nothing.
+func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *Recorder {
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	if logger == nil {
+		logger = slog.Default()
+	}
+	m := provider.Meter(Name)
+	r := &Recorder{transport: transport, logger: logger}
+	label := attribute.String("transport", transport)
+	for _, c := range []struct {
+		to         *counter
+		name, desc string
+	}{
+		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason of the refusal."},
+		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
+		{&r.update, "waybill.update", "Updates: answered, too_late or too_large on the way out; unchanged, merged, relayed, conflict or refused on the way in."},
+	} {
+		var err error
+		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
+			otel.Handle(err)
+		}
+		c.to.attrs = []attribute.KeyValue{label}
+	}
+	var err error
+	r.size, err = m.Int64Histogram("waybill.token.size", metric.WithUnit("By"),
+		metric.WithDescription("Size of the tokens opened."),
+		metric.WithExplicitBucketBoundaries(128, 256, 512, 1024, 2048, 3584, 7168))
+	if err != nil {
+		otel.Handle(err)
+	}
+	r.sizeOpts = []metric.RecordOption{metric.WithAttributes(label)}
+	return r
+}
+
+func (c *counter) add(ctx context.Context, outcome string) {
+	opts, ok := c.opts.Load(outcome)
+	if !ok {
+		set := metric.WithAttributes(append([]attribute.KeyValue{attribute.String("outcome", outcome)}, c.attrs...)...)
+		opts, _ = c.opts.LoadOrStore(outcome, []metric.AddOption{set})
+	}
+	c.Add(ctx, 1, opts.([]metric.AddOption)...)
+}
+
+// Opened counts the outcome of a fresh hop and describes it on the current span. It counts a hop once, however much is
+// nested.
+func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
+	if !hop.Fresh() {
+		return
+	}
+	outcome := waybill.Reason(hop.Err())
+	r.open.add(ctx, outcome)
+	wb, _ := waybill.FromContext(ctx)
+	if wb != nil {
+		r.size.Record(ctx, int64(len(wb.Token())), r.sizeOpts...)
+	}
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(attribute.String("waybill.outcome", outcome))
+	if wb != nil {
+		span.SetAttributes(attribute.String("waybill.sid", wb.ID()), attribute.String("waybill.kid", wb.KeyID()))
+	}
+}
+
+// Injected counts an outgoing call that carries a waybill, or that has none to carry.
+func (r *Recorder) Injected(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		r.inject.add(ctx, Sent)
+	case err == waybill.ErrForeignDomain:
+		r.inject.add(ctx, ForeignDomain)
+	default:
+		r.inject.add(ctx, waybill.Reason(err))
+	}
+}
+
+// Suppressed counts an outgoing call whose waybill stays here, and logs the first one of each destination.
+func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
+	r.inject.add(ctx, Suppressed)
+	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
+		return
+	}
+	if _, seen := r.logged.LoadOrStore(destination, struct{}{}); !seen {
+		r.count.Add(1)
+		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
+			"transport", r.transport, "destination", destination, "why", why)
+	}
+}
+
+// Updated counts an update: what [waybill.Call.Return] said of one that came, or what became of one that was to go.
+func (r *Recorder) Updated(ctx context.Context, outcome string) {
+	if outcome != string(waybill.Unchanged) {
+		r.update.add(ctx, outcome)
+	}
+}

@@ -1,0 +1,20 @@
+// Package keyring holds the keys of one trust domain.
+//
+// The ordinary path is a JWK Set in a file, made by "waybill keys new" and readable by the service alone:
+//
+//	ring, err := keyring.OpenFile(ctx, "/etc/waybill/ring.jwks")
+//	if err != nil { … }
+//	defer ring.Close()
+//
+// The file is polled; a new one replaces the keys of the running process, a broken one changes nothing and is logged.
+//
+// A [Key] is immutable and has one algorithm. Its kid is derived from the key and its times, so two keys never share a
+// name. A [Set] is an immutable collection of keys. A [Ring] holds the current Set and swaps it as a whole: readers
+// take one atomic load, never a lock.
+//
+// What a key may do follows from its times and the clock; nobody flips a state. Every key in the ring opens tokens,
+// also one whose time to issue has not come, until it expires. The newest one whose time has come issues. So a node
+// whose clock is late or that has not yet seen the next rotation still opens every token of the others.
+//
+// Whoever holds a secret key of a ring can issue tokens with it. Keep one ring per trust domain.
+package keyring

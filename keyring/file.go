@@ -1,0 +1,71 @@
+package keyring
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// File is a [Source] that reads a ring from a file.
+type File string
+
+// OpenFile opens the ring in a file and follows its changes; see [Open]. A file with secret keys that others than its
+// owner and group can read is refused.
+func OpenFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
+	return Open(ctx, File(path), opts...)
+}
+
+// Load reads the file. Writers replace it by renaming a complete file over it, as "waybill keys" and Kubernetes do.
+func (f File) Load(context.Context) ([]byte, error) {
+	file, err := os.Open(string(f))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("keyring: %s is not a regular file", f)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("keyring: %s is over the limit of %d bytes", f, MaxBytes)
+	}
+	if err := f.checkMode(info.Mode(), data); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// checkMode refuses a secret that everybody on the machine can read or replace. Public rings may be readable.
+func (f File) checkMode(mode fs.FileMode, data []byte) error {
+	others := mode.Perm() & 0o007
+	if runtime.GOOS == "windows" || others == 0 || others&0o002 == 0 && !holdsSecrets(data) {
+		return nil
+	}
+	return fmt.Errorf("keyring: %s holds secret keys and is open to every user (mode %04o): run: chmod 0600 %s "+
+		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
+		f, mode.Perm(), f)
+}
+
+// holdsSecrets reports whether data is anything but a ring of public halves.
+func holdsSecrets(data []byte) bool {
+	var file file
+	if parseFile(data, &file, false) != nil {
+		return true
+	}
+	for _, k := range file.Keys {
+		if k.K != "" || k.D != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package keyring
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// Algorithm is what a key is for, spelled as the "alg" member of a JWK.
+type Algorithm string
+
+// The algorithms of a ring. A key has exactly one.
+const (
+	HS256 Algorithm = "HS256" // signed waybills: HMAC with SHA-256
+	Dir   Algorithm = "dir"   // sealed waybills: AES-256-GCM under keys derived from this one
+	EdDSA Algorithm = "EdDSA" // public waybills: Ed25519
+)
+
+// Times are the immutable times of a key, in whole seconds.
+type Times struct {
+	Created   time.Time // when it was made
+	NotBefore time.Time // from when it may issue; it opens tokens from the start
+	Expires   time.Time // when it ends, for issuing and opening
+}
+
+// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret.
+type Key struct {
+	alg     Algorithm
+	kid     string
+	times   Times
+	foreign bool
+
+	secret []byte // symmetric
+	pub    ed25519.PublicKey
+	priv   ed25519.PrivateKey // nil: verifies only
+
+	codec *jose.Key
+}
+
+// Generate makes a key from crypto/rand. The times are cut to whole seconds and must be in order.
+func Generate(alg Algorithm, times Times) (*Key, error) {
+	k := &Key{alg: alg, times: times}
+	switch alg {
+	case HS256, Dir:
+		k.secret = make([]byte, 32)
+		rand.Read(k.secret)
+	case EdDSA:
+		var err error
+		if k.pub, k.priv, err = ed25519.GenerateKey(rand.Reader); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("keyring: unknown algorithm %q: use HS256, dir or EdDSA", alg)
+	}
+	if err := k.finish(""); err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	return k, nil
+}
+
+// finish checks the key, names it and makes its codec. A kid that is given must be the derived one, unless the key is
+// foreign.
+func (k *Key) finish(kid string) error {
+	for _, t := range []*time.Time{&k.times.Created, &k.times.NotBefore, &k.times.Expires} {
+		if !t.IsZero() {
+			*t = time.Unix(t.Unix(), 0).UTC()
+		}
+	}
+	if !k.foreign {
+		t := k.times
+		if t.Created.Unix() <= 0 || t.NotBefore.Before(t.Created) || !t.Expires.After(t.NotBefore) {
+			return errors.New("a key needs iat <= nbf < exp")
+		}
+		if derived := k.derivedKid(); kid == "" {
+			kid = derived
+		} else if kid != derived {
+			return fmt.Errorf("kid %q does not match its key and times: the entry was altered or made elsewhere "+
+				"(a JWK Set of other software is opened with keyring.Foreign)", printable(kid))
+		}
+	}
+	k.kid = kid
+	var err error
+	switch k.alg {
+	case HS256:
+		k.codec, err = jose.NewSecret(jose.HS256, kid, k.secret)
+	case Dir:
+		k.codec, err = jose.NewSecret(jose.A256GCM, kid, k.secret)
+	case EdDSA:
+		k.codec, err = jose.NewEd25519(kid, k.pub, k.priv)
+	}
+	return err
+}
+
+// derivedKid is the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times.
+func (k *Key) derivedKid() string {
+	h := sha256.New()
+	material := k.secret
+	if k.alg == EdDSA {
+		material = k.pub
+	}
+	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.alg), []byte(k.use()), material} {
+		h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(part))))
+		h.Write(part)
+	}
+	for _, t := range []time.Time{k.times.Created, k.times.NotBefore, k.times.Expires} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(t.Unix())))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:8])
+}
+
+// use is what the key does: the JWK's "use", or its one "key_ops" for a key that only derives others.
+func (k *Key) use() string {
+	if k.alg == Dir {
+		return "deriveKey"
+	}
+	return "sig"
+}
+
+// ID returns the kid.
+func (k *Key) ID() string { return k.kid }
+
+// Algorithm returns the key's algorithm.
+func (k *Key) Algorithm() Algorithm { return k.alg }
+
+// Times returns the key's times. A foreign key has none: all are zero, and it neither waits nor expires.
+func (k *Key) Times() Times { return k.times }
+
+// CanIssue reports whether the key can make tokens, and not only open them.
+func (k *Key) CanIssue() bool { return k.codec.CanIssue() }
+
+// Public returns the public half of an EdDSA key, and nil of any other.
+func (k *Key) Public() *Key {
+	if k.alg != EdDSA {
+		return nil
+	}
+	p := &Key{alg: k.alg, times: k.times, foreign: k.foreign, pub: k.pub}
+	if err := p.finish(k.kid); err != nil {
+		panic(err) // the same key with less in it
+	}
+	return p
+}
+
+// Codec returns what package waybill makes and opens tokens with.
+func (k *Key) Codec() *jose.Key { return k.codec }
+
+// Gone reports whether the key has ended at t.
+func (k *Key) Gone(t time.Time) bool { return !k.times.Expires.IsZero() && t.After(k.times.Expires) }
+
+// issues reports whether the key may issue at now a token that lives until until.
+func (k *Key) issues(now, until time.Time) bool {
+	return k.CanIssue() && !k.times.NotBefore.After(now) && !k.Gone(until)
+}
+
+// String names the key without its secret.
+func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.alg, k.kid) }
+
+// Format prints what [Key.String] returns, whatever the verb.
+func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+
+// LogValue names the key in a structured log.
+func (k *Key) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("kid", k.kid), slog.String("alg", string(k.alg)))
+}
+
+// printable shortens text from a file so that it can stand in an error.
+func printable(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -1,0 +1,140 @@
+package keyring
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MaxKeys is how many keys of one algorithm a set may hold.
+const MaxKeys = 64
+
+// Set is an immutable collection of the keys of one trust domain. A nil Set has no keys.
+type Set struct {
+	domain     string
+	generation uint64
+	keys       []*Key // newest NotBefore first
+	byID       map[string]*Key
+	revoked    map[string]Revocation
+}
+
+// Revocation is what stays of a revoked key: its name, and no key material.
+type Revocation struct {
+	At     time.Time
+	Reason string
+}
+
+// NewSet makes the first generation of a domain's keys. The domain is what stands in the "aud" of its tokens.
+func NewSet(domain string, keys ...*Key) (*Set, error) {
+	return newSet(domain, 1, keys, nil)
+}
+
+func newSet(domain string, generation uint64, keys []*Key, revoked map[string]Revocation) (*Set, error) {
+	if err := CheckDomain(domain); err != nil {
+		return nil, err
+	}
+	s := &Set{domain: domain, generation: generation, byID: make(map[string]*Key, len(keys)), revoked: revoked}
+	count := map[Algorithm]int{}
+	for _, k := range keys {
+		if k == nil {
+			return nil, errors.New("keyring: nil key")
+		}
+		if s.byID[k.kid] != nil {
+			return nil, fmt.Errorf("keyring: two keys are named %q", k.kid)
+		}
+		if _, ok := revoked[k.kid]; ok {
+			return nil, fmt.Errorf("keyring: key %q is both present and revoked", k.kid)
+		}
+		if count[k.alg]++; count[k.alg] > MaxKeys {
+			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.alg)
+		}
+		s.byID[k.kid] = k
+		s.keys = append(s.keys, k)
+	}
+	slices.SortStableFunc(s.keys, func(a, b *Key) int {
+		if a.foreign && b.foreign {
+			return 0 // as they stand in the file
+		}
+		return cmp.Or(b.times.NotBefore.Compare(a.times.NotBefore), cmp.Compare(a.kid, b.kid))
+	})
+	return s, nil
+}
+
+// CheckDomain reports what is wrong with the name of a trust domain: it is 1 to 128 characters of A-Z a-z 0-9 . _ : / -
+func CheckDomain(domain string) error {
+	ok := len(domain) > 0 && len(domain) <= 128
+	for _, c := range []byte(domain) {
+		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '-' <= c && c <= ':' || c == '_')
+	}
+	if !ok {
+		return fmt.Errorf("keyring: domain %q is not 1 to 128 characters of A-Z a-z 0-9 . _ : / -", printable(domain))
+	}
+	return nil
+}
+
+// With returns the next generation of the set, with keys added to it.
+func (s *Set) With(keys ...*Key) (*Set, error) {
+	return newSet(s.domain, s.generation+1, append(slices.Clone(s.keys), keys...), s.revoked)
+}
+
+// Domain returns the trust domain.
+func (s *Set) Domain() string {
+	if s == nil {
+		return ""
+	}
+	return s.domain
+}
+
+// Generation returns the number of the set: each change of a ring adds one.
+func (s *Set) Generation() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.generation
+}
+
+// Keys returns the keys, the newest first.
+func (s *Set) Keys() []*Key {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.keys)
+}
+
+// Lookup returns the key of a name, or nil. It allocates nothing, whatever the name.
+func (s *Set) Lookup(kid []byte) *Key {
+	if s == nil {
+		return nil
+	}
+	return s.byID[string(kid)]
+}
+
+// Revoked reports whether a key of that name was revoked.
+func (s *Set) Revoked(kid []byte) bool {
+	if s == nil || len(s.revoked) == 0 {
+		return false
+	}
+	_, ok := s.revoked[string(kid)]
+	return ok
+}
+
+// Active returns the key that issues at now a token living until until: the newest one whose time has come and that
+// outlives the token. It returns nil if there is none.
+func (s *Set) Active(alg Algorithm, now, until time.Time) *Key {
+	if s == nil {
+		return nil
+	}
+	for _, k := range s.keys {
+		if k.alg == alg && k.issues(now, until) {
+			return k
+		}
+	}
+	return nil
+}
+
+// String names the set without its secrets.
+func (s *Set) String() string {
+	return fmt.Sprintf("ring %s, generation %d, %d keys", s.Domain(), s.Generation(), len(s.Keys()))
+}

@@ -1,0 +1,238 @@
+package waybill
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// Outcome is what became of an update that came back.
+type Outcome string
+
+// The outcomes of [Call.Return].
+const (
+	Unchanged Outcome = "unchanged" // there was none, or it changed nothing
+	Merged    Outcome = "merged"    // taken, and to be issued again if this hop answers somebody
+	Relayed   Outcome = "relayed"   // taken, and passed on verbatim
+	Conflict  Outcome = "conflict"  // taken but for claims that both sides changed and that nobody here has a rule for
+	Refused   Outcome = "refused"   // not taken; the error says why
+)
+
+// ReturnOption tells [Call.Return] about the call.
+type ReturnOption interface{ apply(*returned) }
+
+type returned struct {
+	failed bool
+	accept []string // nil: all
+}
+
+type returnOption func(*returned)
+
+func (o returnOption) apply(r *returned) { o(r) }
+
+// Failed says that the call did not succeed: changes of OnSuccess claims are not taken.
+func Failed() ReturnOption { return returnOption(func(r *returned) { r.failed = true }) }
+
+// AcceptBack names the only claims whose changes are taken. It stops mistakes; it does not stop a compromised member of a
+// symmetric ring, which can issue what it likes.
+func AcceptBack(claims ...Declaration) ReturnOption {
+	names := make([]string, 0, len(claims))
+	for _, c := range claims {
+		names = append(names, c.Name())
+	}
+	return returnOption(func(r *returned) { r.accept = names })
+}
+
+// Return merges the update that came back with the call's answer into the scope that the call was made in. An update
+// of another token, an altered or an oversize one is refused whole: the error says why, [Lost] tells the handler, and the
+// call's own result is not touched. A call may bring several updates; each counts against the one before.
+//
+// The merge is three-way, on application claims: what one side changed is taken, what both changed follows the claim's
+// rule. It is judged as of the moment the call was sent.
+func (c *Call) Return(update string, opts ...ReturnOption) (Outcome, error) {
+	if update == "" {
+		return Unchanged, nil
+	}
+	var r returned
+	for _, o := range opts {
+		o.apply(&r)
+	}
+	s := c.s
+	theirs, err := c.open(update)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	outcome := Refused
+	if err == nil {
+		outcome, err = c.merge(theirs, r)
+	}
+	if err != nil {
+		s.lost = append(s.lost, err)
+	}
+	return outcome, err
+}
+
+// open verifies that update is what a callee made of the token that this call sent.
+func (c *Call) open(update string) (*Waybill, error) {
+	w, err := c.s.auth.OpenAt(update, c.at)
+	if err != nil {
+		return nil, err
+	}
+	if w.protection != c.sent.protection {
+		return nil, fmt.Errorf("%w: the update's is not the token's", ErrProtection)
+	}
+	if w.text(jose.Bas) != c.sent.base() {
+		return nil, ErrStale
+	}
+	same := true
+	for _, name := range [...]string{jose.Sid, jose.Iat, jose.Exp, jose.End, jose.Nbf, jose.Iss, jose.Sub} {
+		same = same && bytes.Equal(w.raw(name), c.sent.raw(name))
+	}
+	if !same {
+		return nil, ErrRegistered
+	}
+	return w, nil
+}
+
+// merge takes theirs into the scope. The caller holds the scope's lock.
+func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
+	s := c.s
+	if err := s.closed(); err != nil {
+		return Refused, err
+	}
+	cur := s.cur.Load()
+	m := merger{auth: s.auth, base: c.last, mine: cur, theirs: theirs, returned: r}
+	if err := m.run(); err != nil {
+		return Refused, err
+	}
+	outcome := Merged
+	switch {
+	case c.sent == s.base && cur == c.last && m.verbatim:
+		// This hop only forwarded: the update names the token that the hop received.
+		if sameClaims(cur, theirs) {
+			outcome = Unchanged
+		} else {
+			s.cur.Store(theirs)
+			outcome = Relayed
+		}
+	case c.sent == s.base && s.auth.readOnly(cur):
+		// Without a key to merge with, the last writer wins.
+		s.cur.Store(theirs)
+		m.conflict = true
+	default:
+		before := cur
+		if err := s.amend(cur, m.edits); err != nil {
+			return Refused, err
+		}
+		if s.cur.Load() == before {
+			outcome = Unchanged
+		}
+	}
+	c.last = theirs
+	if m.conflict {
+		outcome = Conflict
+	}
+	if len(m.dropped) > 0 {
+		return outcome, fmt.Errorf("%w: %q", ErrNotAccepted, m.dropped)
+	}
+	return outcome, nil
+}
+
+// readOnly reports whether this node cannot change w for want of a private key.
+func (a *Authority) readOnly(w *Waybill) bool {
+	return w.protection == ProtectionPublic && !holdsPrivate(a.ring.Set())
+}
+
+// merger is one three-way merge. A nil value is an absent claim.
+type merger struct {
+	returned
+	auth               *Authority
+	base, mine, theirs *Waybill
+
+	edits    edits
+	verbatim bool // theirs stands as it is
+	conflict bool
+	dropped  []string
+}
+
+func (m *merger) run() error {
+	m.verbatim = true
+	var err error
+	each := func(name, _ []byte) bool {
+		if slices.Contains(reserved, string(name)) {
+			return true
+		}
+		err = m.claim(string(name))
+		return err == nil
+	}
+	m.theirs.claims.All(each)
+	if err != nil {
+		return err
+	}
+	m.base.claims.All(func(name, value []byte) bool {
+		if m.theirs.raw(string(name)) != nil {
+			return true // seen above
+		}
+		return each(name, value)
+	})
+	return err
+}
+
+// claim merges one claim that may have changed on the other side.
+func (m *merger) claim(name string) error {
+	base, mine, theirs := m.base.raw(name), m.mine.raw(name), m.theirs.raw(name)
+	if same(base, theirs) {
+		return nil
+	}
+	def := m.auth.declared[name]
+	switch {
+	case m.accept != nil && !slices.Contains(m.accept, name):
+		m.dropped = append(m.dropped, name)
+		m.verbatim = false
+		return nil
+	case m.failed && def != nil && def.onSuccess:
+		m.verbatim = false
+		return nil
+	case def != nil && def.fixed:
+		return fmt.Errorf("%w: %q", ErrFixed, name)
+	case same(base, mine):
+		m.edits.set(name, theirs)
+		return nil
+	case same(mine, theirs):
+		return nil
+	case def == nil:
+		m.conflict = true
+		return nil
+	case def.merge == nil:
+		m.edits.set(name, theirs)
+		return nil
+	case theirs == nil:
+		return nil // a set beats a concurrent delete
+	case mine == nil:
+		m.edits.set(name, theirs)
+		return nil
+	}
+	merged, err := def.merge(base, mine, theirs)
+	if err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrMerge, name, err)
+	}
+	m.edits.set(name, merged)
+	return nil
+}
+
+// same compares two raw values, absence included.
+func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
+
+// sameClaims reports whether two waybills agree in the application's claims.
+func sameClaims(a, b *Waybill) bool {
+	covers := func(a, b *Waybill) bool {
+		ok := true
+		a.claims.All(func(name, value []byte) bool {
+			ok = slices.Contains(reserved, string(name)) || same(value, b.raw(string(name)))
+			return ok
+		})
+		return ok
+	}
+	return covers(a, b) && covers(b, a)
+}

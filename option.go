@@ -1,0 +1,178 @@
+package waybill
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Protection is how a token is protected.
+type Protection uint8
+
+// The protections of a token.
+const (
+	ProtectionSigned Protection = iota + 1 // HS256: readable by all, verified and changed by the ring's members
+	ProtectionSealed                       // A256GCM: readable by the ring's members only
+	ProtectionPublic                       // Ed25519: readable by all, verified with public keys, changed with the private one
+)
+
+// String returns "signed", "sealed" or "public".
+func (p Protection) String() string {
+	switch p {
+	case ProtectionSigned:
+		return "signed"
+	case ProtectionSealed:
+		return "sealed"
+	case ProtectionPublic:
+		return "public"
+	}
+	return "unknown"
+}
+
+// The limits and times that an Authority begins with.
+const (
+	DefaultLife    = 15 * time.Minute // from issue to expiry
+	DefaultMaxLife = time.Hour        // longest accepted life of a token
+	DefaultJourney = 12 * time.Hour   // from start to the absolute end
+	DefaultLeeway  = 10 * time.Second // allowed for clocks that differ
+	MaxLeeway      = 60 * time.Second
+
+	DefaultIssueLimit  = 2048 // bytes of a token that is issued
+	DefaultAcceptLimit = 3584 // bytes of a token that is opened: fits nginx's 4 KiB for all headers of a response
+	MaxAcceptLimit     = 7168 // bytes; grpc-go's coming limit for all headers is 8 KiB
+)
+
+// Option configures an [Authority].
+type Option interface{ apply(*config) }
+
+type option func(*config)
+
+func (o option) apply(c *config) { o(c) }
+
+type config struct {
+	issues      Protection
+	opens       []Protection
+	claims      []Declaration
+	life        time.Duration
+	maxLife     time.Duration
+	journey     time.Duration
+	leeway      time.Duration
+	issueLimit  int
+	acceptLimit int
+	now         func() time.Time
+}
+
+// Claims declares the application's claims. Only declared claims can be changed here; their rules decide how concurrent
+// changes merge. Undeclared ones are kept and forwarded byte for byte.
+func Claims(claims ...Declaration) Option {
+	return option(func(c *config) { c.claims = append(c.claims, claims...) })
+}
+
+// Sealed issues sealed waybills, which only members of the ring can read. The ring needs a "dir" key.
+func Sealed() Option { return option(func(c *config) { c.issues = ProtectionSealed }) }
+
+// PublicKey issues public waybills, which nodes with the public key alone can verify but not change. The ring needs an
+// EdDSA key; with only its public half the Authority reads and forwards.
+func PublicKey() Option { return option(func(c *config) { c.issues = ProtectionPublic }) }
+
+// Opens accepts tokens of these protections besides the one that is issued. A journey keeps the protection it began in.
+func Opens(p ...Protection) Option {
+	return option(func(c *config) { c.opens = append(c.opens, p...) })
+}
+
+// Life sets how long an issued token lives; [DefaultLife] by default. Whole seconds.
+func Life(d time.Duration) Option { return option(func(c *config) { c.life = d }) }
+
+// MaxLife sets the longest life of a token that is accepted; [DefaultMaxLife], or Life if that is longer, by default.
+func MaxLife(d time.Duration) Option { return option(func(c *config) { c.maxLife = d }) }
+
+// Journey sets the absolute end of a journey, counted from its start; [DefaultJourney] by default.
+func Journey(d time.Duration) Option { return option(func(c *config) { c.journey = d }) }
+
+// Leeway sets how far the clocks of two nodes may differ; [DefaultLeeway] by default, [MaxLeeway] at most. It should be
+// at least twice the error of a single clock.
+func Leeway(d time.Duration) Option { return option(func(c *config) { c.leeway = d }) }
+
+// IssueLimit sets the largest token that is issued, in bytes; [DefaultIssueLimit] by default.
+func IssueLimit(bytes int) Option { return option(func(c *config) { c.issueLimit = bytes }) }
+
+// AcceptLimit sets the largest token that is opened, in bytes; [DefaultAcceptLimit] by default, [MaxAcceptLimit] at most.
+func AcceptLimit(bytes int) Option { return option(func(c *config) { c.acceptLimit = bytes }) }
+
+// Clock sets the clock; time.Now by default. It is for tests.
+func Clock(now func() time.Time) Option { return option(func(c *config) { c.now = now }) }
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		issues: ProtectionSigned,
+		life:   DefaultLife, journey: DefaultJourney, leeway: DefaultLeeway,
+		issueLimit: DefaultIssueLimit, acceptLimit: DefaultAcceptLimit,
+		now: time.Now,
+	}
+	for _, o := range opts {
+		o.apply(&c)
+	}
+	if c.maxLife == 0 {
+		c.maxLife = max(DefaultMaxLife, c.life)
+	}
+	c.opens = append(c.opens, c.issues)
+	for _, p := range c.opens {
+		if p < ProtectionSigned || p > ProtectionPublic {
+			return c, fmt.Errorf("waybill: no such protection: %d", p)
+		}
+	}
+	for _, d := range []struct {
+		name     string
+		is       time.Duration
+		min, max time.Duration
+	}{
+		{"Life", c.life, time.Second, 10 * 365 * 24 * time.Hour},
+		{"MaxLife", c.maxLife, c.life, 10 * 365 * 24 * time.Hour},
+		{"Journey", c.journey, c.life, 10 * 365 * 24 * time.Hour},
+		{"Leeway", c.leeway, 0, MaxLeeway},
+	} {
+		if d.is < d.min || d.is > d.max || d.is%time.Second != 0 {
+			return c, fmt.Errorf("waybill: %s(%v): want whole seconds between %v and %v", d.name, d.is, d.min, d.max)
+		}
+	}
+	if c.acceptLimit < 256 || c.acceptLimit > MaxAcceptLimit {
+		return c, fmt.Errorf("waybill: AcceptLimit(%d): want 256 to %d bytes", c.acceptLimit, MaxAcceptLimit)
+	}
+	if c.issueLimit < 256 || c.issueLimit > c.acceptLimit {
+		return c, fmt.Errorf("waybill: IssueLimit(%d): want 256 to the AcceptLimit of %d bytes", c.issueLimit, c.acceptLimit)
+	}
+	return c, nil
+}
+
+func (c *config) declared() (map[string]*declaration, error) {
+	byName := make(map[string]*declaration, len(c.claims))
+	for _, d := range c.claims {
+		def := d.declare()
+		if err := checkName(def.name); err != nil {
+			return nil, err
+		}
+		if byName[def.name] != nil {
+			return nil, fmt.Errorf("waybill: claim %q is declared twice", def.name)
+		}
+		byName[def.name] = def
+	}
+	return byName, nil
+}
+
+// reserved are the names that an application cannot use: RFC 7519, section 4.1, RFC 7800 and the profile's own.
+var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
+
+func checkName(name string) error {
+	if slices.Contains(reserved, name) || strings.HasPrefix(name, "wb_") {
+		return fmt.Errorf("waybill: claim name %q is reserved", name)
+	}
+	ok := len(name) > 0 && len(name) <= 128
+	for _, c := range []byte(name) {
+		ok = ok && c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	}
+	if !ok {
+		return fmt.Errorf("waybill: claim name %q is not 1 to 128 printable ASCII characters without space \" \\ < > &", name)
+	}
+	return nil
+}
