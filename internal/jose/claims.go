@@ -43,7 +43,8 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 		return malformed("payload: " + err.Error())
 	}
 	var aud, sid []byte
-	for _, m := range c.index.all {
+	for i := range c.index.n {
+		m := c.index.at(i)
 		name, v := m.name(payload), m.value(payload)
 		if bytes.IndexByte(name, '\\') >= 0 {
 			return malformed("payload: a claim name is written with an escape")
@@ -137,7 +138,8 @@ func (c *Claims) Text(name string) string {
 
 // All calls yield for each claim in the order of the payload, with its raw name and value.
 func (c *Claims) All(yield func(name, value []byte) bool) {
-	for _, m := range c.index.all {
+	for i := range c.index.n {
+		m := c.index.at(i)
 		if !yield(m.name(c.payload), m.value(c.payload)) {
 			return
 		}

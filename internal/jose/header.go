@@ -17,36 +17,39 @@ const (
 	headTail  = `","typ":"` + Type + `"}`
 )
 
-func (h *header) known(b []byte) bool {
+// Headers are returned, not filled in by pointer: what is stored through a pointer escapes to the heap.
+
+func knownHeader(b []byte) (h header, ok bool) {
 	rest, ok := bytes.CutSuffix(b, []byte(headTail))
 	if !ok {
-		return false
+		return h, false
 	}
-	if kid, ok := bytes.CutPrefix(rest, []byte(headHS256)); ok {
-		h.alg, h.kid = HS256, kid
-	} else if kid, ok := bytes.CutPrefix(rest, []byte(headDir)); ok {
-		h.alg, h.kid = A256GCM, kid
-	} else if kid, ok := bytes.CutPrefix(rest, []byte(headEdDSA)); ok {
-		h.alg, h.kid = EdDSA, kid
+	if h.kid, ok = bytes.CutPrefix(rest, []byte(headHS256)); ok {
+		h.alg = HS256
+	} else if h.kid, ok = bytes.CutPrefix(rest, []byte(headDir)); ok {
+		h.alg = A256GCM
+	} else if h.kid, ok = bytes.CutPrefix(rest, []byte(headEdDSA)); ok {
+		h.alg = EdDSA
 	} else {
-		return false
+		return h, false
 	}
 	// A quote or a backslash would be structure: let the parser judge it.
-	return bytes.IndexByte(h.kid, '"') < 0 && bytes.IndexByte(h.kid, '\\') < 0
+	return h, bytes.IndexByte(h.kid, '"') < 0 && bytes.IndexByte(h.kid, '\\') < 0
 }
 
-// parse reads a header in any member order. Every member must be one of alg, enc, kid and typ: crit, zip, jwk, jku,
+// parseHeader reads a header in any member order. Every member must be one of alg, enc, kid and typ: crit, zip, jwk, jku,
 // x5c and whatever comes later are refused rather than ignored.
-func (h *header) parse(b []byte) error {
+func parseHeader(b []byte) (h header, err error) {
 	var list members
 	if err := list.scan(b); err != nil {
-		return malformed("header: " + err.Error())
+		return h, malformed("header: " + err.Error())
 	}
 	var alg, enc, typ string
-	for _, m := range list.all {
+	for i := range list.n {
+		m := list.at(i)
 		v, ok := plainString(m.value(b))
 		if !ok {
-			return malformed("header member is not a plain string")
+			return h, malformed("header member is not a plain string")
 		}
 		switch string(m.name(b)) {
 		case "alg":
@@ -58,18 +61,18 @@ func (h *header) parse(b []byte) error {
 		case "kid":
 			h.kid = v
 		default:
-			return malformed("header has a member outside the profile")
+			return h, malformed("header has a member outside the profile")
 		}
 	}
 	switch {
 	case typ == "":
-		return malformed("header has no typ")
+		return h, malformed("header has no typ")
 	case typ != Type:
-		return malformed("typ is not " + Type)
+		return h, malformed("typ is not " + Type)
 	case alg == "":
-		return malformed("header has no alg")
+		return h, malformed("header has no alg")
 	case h.kid == nil:
-		return malformed("header has no kid")
+		return h, malformed("header has no kid")
 	}
 	switch alg {
 	case "HS256":
@@ -79,15 +82,15 @@ func (h *header) parse(b []byte) error {
 	case "dir":
 		h.alg = A256GCM
 		if enc != "A256GCM" {
-			return &Error{Algorithm, "enc is not A256GCM"}
+			return h, &Error{Algorithm, "enc is not A256GCM"}
 		}
 	default:
-		return &Error{Algorithm, "alg is not HS256, dir, EdDSA or Ed25519"}
+		return h, &Error{Algorithm, "alg is not HS256, dir, EdDSA or Ed25519"}
 	}
 	if enc != "" && h.alg != A256GCM {
-		return malformed("enc in the header of a signed token")
+		return h, malformed("enc in the header of a signed token")
 	}
-	return nil
+	return h, nil
 }
 
 // appendHeader appends the header of a token, encoded, without the dot.

@@ -21,10 +21,28 @@ type member struct {
 func (m member) name(b []byte) []byte  { return b[m.nameStart:m.nameEnd] }
 func (m member) value(b []byte) []byte { return b[m.valueStart:m.valueEnd] }
 
-// members is the index of an object's top level.
+// members is the index of an object's top level. It holds its first entries itself and no pointer to itself, so that it can
+// stay on a stack, or in the waybill that it belongs to.
 type members struct {
-	all  []member
+	n    int
 	room [20]member
+	more []member
+}
+
+func (l *members) push(m member) {
+	if l.n < len(l.room) {
+		l.room[l.n] = m
+	} else {
+		l.more = append(l.more[:l.n-len(l.room)], m)
+	}
+	l.n++
+}
+
+func (l *members) at(i int) *member {
+	if i < len(l.room) {
+		return &l.room[i]
+	}
+	return &l.more[i-len(l.room)]
 }
 
 var (
@@ -41,21 +59,20 @@ func (l *members) scan(b []byte) error {
 		return errSyntax
 	}
 	s := scanner{b: b}
-	all, err := s.object(1, l.room[:0])
-	if err != nil {
+	if err := s.object(1); err != nil {
 		return err
 	}
-	l.all = all
 	if s.i != len(b) {
 		return errSyntax
 	}
+	*l = s.members
 	return nil
 }
 
 // find returns the value of a name that needs no escaping, or nil.
 func (l *members) find(b []byte, name string) []byte {
-	for _, m := range l.all {
-		if string(m.name(b)) == name {
+	for i := range l.n {
+		if m := l.at(i); string(m.name(b)) == name {
 			return m.value(b)
 		}
 	}
@@ -71,7 +88,9 @@ func ValidValue(b []byte) bool {
 	return s.value(1) == nil && s.i == len(b)
 }
 
+// scanner walks a text. Its members are a stack: those of the objects that it is inside of.
 type scanner struct {
+	members
 	b []byte
 	i int
 }
@@ -97,8 +116,9 @@ func (s *scanner) value(depth int) error {
 		_, err := s.str()
 		return err
 	case c == '{':
-		var room [8]member
-		_, err := s.object(depth+1, room[:0])
+		outer := s.n
+		err := s.object(depth + 1)
+		s.n = outer
 		return err
 	case c == '[':
 		return s.array(depth + 1)
@@ -122,48 +142,49 @@ func (s *scanner) literal(word string) error {
 	return nil
 }
 
-// object reads an object and appends its members to seen.
-func (s *scanner) object(depth int, seen []member) ([]member, error) {
+// object reads an object and leaves its members on the stack.
+func (s *scanner) object(depth int) error {
 	if depth > maxDepth {
-		return nil, errDepth
+		return errDepth
 	}
 	if !s.take('{') {
-		return nil, errSyntax
+		return errSyntax
 	}
 	if s.take('}') {
-		return seen, nil
+		return nil
 	}
+	first := s.n
 	escaped := false // some name of this object holds an escape
 	for {
 		nameStart := s.i + 1
 		esc, err := s.str()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		escaped = escaped || esc
 		m := member{nameStart: uint16(nameStart), nameEnd: uint16(s.i - 1)}
-		for _, other := range seen {
-			if sameName(m.name(s.b), other.name(s.b), escaped) {
-				return nil, errDuplicate
+		for i := first; i < s.n; i++ {
+			if sameName(m.name(s.b), s.at(i).name(s.b), escaped) {
+				return errDuplicate
 			}
 		}
-		if len(seen) == maxMembers {
-			return nil, errCount
+		if s.n-first == maxMembers {
+			return errCount
 		}
 		if !s.take(':') {
-			return nil, errSyntax
+			return errSyntax
 		}
 		m.valueStart = uint16(s.i)
 		if err := s.value(depth); err != nil {
-			return nil, err
+			return err
 		}
 		m.valueEnd = uint16(s.i)
-		seen = append(seen, m)
+		s.push(m)
 		if s.take('}') {
-			return seen, nil
+			return nil
 		}
 		if !s.take(',') {
-			return nil, errSyntax
+			return errSyntax
 		}
 	}
 }

@@ -192,7 +192,10 @@ func (k *Key) issueSignature(payload []byte) string {
 }
 
 // buffer is scratch space; what callers receive is always copied out of it.
-type buffer struct{ b []byte }
+type buffer struct {
+	b     []byte
+	nonce [nonceSize]byte
+}
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 

@@ -130,7 +130,7 @@ func (k *Key) issueSealed(payload []byte, domain string) string {
 
 	s := buffers.Get().(*buffer)
 	defer buffers.Put(s)
-	var nonce [nonceSize]byte
+	nonce := &s.nonce
 	rand.Read(nonce[:])
 	s.b = append(append(s.b[:0], cur.head...), '.')
 	s.b = encoding.AppendEncode(s.b, nonce[:])

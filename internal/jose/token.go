@@ -23,8 +23,8 @@ type HeaderBuffer [maxHeader]byte
 // Token is a token split into its parts, with its header read. Nothing of it is verified.
 type Token struct {
 	Alg  Alg
-	Kid  []byte // name of the ring key; points into the HeaderBuffer
-	Salt []byte // sealed tokens only: 22 characters; points into the HeaderBuffer
+	Kid  []byte // name of the ring key; may point into the HeaderBuffer
+	Salt []byte // sealed tokens only: 22 characters; may point into the HeaderBuffer
 
 	text string
 	dots [4]int // positions; a JWS has the first two
@@ -59,15 +59,15 @@ func Parse(text string, buf *HeaderBuffer) (Token, error) {
 	if encoding.DecodedLen(len(head)) > len(buf) {
 		return t, malformed("header too long")
 	}
-	// The encoded form goes through the second half of a buffer of its own: Decode wants bytes.
 	var enc [maxHeader*4/3 + 4]byte
 	size, err := encoding.Decode(buf[:], enc[:copy(enc[:], head)])
 	if err != nil {
 		return t, malformed("header is not canonical base64url")
 	}
-	var h header
-	if !h.known(buf[:size]) {
-		if err := h.parse(buf[:size]); err != nil {
+	h, known := knownHeader(buf[:size])
+	if !known {
+		// What the parser reads escapes to the heap: give it a copy, so that buf need not go there.
+		if h, err = parseHeader(bytes.Clone(buf[:size])); err != nil {
 			return t, err
 		}
 	}

@@ -1,0 +1,39 @@
+# Targets run in every module of the workspace. "make help" lists them.
+
+MODULES := . bench demo internal/integration tools
+GO      ?= go
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## run the tests of all modules; needs Go, git and make only
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test ./...) || exit 1; done
+
+.PHONY: race
+race: ## the same under the race detector; needs a C compiler
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=1 $(GO) test -race ./...) || exit 1; done
+
+.PHONY: lint
+lint: ## format, vet, static analysis, tidy modules
+	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)" || { echo "run: gofmt -w ."; exit 1; }
+	@cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy -diff) || { echo "run: go mod tidy in $$m"; exit 1; }; done
+
+.PHONY: fuzz
+FUZZTIME ?= 10s
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@$(GO) list ./... | while read -r p; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "# $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+.PHONY: bench
+bench: ## measure opening and issuing beside other libraries
+	cd bench && $(GO) test -run '^$$' -bench . -benchmem
+
+.PHONY: readme
+readme: ## run every command and check every snippet of README.md
+	cd tools && $(GO) run ./readme ../README.md ../docs

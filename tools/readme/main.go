@@ -1,0 +1,130 @@
+// Readme holds the documentation to its word. It takes Markdown files and folders of them; of each file
+//
+//   - every block marked go must stand, line by line, in some Go file of the repository, where it is compiled and run,
+//   - every block marked sh is run by bash in a fresh folder that holds a link to each entry of the repository,
+//     and must end with exit code 0,
+//   - every link to a file of the repository must lead somewhere.
+//
+// Blocks marked otherwise are for reading only.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "readme:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
+	code, err := goLines(root)
+	if err != nil {
+		return err
+	}
+	var files []string
+	for _, arg := range args {
+		err := filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".md" {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(files) == 0 {
+		return errors.New("no Markdown files named")
+	}
+	for _, path := range files {
+		if err := check(root, path, code); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// goLines returns the text of all Go files with the indentation taken off.
+func goLines(root string) (string, error) {
+	var all strings.Builder
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.WriteString("\n" + dedent(string(text)) + "\n")
+		return err
+	})
+	return all.String(), err
+}
+
+func dedent(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimSpace(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+var (
+	block = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	link  = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+)
+
+func check(root, path string, code string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
+		switch kind, body := m[1], m[2]; kind {
+		case "go":
+			// Parts between blank lines may stand apart from each other.
+			for part := range strings.SplitSeq(strings.TrimSpace(dedent(body)), "\n\n") {
+				if !strings.Contains(code, "\n"+strings.TrimSpace(part)+"\n") {
+					return fmt.Errorf("this snippet stands in no Go file:\n%s", part)
+				}
+			}
+		case "sh":
+			fmt.Printf("# %s\n%s", path, body)
+			if err := shell(root, body); err != nil {
+				return fmt.Errorf("%w in\n%s", err, body)
+			}
+		}
+	}
+	for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+			return fmt.Errorf("dead link: %s", m[1])
+		}
+	}
+	return nil
+}
+
+func shell(root, script string) error {
+	dir, err := os.MkdirTemp("", "readme")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	// The Go command wants a real folder for the module: run there, and give the script a scratch folder for its files.
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "SCRATCH="+dir, "GOBIN="+filepath.Join(dir, "bin"),
+		"PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
