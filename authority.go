@@ -50,6 +50,9 @@ func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) 
 // Domain returns the trust domain.
 func (a *Authority) Domain() string { return a.domain }
 
+// Now returns the time by the Authority's clock.
+func (a *Authority) Now() time.Time { return a.now() }
+
 // Ring returns the key ring.
 func (a *Authority) Ring() *keyring.Ring { return a.ring }
 
@@ -86,7 +89,8 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	w := &Waybill{domain: a.domain, kid: key.ID(), protection: p, token: token}
+	w := newWaybill(a.domain, key, p)
+	w.token = token
 	if err := jose.ParseClaims(&w.claims, payload, a.domain); err != nil {
 		return nil, translate(err)
 	}
@@ -185,7 +189,8 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	if n := key.Codec().Len(len(payload)); n > a.issueLimit {
 		return nil, fmt.Errorf("%w: it would have %d bytes, the limit is %d", ErrTooLarge, n, a.issueLimit)
 	}
-	w := &Waybill{domain: a.domain, kid: key.ID(), protection: p, key: key}
+	w := newWaybill(a.domain, key, p)
+	w.key = key
 	if err := jose.ParseClaims(&w.claims, payload, a.domain); err != nil {
 		return nil, translate(err)
 	}

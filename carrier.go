@@ -2,6 +2,7 @@ package waybill
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -30,17 +31,17 @@ func (a *Authority) Receive(ctx context.Context, values []string) (context.Conte
 }
 
 // ReceiveAt is [Authority.Receive] for a message that waited in a queue: it is judged as of the time at which the queue's
-// server stored it.
+// server stored it. A time ahead of the clock by more than the leeway is refused with [ErrNotYetValid].
 func (a *Authority) ReceiveAt(ctx context.Context, values []string, stored time.Time) (context.Context, Hop) {
 	return a.receive(Without(ctx), values, stored)
 }
 
 func (a *Authority) receive(ctx context.Context, values []string, at time.Time) (context.Context, Hop) {
-	raw := ""
+	came := arrival{values: len(values), stored: !at.IsZero()}
 	if len(values) > 0 {
-		raw = values[0]
+		came.raw = values[0]
 	}
-	if s := scopeOf(ctx); s != nil && s.auth == a && !s.made && s.raw == raw && len(values) <= 1 {
+	if s := scopeOf(ctx); s != nil && s.auth == a && s.came != nil && *s.came == came && len(values) <= 1 {
 		s.mu.Lock()
 		over := s.phase == committed
 		s.mu.Unlock()
@@ -48,18 +49,20 @@ func (a *Authority) receive(ctx context.Context, values []string, at time.Time) 
 			return ctx, Hop{s: s}
 		}
 	}
-	s := &scope{Context: ctx, auth: a, raw: raw}
+	s := newReceived(ctx, a, came)
 	switch {
 	case len(values) > 1:
 		s.err = ErrAmbiguous
 	case len(values) == 0:
 		s.err = ErrNoWaybill
-	case raw == "":
+	case came.raw == "":
 		s.err = ErrMalformed // a header that is there, and empty
 	case at.IsZero():
-		s.base, s.err = a.Open(raw)
+		s.base, s.err = a.Open(came.raw)
+	case at.After(a.now().Add(a.leeway)):
+		s.err = fmt.Errorf("%w: the message is stored ahead of the clock", ErrNotYetValid)
 	default:
-		s.base, s.err = a.OpenAt(raw, at)
+		s.base, s.err = a.OpenAt(came.raw, at)
 	}
 	s.cur.Store(s.base)
 	return s, Hop{s: s, fresh: true}
@@ -111,6 +114,16 @@ func (h Hop) Freeze() {
 	h.s.phase = max(h.s.phase, late)
 }
 
+// Last is [Hop.Update] and [Hop.Freeze] in one step, so that no change slips in between: for a carrier that has no later
+// chance.
+func (h Hop) Last(failed bool) string {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	update := h.s.update(failed)
+	h.s.phase = max(h.s.phase, late)
+	return update
+}
+
 // Commit is [Hop.Update], and the end of the hop: later changes get [ErrCommitted].
 func (h Hop) Commit(failed bool) string {
 	h.s.mu.Lock()
@@ -130,16 +143,17 @@ func (h Hop) Discard() {
 // update returns the token to send back. The caller holds mu.
 func (s *scope) update(failed bool) string {
 	cur := s.cur.Load()
-	if cur == s.base || s.phase != open {
+	now := emission{cur, failed}
+	if cur == s.base || s.phase != open || now == s.emitted {
 		return ""
 	}
 	if failed {
 		cur = s.withoutOnSuccess(cur)
 	}
-	if cur == nil || cur == s.base || cur == s.emitted {
+	if cur == nil || cur == s.base {
 		return ""
 	}
-	s.emitted = cur
+	s.emitted = now
 	return cur.Token()
 }
 
@@ -157,11 +171,11 @@ func (s *scope) withoutOnSuccess(cur *Waybill) *Waybill {
 	next, err := s.version(cur, e, time.Time{})
 	switch {
 	case err != nil:
-		s.lost = append(s.lost, err)
+		s.lose(err)
 		return nil
 	case next == nil:
 		return cur
-	case sameClaims(next, s.base) && next.claims.Exp == s.base.claims.Exp:
+	case s.emitted.of == nil && sameClaims(next, s.base) && next.claims.Exp == s.base.claims.Exp:
 		return s.base
 	}
 	return next

@@ -105,15 +105,30 @@ func (c Claim[T]) Of(wb *Waybill) (T, bool) {
 	return v, err == nil
 }
 
-func (c Claim[T]) lookup(wb *Waybill) (v T, err error) {
+func (c Claim[T]) lookup(wb *Waybill) (T, error) {
+	var zero T
 	raw := wb.raw(c.def.name)
 	if raw == nil {
-		return v, fmt.Errorf("%w: %s", ErrNoClaim, c.def.name)
+		return zero, fmt.Errorf("%w: %s", ErrNoClaim, c.def.name)
 	}
+	if _, ok := any(zero).(string); ok { // without a pointer to the result, which would make it escape
+		if s, ok := plain(raw); ok {
+			return any(s).(T), nil
+		}
+	}
+	var v T
 	if err := decode(raw, &v); err != nil {
-		return v, fmt.Errorf("%w: %s", ErrClaimType, c.def.name)
+		return zero, fmt.Errorf("%w: %s", ErrClaimType, c.def.name)
 	}
 	return v, nil
+}
+
+// plain returns the value of a JSON string without escapes.
+func plain(raw []byte) (string, bool) {
+	if raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
+		return "", false
+	}
+	return string(raw[1 : len(raw)-1]), true
 }
 
 // To returns the change that sets the claim.
@@ -171,17 +186,16 @@ func encode[T any](v T) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrClaimType, err)
 	}
+	if len(raw) > jose.MaxToken {
+		return nil, fmt.Errorf("%w: a value of %d bytes fits in none", ErrTooLarge, len(raw))
+	}
 	if !jose.ValidValue(raw) {
-		return nil, fmt.Errorf("%w: not strict JSON, or over the size of a token", ErrClaimType)
+		return nil, fmt.Errorf("%w: not strict JSON", ErrClaimType)
 	}
 	return raw, nil
 }
 
 func decode[T any](raw []byte, v *T) error {
-	if s, ok := any(v).(*string); ok && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
-		*s = string(raw[1 : len(raw)-1])
-		return nil
-	}
 	if string(raw) == "null" {
 		switch reflect.TypeFor[T]().Kind() {
 		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:

@@ -35,6 +35,16 @@ func (e *edits) set(name string, raw []byte) {
 	*e = append(*e, edit{name, raw})
 }
 
+// change reports whether the edits change anything of from.
+func (e edits) change(from *Waybill) bool {
+	for _, x := range e {
+		if !same(from.raw(x.name), x.raw) {
+			return true
+		}
+	}
+	return false
+}
+
 func (e edits) size() int {
 	n := 0
 	for _, x := range e {

@@ -68,7 +68,7 @@ func (c *Call) Return(update string, opts ...ReturnOption) (Outcome, error) {
 		outcome, err = c.merge(theirs, r)
 	}
 	if err != nil {
-		s.lost = append(s.lost, err)
+		s.lose(err)
 	}
 	return outcome, err
 }
@@ -85,12 +85,11 @@ func (c *Call) open(update string) (*Waybill, error) {
 	if w.text(jose.Bas) != c.sent.base() {
 		return nil, ErrStale
 	}
-	same := true
-	for _, name := range [...]string{jose.Sid, jose.Iat, jose.Exp, jose.End, jose.Nbf, jose.Iss, jose.Sub} {
-		same = same && bytes.Equal(w.raw(name), c.sent.raw(name))
-	}
-	if !same {
-		return nil, ErrRegistered
+	for _, name := range reserved {
+		// The aud is the domain, however it is spelled, and the bas is compared above.
+		if name != jose.Aud && name != jose.Bas && !same(w.raw(name), c.sent.raw(name)) {
+			return nil, ErrRegistered
+		}
 	}
 	return w, nil
 }
@@ -108,25 +107,19 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 	}
 	outcome := Merged
 	switch {
+	case !m.edits.change(cur):
+		outcome = Unchanged
 	case c.sent == s.base && cur == c.last && m.verbatim:
 		// This hop only forwarded: the update names the token that the hop received.
-		if sameClaims(cur, theirs) {
-			outcome = Unchanged
-		} else {
-			s.cur.Store(theirs)
-			outcome = Relayed
-		}
-	case c.sent == s.base && s.auth.readOnly(cur):
+		s.cur.Store(theirs)
+		outcome = Relayed
+	case c.sent == s.base && m.verbatim && s.auth.readOnly(cur):
 		// Without a key to merge with, the last writer wins.
 		s.cur.Store(theirs)
 		m.conflict = true
 	default:
-		before := cur
 		if err := s.amend(cur, m.edits); err != nil {
 			return Refused, err
-		}
-		if s.cur.Load() == before {
-			outcome = Unchanged
 		}
 	}
 	c.last = theirs

@@ -1,9 +1,9 @@
 package waybill
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,18 +15,52 @@ type scope struct {
 	context.Context
 
 	auth *Authority
-	raw  string   // the exact value received; "" if none
-	base *Waybill // what raw opened to, or nil
+	came *arrival // what the hop received; nil of a scope that Start, Detach or Reissue made
+	base *Waybill // what that opened to, or nil
 	err  error    // why base is nil
-	made bool     // by Start, Detach or Reissue, not by receiving: never the outcome of another hop
 
 	begun atomic.Bool             // a transport answers for this hop
 	cur   atomic.Pointer[Waybill] // as it stands now; nil if there is none
 
 	mu      sync.Mutex // serialises writers
 	phase   phase
-	emitted *Waybill // the version that was last sent back
+	emitted emission // what was last sent back
 	lost    []error
+}
+
+// arrival is what a hop received. It is behind a pointer for the same reason as the body of a Waybill.
+type arrival struct {
+	raw    string // the first value
+	values int
+	stored bool // judged as of the time at which a queue stored it
+}
+
+// newReceived makes the scope of a hop and its arrival in one allocation.
+func newReceived(ctx context.Context, a *Authority, came arrival) *scope {
+	r := &struct {
+		scope scope
+		came  arrival
+	}{came: came}
+	r.scope.Context, r.scope.auth, r.scope.came = ctx, a, &r.came
+	return &r.scope
+}
+
+// String names the scope where a context is printed, as the contexts of the standard library name themselves.
+func (s *scope) String() string {
+	parent := fmt.Sprintf("%T", s.Context)
+	if p, ok := s.Context.(fmt.Stringer); ok {
+		parent = p.String()
+	}
+	return fmt.Sprintf("%s.Waybill(%v)", parent, s.cur.Load())
+}
+
+// Format prints what String returns, whatever the verb.
+func (s *scope) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
+// emission is a version that was sent back, and whether the hop had failed then.
+type emission struct {
+	of     *Waybill
+	failed bool
 }
 
 type phase uint8
@@ -56,7 +90,7 @@ func scopeOf(ctx context.Context) *scope {
 }
 
 func newLocal(ctx context.Context, a *Authority, w *Waybill) *scope {
-	s := &scope{Context: ctx, auth: a, made: true}
+	s := &scope{Context: ctx, auth: a}
 	s.cur.Store(w)
 	return s
 }
@@ -130,11 +164,7 @@ func (s *scope) amend(from *Waybill, e edits) error {
 
 // version returns from with the edits in it, or nil if they change nothing and no renewal is asked for.
 func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, error) {
-	changed := !renew.IsZero()
-	for _, x := range e {
-		changed = changed || !bytes.Equal(from.raw(x.name), x.raw) || (from.raw(x.name) == nil) != (x.raw == nil)
-	}
-	if !changed {
+	if renew.IsZero() && !e.change(from) {
 		return nil, nil
 	}
 	bas := ""
@@ -197,8 +227,18 @@ func Reissue(ctx context.Context) (context.Context, error) {
 	return s, nil
 }
 
-// Lost returns what was refused of the updates that came back to this hop, joined, or nil. The calls that they came with
-// are not touched by it.
+// maxLost bounds what a scope remembers of refused updates: jobs may live long.
+const maxLost = 32
+
+// lose remembers a refused update. The caller holds mu.
+func (s *scope) lose(err error) {
+	if len(s.lost) < maxLost {
+		s.lost = append(s.lost, err)
+	}
+}
+
+// Lost returns what was refused of the updates that came back to this hop, joined, or nil: the first 32 reasons. The calls
+// that they came with are not touched by it.
 func Lost(ctx context.Context) error {
 	s := scopeOf(ctx)
 	if s == nil {

@@ -14,7 +14,11 @@ import (
 
 // Waybill is a verified token: its claims, and the exact bytes that they came from. Only an [Authority] makes one. It is
 // immutable and safe for concurrent use; the nil Waybill has no claims. It never prints its token.
-type Waybill struct {
+type Waybill struct{ *body }
+
+// body is behind a pointer because package fmt calls no method of a value in somebody's unexported field, and prints what
+// is in it: of a Waybill an address.
+type body struct {
 	claims     jose.Claims
 	domain     string
 	kid        string
@@ -23,6 +27,17 @@ type Waybill struct {
 	once  sync.Once
 	token string
 	key   *keyring.Key // of a waybill that is still to be protected; else nil
+}
+
+// newWaybill makes a waybill and its body in one allocation.
+func newWaybill(domain string, key *keyring.Key, p Protection) *Waybill {
+	w := new(struct {
+		waybill Waybill
+		body    body
+	})
+	w.waybill.body = &w.body
+	w.body.domain, w.body.kid, w.body.protection = domain, key.ID(), p
+	return &w.waybill
 }
 
 // Token returns the token as it goes on the wire. Handle it as a credential.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -118,6 +119,14 @@ func (s *Set) Revoked(kid []byte) bool {
 	}
 	_, ok := s.revoked[string(kid)]
 	return ok
+}
+
+// Revocations returns what stays of the revoked keys, by kid.
+func (s *Set) Revocations() map[string]Revocation {
+	if s == nil {
+		return nil
+	}
+	return maps.Clone(s.revoked)
 }
 
 // Active returns the key that issues at now a token living until until: the newest one whose time has come and that

@@ -28,12 +28,7 @@ const (
 	Bas = "bas"
 )
 
-const (
-	sidLen = 22 // 16 bytes in base64url
-	basLen = 22
-
-	maxTime = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
-)
+const maxTime = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
 
 // ParseClaims reads a payload into c, which keeps it. The payload must be addressed to domain. Names of claims are
 // written without escapes: otherwise one claim would have two spellings, and a reader could miss one of them.

@@ -45,6 +45,7 @@ func parseHeader(b []byte) (h header, err error) {
 		return h, malformed("header: " + err.Error())
 	}
 	var alg, enc, typ string
+	hasEnc := false
 	for i := range list.n {
 		m := list.at(i)
 		v, ok := plainString(m.value(b))
@@ -55,7 +56,7 @@ func parseHeader(b []byte) (h header, err error) {
 		case "alg":
 			alg = string(v)
 		case "enc":
-			enc = string(v)
+			enc, hasEnc = string(v), true
 		case "typ":
 			typ = string(v)
 		case "kid":
@@ -87,7 +88,7 @@ func parseHeader(b []byte) (h header, err error) {
 	default:
 		return h, &Error{Algorithm, "alg is not HS256, dir, EdDSA or Ed25519"}
 	}
-	if enc != "" && h.alg != A256GCM {
+	if hasEnc && h.alg != A256GCM {
 		return h, malformed("enc in the header of a signed token")
 	}
 	return h, nil

@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -102,17 +103,16 @@ func (c *counter) add(ctx context.Context, outcome string) {
 	c.Add(ctx, 1, opts.([]metric.AddOption)...)
 }
 
-// Opened counts the outcome of a fresh hop and describes it on the current span. It counts a hop once, however much is
-// nested.
+// Opened counts the outcome of a fresh hop, so that it is counted once however much is nested, and describes any hop on
+// the current span: that of an outer propagator, which opened the token, did not exist yet.
 func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
-	if !hop.Fresh() {
-		return
-	}
 	outcome := waybill.Reason(hop.Err())
-	r.open.add(ctx, outcome)
 	wb, _ := waybill.FromContext(ctx)
-	if wb != nil {
-		r.size.Record(ctx, int64(len(wb.Token())), r.sizeOpts...)
+	if hop.Fresh() {
+		r.open.add(ctx, outcome)
+		if wb != nil {
+			r.size.Record(ctx, int64(len(wb.Token())), r.sizeOpts...)
+		}
 	}
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
@@ -146,6 +146,18 @@ func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 		r.count.Add(1)
 		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
 			"transport", r.transport, "destination", destination, "why", why)
+	}
+}
+
+// Returned counts what [waybill.Call.Return] made of an answer's update.
+func (r *Recorder) Returned(ctx context.Context, outcome waybill.Outcome, err error) {
+	switch {
+	case errors.Is(err, waybill.ErrTooLate):
+		r.Updated(ctx, TooLate)
+	case errors.Is(err, waybill.ErrTooLarge):
+		r.Updated(ctx, TooLarge)
+	default:
+		r.Updated(ctx, string(outcome))
 	}
 }
 

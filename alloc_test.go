@@ -1,0 +1,59 @@
+//go:build !race
+
+package waybill_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+)
+
+// TestAllocations holds what the ordinary operations may allocate. Not under the race detector, which empties pools at
+// random.
+func TestAllocations(t *testing.T) {
+	for _, shape := range shapes {
+		auth := authority(t, shape.opt)
+		token := issue(t, auth, Cell.To(strings.Repeat("x", 150)), Seats.To(3)).Token()
+		ctx, _ := receive(t, auth, token)
+		values := []string{token}
+		for _, test := range []struct {
+			name string
+			most float64
+			run  func()
+		}{
+			{"Open", 3, func() {
+				if _, err := auth.Open(token); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			{"Receive", 4, func() {
+				if _, hop := auth.Receive(context.Background(), values); hop.Err() != nil {
+					t.Fatal(hop.Err())
+				}
+			}},
+			{"Receive again", 0, func() {
+				if _, hop := auth.Receive(ctx, values); hop.Fresh() {
+					t.Fatal("opened twice")
+				}
+			}},
+			{"Receive nothing", 2, func() { auth.Receive(context.Background(), nil) }},
+			{"Send", 1, func() {
+				call, err := waybill.Send(ctx)
+				if err != nil || call.Token() != token {
+					t.Fatal(err)
+				}
+			}},
+			{"Get", 1, func() {
+				if cell, ok := Cell.Get(ctx); !ok || len(cell) != 150 {
+					t.Fatal(cell)
+				}
+			}},
+		} {
+			if got := testing.AllocsPerRun(200, test.run); got > test.most {
+				t.Errorf("%s %s: got %v allocations, want at most %v", shape.name, test.name, got, test.most)
+			}
+		}
+	}
+}

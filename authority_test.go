@@ -1,0 +1,509 @@
+package waybill_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestNewErrors(t *testing.T) {
+	ring := ringOf(t, "shop", lasting(t, keyring.HS256))
+	for _, test := range []struct {
+		name   string
+		domain string
+		ring   *keyring.Ring
+		opts   []waybill.Option
+		want   string // in the error; "" if there is none
+	}{
+		{"ordinary", "shop", ring, nil, ""},
+		{"keys not loaded yet", "shop", keyring.NewRing(nil), nil, ""},
+		{"no ring", "shop", nil, nil, "no key ring"},
+		{"no domain", "", ring, nil, "domain"},
+		{"bad domain", "my shop", ring, nil, "domain"},
+		{"ring of another domain", "bank", ring, nil, "the ring is of shop, not bank"},
+		{"no such protection", "shop", ring, []waybill.Option{waybill.Opens(0)}, "no such protection: 0"},
+		{"no such protection", "shop", ring, []waybill.Option{waybill.Opens(4)}, "no such protection: 4"},
+		{"no life", "shop", ring, []waybill.Option{waybill.Life(0)}, "Life(0s)"},
+		{"negative life", "shop", ring, []waybill.Option{waybill.Life(-time.Minute)}, "Life(-1m0s)"},
+		{"parts of seconds", "shop", ring, []waybill.Option{waybill.Life(1500 * time.Millisecond)}, "Life(1.5s)"},
+		{"life of 11 years", "shop", ring, []waybill.Option{waybill.Life(11 * 365 * 24 * time.Hour)}, "Life("},
+		{"maximum below life", "shop", ring, []waybill.Option{waybill.Life(time.Hour), waybill.MaxLife(time.Minute)}, "MaxLife(1m0s)"},
+		{"long life lifts the maximum", "shop", ring, []waybill.Option{waybill.Life(2 * time.Hour)}, ""},
+		{"journey below life", "shop", ring, []waybill.Option{waybill.Journey(time.Minute)}, "Journey(1m0s)"},
+		{"negative leeway", "shop", ring, []waybill.Option{waybill.Leeway(-time.Second)}, "Leeway(-1s)"},
+		{"no leeway", "shop", ring, []waybill.Option{waybill.Leeway(0)}, ""},
+		{"leeway at most", "shop", ring, []waybill.Option{waybill.Leeway(time.Minute)}, ""},
+		{"leeway over that", "shop", ring, []waybill.Option{waybill.Leeway(61 * time.Second)}, "Leeway(1m1s)"},
+		{"leeway in milliseconds", "shop", ring, []waybill.Option{waybill.Leeway(500 * time.Millisecond)}, "Leeway(500ms)"},
+		{"small accept limit", "shop", ring, []waybill.Option{waybill.IssueLimit(256), waybill.AcceptLimit(255)}, "AcceptLimit(255)"},
+		{"large accept limit", "shop", ring, []waybill.Option{waybill.AcceptLimit(7169)}, "AcceptLimit(7169)"},
+		{"largest accept limit", "shop", ring, []waybill.Option{waybill.AcceptLimit(7168)}, ""},
+		{"small issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(255)}, "IssueLimit(255)"},
+		{"issue over accept limit", "shop", ring, []waybill.Option{waybill.IssueLimit(3585)}, "IssueLimit(3585)"},
+		{"smallest limits", "shop", ring, []waybill.Option{waybill.IssueLimit(256), waybill.AcceptLimit(256)}, ""},
+	} {
+		auth, err := waybill.New(test.domain, test.ring, test.opts...)
+		switch {
+		case (err == nil) != (test.want == "") || (auth == nil) != (err != nil):
+			t.Errorf("%s: got %v, %v, want %q", test.name, auth, err, test.want)
+		case err != nil && !strings.Contains(err.Error(), test.want):
+			t.Errorf("%s: got %q, want a text with %q", test.name, err, test.want)
+		case err == nil && (auth.Domain() != test.domain || auth.Ring() != test.ring):
+			t.Errorf("%s: got domain %s, want %s and the same ring", test.name, auth.Domain(), test.domain)
+		}
+	}
+	_, err := waybill.New("bank", ring)
+	wantIs(t, err, keyring.ErrDomain)
+}
+
+// shapes are the tokens of the three protections, with header and payload as the profile says.
+var shapes = []struct {
+	opt    waybill.Option
+	is     waybill.Protection
+	name   string
+	header string
+	parts  int
+}{
+	{waybill.Claims(), waybill.ProtectionSigned, "signed", `^\{"alg":"HS256","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
+	{waybill.Sealed(), waybill.ProtectionSealed, "sealed",
+		`^\{"alg":"dir","enc":"A256GCM","kid":"([\w-]{11})\.[\w-]{21}[AQgw]","typ":"waybill\+jwt"\}$`, 5},
+	{waybill.PublicKey(), waybill.ProtectionPublic, "public", `^\{"alg":"EdDSA","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
+}
+
+func TestIssue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, shape := range shapes {
+			auth := authority(t, shape.opt)
+			time.Sleep(1700 * time.Millisecond) // times are whole seconds, whatever the clock says
+			start := time.Now()
+			wb := issue(t, auth, Cell.To("eu-3"), Tenant.To("acme"), Seats.To(2))
+			again := must(auth.Open(wb.Token()))(t)
+			for _, w := range []*waybill.Waybill{wb, again} {
+				seconds := start.Unix()
+				wantPayload := fmt.Sprintf(`{"aud":"test","sid":"%s","iat":%d,"exp":%d,"end":%d,"cell":"eu-3","tenant":"acme","seats":2}`,
+					w.ID(), seconds, seconds+15*60, seconds+12*3600)
+				if got := string(w.Payload()); got != wantPayload {
+					t.Errorf("%s: payload: got %s, want %s", shape.name, got, wantPayload)
+				}
+				if got, want := w.Issued(), start.Truncate(time.Second).UTC(); !got.Equal(want) {
+					t.Errorf("%s: Issued: got %v, want %v", shape.name, got, want)
+				}
+				if got, want := w.Expires().Sub(w.Issued()), waybill.DefaultLife; got != want {
+					t.Errorf("%s: life: got %v, want %v", shape.name, got, want)
+				}
+				if got, want := w.Ends().Sub(w.Issued()), waybill.DefaultJourney; got != want {
+					t.Errorf("%s: journey: got %v, want %v", shape.name, got, want)
+				}
+				if w.Protection() != shape.is || w.Protection().String() != shape.name {
+					t.Errorf("Protection: got %v, want %v", w.Protection(), shape.name)
+				}
+				if w.Domain() != "test" || w.Issuer() != "" || w.Subject() != "" {
+					t.Errorf("%s: got domain %q, issuer %q, subject %q, want only the domain", shape.name, w.Domain(), w.Issuer(), w.Subject())
+				}
+			}
+			if sid, err := base64.RawURLEncoding.Strict().DecodeString(wb.ID()); err != nil || len(sid) != 16 {
+				t.Errorf("%s: ID: got %q, want 16 bytes in base64url", shape.name, wb.ID())
+			}
+			parts := strings.Split(wb.Token(), ".")
+			header, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+			match := regexp.MustCompile(shape.header).FindSubmatch(header)
+			if err != nil || match == nil || len(parts) != shape.parts || string(match[1]) != wb.KeyID() {
+				t.Errorf("%s: header: got %s in %d parts, want %s in %d, and kid %s", shape.name, header, len(parts), shape.header, shape.parts, wb.KeyID())
+			}
+			if shape.is == waybill.ProtectionSealed && strings.Contains(decodeAll(parts), "eu-3") {
+				t.Errorf("%s: the token can be read", shape.name)
+			}
+			if again.Token() != wb.Token() {
+				t.Errorf("%s: Token: got another one after opening", shape.name)
+			}
+		}
+	})
+}
+
+func decodeAll(parts []string) string {
+	all := ""
+	for _, p := range parts {
+		raw, _ := base64.RawURLEncoding.DecodeString(p)
+		all += string(raw)
+	}
+	return all
+}
+
+// TestIssueIsFresh compares what must differ between tokens.
+func TestIssueIsFresh(t *testing.T) {
+	auth := authority(t, waybill.Sealed())
+	ids, nonces, salts := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	const n = 1000
+	for range n {
+		wb := issue(t, auth)
+		parts := strings.Split(wb.Token(), ".")
+		ids[wb.ID()], nonces[parts[2]], salts[parts[0]] = true, true, true
+	}
+	if len(ids) != n || len(nonces) != n || len(salts) != 1 {
+		t.Errorf("got %d sids, %d nonces and %d salts of %d tokens, want %d, %d and 1", len(ids), len(nonces), len(salts), n, n, n)
+	}
+}
+
+func TestNilWaybill(t *testing.T) {
+	var wb *waybill.Waybill
+	if wb.Token() != "" || wb.ID() != "" || wb.Domain() != "" || wb.Issuer() != "" || wb.Subject() != "" || wb.KeyID() != "" ||
+		wb.Protection() != 0 || !wb.Issued().IsZero() || !wb.Expires().IsZero() || !wb.Ends().IsZero() || wb.Has("aud") || wb.Payload() != nil {
+		t.Error("the nil waybill has something in it")
+	}
+	if got := wb.Protection().String(); got != "unknown" {
+		t.Errorf("protection 0: got %q, want unknown", got)
+	}
+}
+
+// TestTimesAround opens one token at each second around its bounds.
+func TestTimesAround(t *testing.T) {
+	for _, leeway := range []time.Duration{0, waybill.DefaultLeeway, waybill.MaxLeeway} {
+		synctest.Test(t, func(t *testing.T) {
+			auth := authority(t, waybill.Leeway(leeway))
+			time.Sleep(time.Hour) // so that there is time before
+			wb := issue(t, auth)
+			issued, expires := time.Now(), time.Now().Add(waybill.DefaultLife)
+			for _, test := range []struct {
+				at   time.Time
+				want string
+			}{
+				{issued.Add(-leeway - time.Second), "not_yet_valid"},
+				{issued.Add(-leeway), "ok"},
+				{issued, "ok"},
+				{expires.Add(leeway - time.Second), "ok"},
+				{expires.Add(leeway - time.Nanosecond), "ok"},
+				{expires.Add(leeway), "expired"},
+				{expires.Add(24 * time.Hour), "expired"},
+			} {
+				_, err := auth.OpenAt(wb.Token(), test.at)
+				if got := waybill.Reason(err); got != test.want {
+					t.Errorf("leeway %v, %v after issue: got %s, want %s", leeway, test.at.Sub(issued), got, test.want)
+				}
+			}
+			time.Sleep(waybill.DefaultLife + leeway - time.Second)
+			if _, err := auth.Open(wb.Token()); err != nil {
+				t.Errorf("Open in the last second: got %v", err)
+			}
+			time.Sleep(time.Second)
+			_, err := auth.Open(wb.Token())
+			wantIs(t, err, waybill.ErrExpired)
+		})
+	}
+}
+
+// TestLifeOverMaximum opens a token of a more generous Authority.
+func TestLifeOverMaximum(t *testing.T) {
+	long := issue(t, authority(t, waybill.Life(2*time.Hour)))
+	_, err := authority(t).Open(long.Token())
+	wantIs(t, err, waybill.ErrLifetime)
+	if _, err := authority(t, waybill.MaxLife(2*time.Hour)).Open(long.Token()); err != nil {
+		t.Errorf("MaxLife(2h): got %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	small := authority(t, waybill.IssueLimit(512))
+	size := func(n int) waybill.Change { return Cell.To(strings.Repeat("x", n)) }
+	wb := issue(t, small, size(0))
+	room := (512 - len(wb.Token())) * 3 / 4
+	for _, shape := range shapes {
+		auth := authority(t, shape.opt, waybill.IssueLimit(512))
+		refused := 0
+		for n := range room + 3 {
+			wb, err := auth.Issue(size(n))
+			switch {
+			case err == nil && len(wb.Token()) > 512:
+				t.Fatalf("%s: got a token of %d bytes, want at most 512", shape.name, len(wb.Token()))
+			case err != nil && !errors.Is(err, waybill.ErrTooLarge):
+				t.Fatal(err)
+			case err != nil:
+				refused++
+				// The error names the size that the token would have had.
+				longer := issue(t, authority(t, shape.opt), size(n))
+				if want := fmt.Sprintf("%d bytes, the limit is 512", len(longer.Token())); !strings.Contains(err.Error(), want) || len(longer.Token()) <= 512 {
+					t.Fatalf("%s: got %v, want %s", shape.name, err, want)
+				}
+			}
+		}
+		if refused == 0 {
+			t.Errorf("%s: nothing was refused", shape.name)
+		}
+	}
+	large := issue(t, authority(t, waybill.AcceptLimit(7168), waybill.IssueLimit(7168)), size(4000))
+	_, err := authority(t).Open(large.Token())
+	wantIs(t, err, waybill.ErrTooLarge)
+	if _, err := authority(t, waybill.AcceptLimit(7168)).Open(large.Token()); err != nil {
+		t.Errorf("within the limit: got %v", err)
+	}
+}
+
+func TestOpenKeyErrors(t *testing.T) {
+	token := issue(t, authority(t)).Token()
+	open := func(ring *keyring.Ring) error {
+		auth := must(waybill.New(waybilltest.Domain, ring))(t)
+		wb, err := auth.Open(token)
+		if wb != nil {
+			t.Errorf("got %v, want no waybill", wb)
+		}
+		return err
+	}
+	empty := ringOf(t, waybilltest.Domain)
+	wantIs(t, open(keyring.NewRing(nil)), waybill.ErrNoKey)
+	wantIs(t, open(empty), waybill.ErrUnknownKey)
+	if got := waybill.ClassOf(open(empty)); got != waybill.Unauthenticated {
+		t.Errorf("unknown key, ring fresh: got class %d, want Unauthenticated", got)
+	}
+	for _, token := range []string{"", "."} {
+		wb, err := authority(t).Open(token)
+		if wb != nil || err == nil {
+			t.Errorf("Open(%q): got %v, %v, want an error", token, wb, err)
+		}
+	}
+	if _, err := authority(t).Open(""); err != waybill.ErrNoWaybill {
+		t.Errorf("Open of nothing: got %v, want ErrNoWaybill", err)
+	}
+}
+
+type loader func() ([]byte, error)
+
+func (l loader) Load(context.Context) ([]byte, error) { return l() }
+
+// TestUnknownKeyWhileOutOfTouch tells an unknown key of a ring that was confirmed lately from one of a ring that was not.
+func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := must(keyring.NewSet("shop", lasting(t, keyring.HS256)))(t).SecretJWKS()
+		var fail error
+		ring := must(keyring.Open(t.Context(), loader(func() ([]byte, error) { return data, fail }),
+			keyring.Poll(time.Minute), keyring.Logger(discard)))(t)
+		defer ring.Close()
+		auth := must(waybill.New("shop", ring))(t)
+		stranger := issue(t, must(waybill.New("shop", ringOf(t, "shop", lasting(t, keyring.HS256))))(t)).Token()
+		class := func() waybill.Class {
+			_, err := auth.Open(stranger)
+			wantIs(t, err, waybill.ErrUnknownKey)
+			if got := waybill.Reason(err); got != "unknown_key" {
+				t.Errorf("Reason: got %s, want unknown_key", got)
+			}
+			return waybill.ClassOf(err)
+		}
+		if got := class(); got != waybill.Unauthenticated {
+			t.Errorf("fresh: got class %d, want Unauthenticated", got)
+		}
+		fail = errors.New("store down")
+		time.Sleep(5 * time.Minute)
+		if got := class(); got != waybill.Unavailable {
+			t.Errorf("out of touch: got class %d, want Unavailable", got)
+		}
+		fail = nil
+		time.Sleep(2 * time.Minute)
+		if got := class(); got != waybill.Unauthenticated {
+			t.Errorf("in touch again: got class %d, want Unauthenticated", got)
+		}
+	})
+}
+
+func TestIssueKeyErrors(t *testing.T) {
+	now := time.Now()
+	pending := newKey(t, keyring.HS256, now.Add(time.Hour), now.Add(100*time.Hour))
+	short := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(10*time.Minute))
+	enough := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(16*time.Minute))
+	private := lasting(t, keyring.EdDSA)
+	verifier := private.Public()
+	for _, test := range []struct {
+		name string
+		ring *keyring.Ring
+		opt  waybill.Option
+		want error
+	}{
+		{"not loaded", keyring.NewRing(nil), waybill.Claims(), waybill.ErrNoKey},
+		{"empty", ringOf(t, "shop"), waybill.Claims(), waybill.ErrNoKey},
+		{"pending", ringOf(t, "shop", pending), waybill.Claims(), waybill.ErrNoKey},
+		{"does not outlive the token", ringOf(t, "shop", short), waybill.Claims(), waybill.ErrNoKey},
+		{"outlives it", ringOf(t, "shop", short, enough, pending), waybill.Claims(), nil},
+		{"of another algorithm", ringOf(t, "shop", enough), waybill.Sealed(), waybill.ErrNoKey},
+		{"of another algorithm", ringOf(t, "shop", private), waybill.Claims(), waybill.ErrNoKey},
+		{"public half only", ringOf(t, "shop", verifier), waybill.PublicKey(), waybill.ErrReadOnly},
+		{"no public key at all", ringOf(t, "shop", enough), waybill.PublicKey(), waybill.ErrReadOnly},
+		{"private half", ringOf(t, "shop", private), waybill.PublicKey(), nil},
+		{"private half pending", ringOf(t, "shop", verifier, newKey(t, keyring.EdDSA, now.Add(time.Hour), now.Add(90*time.Hour))),
+			waybill.PublicKey(), waybill.ErrNoKey},
+	} {
+		auth := must(waybill.New("shop", test.ring, test.opt))(t)
+		wb, err := auth.Issue()
+		if !errors.Is(err, test.want) || (wb == nil) != (err != nil) {
+			t.Errorf("%s: got %v, %v, want %v", test.name, wb, err, test.want)
+		}
+		if err == nil && wb.KeyID() != enough.ID() && wb.KeyID() != private.ID() {
+			t.Errorf("%s: got key %s, want %s or %s", test.name, wb.KeyID(), enough.ID(), private.ID())
+		}
+		ctx, err := auth.Start(t.Context())
+		if !errors.Is(err, test.want) || err != nil && ctx != t.Context() {
+			t.Errorf("%s: Start: got %v, want %v and the same context", test.name, err, test.want)
+		}
+	}
+}
+
+// TestPendingKeyOpens: a node whose clock is late opens what the others issue.
+func TestPendingKeyOpens(t *testing.T) {
+	now := time.Now()
+	old := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(100*time.Hour))
+	next := newKey(t, keyring.HS256, now.Add(time.Minute), now.Add(100*time.Hour))
+	ring := ringOf(t, "shop", old, next)
+	late := must(waybill.New("shop", ring))(t)
+	ahead := must(waybill.New("shop", ring, waybill.Clock(func() time.Time { return now.Add(time.Minute) }), waybill.Leeway(time.Minute)))(t)
+	wb := issue(t, ahead)
+	if wb.KeyID() != next.ID() {
+		t.Fatalf("got key %s, want the new one %s", wb.KeyID(), next.ID())
+	}
+	_, err := late.Open(wb.Token())
+	if got := waybill.Reason(err); got != "not_yet_valid" { // the token is of the future here, but its key is known
+		t.Errorf("got %s, want not_yet_valid", got)
+	}
+	tolerant := must(waybill.New("shop", ring, waybill.Leeway(time.Minute)))(t)
+	if _, err := tolerant.Open(wb.Token()); err != nil {
+		t.Errorf("with leeway: got %v", err)
+	}
+	if got := issue(t, late).KeyID(); got != old.ID() {
+		t.Errorf("the late node issues with %s, want the old key %s", got, old.ID())
+	}
+}
+
+// TestDomainsDoNotMix opens a token of another domain that has the same key.
+func TestDomainsDoNotMix(t *testing.T) {
+	for _, shape := range shapes {
+		keys := []*keyring.Key{lasting(t, keyring.HS256), lasting(t, keyring.Dir), lasting(t, keyring.EdDSA)}
+		shop := must(waybill.New("shop", ringOf(t, "shop", keys...), shape.opt))(t)
+		bank := must(waybill.New("bank", ringOf(t, "bank", keys...), shape.opt))(t)
+		_, err := bank.Open(issue(t, shop).Token())
+		want := waybill.ErrAudience
+		if shape.is == waybill.ProtectionSealed {
+			want = waybill.ErrForged // the content key is another one
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", shape.name, err, want)
+		}
+	}
+}
+
+// TestProtectionNotConfigured opens each protection at each Authority.
+func TestProtectionNotConfigured(t *testing.T) {
+	for _, from := range shapes {
+		token := issue(t, authority(t, from.opt)).Token()
+		for _, to := range shapes {
+			_, err := authority(t, to.opt).Open(token)
+			if from.is == to.is {
+				if err != nil {
+					t.Errorf("%s at %s: got %v", from.name, to.name, err)
+				}
+			} else if !errors.Is(err, waybill.ErrProtection) {
+				t.Errorf("%s at %s: got %v, want ErrProtection", from.name, to.name, err)
+			}
+			if _, err := authority(t, to.opt, waybill.Opens(from.is)).Open(token); err != nil {
+				t.Errorf("%s at %s that opens it too: got %v", from.name, to.name, err)
+			}
+		}
+	}
+}
+
+// TestJourneyKeepsProtection changes a waybill at an Authority that issues in another protection.
+func TestJourneyKeepsProtection(t *testing.T) {
+	for _, from := range shapes {
+		for _, to := range shapes {
+			auth := authority(t, to.opt, waybill.Opens(from.is))
+			ctx, hop := receive(t, auth, issue(t, authority(t, from.opt)).Token())
+			change(t, ctx, Cell.To("b"))
+			update := must(auth.Open(hop.Commit(false)))(t)
+			if got := update.Protection(); got != from.is {
+				t.Errorf("%s changed at %s: got %v, want it kept", from.name, to.name, got)
+			}
+		}
+	}
+}
+
+// TestUnknownClaimsSurvive changes a waybill that holds more than this service knows.
+func TestUnknownClaimsSurvive(t *testing.T) {
+	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
+		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
+	key := lasting(t, keyring.HS256)
+	auth := must(waybill.New("shop", ringOf(t, "shop", key), declareAll()))(t)
+	now := time.Now().Unix()
+	payload := fmt.Sprintf(`{"seats":1,%s,"end":%d,"cell":"a","exp":%d,"aud":["shop"],"iat":%d,"sid":"AAECAwQFBgcICQoLDA0ODw"}`,
+		more, now+1000, now+100, now)
+	token := key.Codec().Issue([]byte(payload), "shop")
+	ctx, hop := receive(t, auth, token)
+	change(t, ctx, Cell.To("b"), Seats.Delete(), Price.To(3))
+	got := must(auth.Open(hop.Commit(false)))(t).Payload()
+	bas := fmt.Sprintf(`"bas":"%s",`, basOf(token))
+	if !bytes.Contains(got, []byte(bas)) {
+		t.Fatalf("got %s, want it with %s", got, bas)
+	}
+	got = bytes.Replace(got, []byte(bas), nil, 1)
+	want := strings.Replace(payload, `"seats":1,`, "", 1)
+	want = strings.Replace(want, `"cell":"a"`, `"cell":"b"`, 1)
+	want = strings.TrimSuffix(want, "}") + `,"price":3}`
+	if string(got) != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	var decoded map[string]any
+	if err := json.Unmarshal(got, &decoded); err != nil || decoded["ключ"] != "😀" {
+		t.Errorf("got %v, %v, want every claim", decoded, err)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	for _, test := range []struct {
+		err    error
+		reason string
+		class  waybill.Class
+	}{
+		{nil, "ok", waybill.OK},
+		{waybill.ErrNoWaybill, "absent", waybill.Unauthenticated},
+		{waybill.ErrMalformed, "malformed", waybill.Invalid},
+		{waybill.ErrAmbiguous, "ambiguous", waybill.Invalid},
+		{waybill.ErrTooLarge, "too_large", waybill.TooLarge},
+		{waybill.ErrAlgorithm, "algorithm", waybill.Unauthenticated},
+		{waybill.ErrForged, "forged", waybill.Unauthenticated},
+		{waybill.ErrUnknownKey, "unknown_key", waybill.Unauthenticated},
+		{waybill.ErrRevokedKey, "revoked", waybill.Unauthenticated},
+		{waybill.ErrProtection, "protection", waybill.Unauthenticated},
+		{waybill.ErrAudience, "audience", waybill.Unauthenticated},
+		{waybill.ErrExpired, "expired", waybill.Unauthenticated},
+		{waybill.ErrNotYetValid, "not_yet_valid", waybill.Unauthenticated},
+		{waybill.ErrLifetime, "lifetime", waybill.Unauthenticated},
+		{waybill.ErrMissingClaim, "missing_claim", waybill.Denied},
+		{waybill.ErrNoKey, "no_key", waybill.Unavailable},
+		{errors.New("other"), "error", waybill.Unavailable},
+		{waybill.ErrStale, "error", waybill.Unavailable},
+	} {
+		for _, err := range []error{test.err, wrapped(test.err)} {
+			if got := waybill.Reason(err); got != test.reason {
+				t.Errorf("Reason(%v): got %s, want %s", err, got, test.reason)
+			}
+			if got := waybill.ClassOf(err); got != test.class {
+				t.Errorf("ClassOf(%v): got %d, want %d", err, got, test.class)
+			}
+		}
+	}
+	if errors.Is(waybill.ErrUnknownKey, waybill.ErrRevokedKey) || errors.Is(waybill.ErrForged, waybill.ErrUnknownKey) {
+		t.Error("two refusals are the same to errors.Is")
+	}
+}
+
+func wrapped(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("somewhere: %w", err)
+}

@@ -1,0 +1,345 @@
+package waybill_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestReceive(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Cell.To("a")).Token()
+	other := issue(t, auth, Cell.To("b")).Token()
+	for _, test := range []struct {
+		name   string
+		values []string
+		want   string
+	}{
+		{"none", nil, "absent"},
+		{"none", []string{}, "absent"},
+		{"one", []string{token}, "ok"},
+		{"empty", []string{""}, "malformed"},
+		{"two", []string{token, other}, "ambiguous"},
+		{"the same twice", []string{token, token}, "ambiguous"},
+		{"one and an empty one", []string{token, ""}, "ambiguous"},
+		{"an empty one and one", []string{"", token}, "ambiguous"},
+		{"joined by a proxy", []string{token + "," + other}, "malformed"},
+		{"joined by a proxy", []string{token + ", " + token}, "malformed"},
+	} {
+		ctx, hop := auth.Receive(t.Context(), test.values)
+		wb, err := waybill.FromContext(ctx)
+		if got := waybill.Reason(err); got != test.want || waybill.Reason(hop.Err()) != test.want {
+			t.Errorf("%s: got %s and %v, want %s", test.name, got, hop.Err(), test.want)
+		}
+		if (wb != nil) != (test.want == "ok") || !hop.Fresh() {
+			t.Errorf("%s: got %v, fresh %v, want a waybill only if ok, and fresh", test.name, wb, hop.Fresh())
+		}
+	}
+}
+
+// TestReceiveOnce: however many layers look at a request, it is opened once; whatever else is in the context is masked.
+func TestReceiveOnce(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Cell.To("a")).Token()
+	other := issue(t, auth, Cell.To("b")).Token()
+	const fresh, reused = true, false
+	for _, test := range []struct {
+		name         string
+		outer, inner []string
+		fresh        bool
+		want         string
+	}{
+		{"the same token", []string{token}, []string{token}, reused, "ok"},
+		{"none twice", nil, nil, reused, "absent"},
+		{"the same garbage", []string{"x"}, []string{"x"}, reused, "malformed"},
+		{"empty twice", []string{""}, []string{""}, reused, "malformed"},
+		{"another token", []string{token}, []string{other}, fresh, "ok"},
+		{"token, then none", []string{token}, nil, fresh, "absent"},
+		{"none, then token", nil, []string{token}, fresh, "ok"},
+		{"none, then empty", nil, []string{""}, fresh, "malformed"},
+		{"empty, then none", []string{""}, nil, fresh, "absent"},
+		{"one seen outside, two inside", []string{token}, []string{token, token}, fresh, "ambiguous"},
+		{"two outside, one inside", []string{token, token}, []string{token}, fresh, "ok"},
+		{"two twice", []string{token, token}, []string{token, token}, fresh, "ambiguous"},
+		{"one letter more", []string{token}, []string{token + "A"}, fresh, "malformed"},
+	} {
+		outer, first := auth.Receive(t.Context(), test.outer)
+		type key struct{}
+		between := context.WithValue(outer, key{}, "v")
+		inner, second := auth.Receive(between, test.inner)
+		if got := waybill.Reason(second.Err()); got != test.want || second.Fresh() != test.fresh {
+			t.Errorf("%s: got %s, fresh %v, want %s, %v", test.name, got, second.Fresh(), test.want, test.fresh)
+		}
+		if inner.Value(key{}) != "v" {
+			t.Errorf("%s: the context lost a value", test.name)
+		}
+		// One hop has one who answers for it.
+		if !first.Begin() || first.Begin() || second.Begin() != test.fresh {
+			t.Errorf("%s: Begin: want the first caller of each hop", test.name)
+		}
+		if test.want == "ok" && !test.fresh {
+			change(t, inner, Cell.To("c"))
+			wantClaim(t, outer, Cell, "c")
+		} else if test.want == "ok" {
+			change(t, inner, Cell.To("c"))
+			if got, _ := Cell.Get(outer); got == "c" {
+				t.Errorf("%s: a change in one hop is seen in the other", test.name)
+			}
+		}
+	}
+}
+
+// TestReceiveMasks: what a background context holds is never the waybill of a message.
+func TestReceiveMasks(t *testing.T) {
+	auth, foreign := authority(t), authority(t)
+	token := issue(t, auth, Cell.To("a")).Token()
+	local := must(auth.Start(t.Context(), Cell.To("shared")))(t)
+	for name, ctx := range map[string]context.Context{
+		"started": local, "detached": waybill.Detach(waybilltest.Context(t, auth)), "received": waybilltest.Context(t, auth),
+		"foreign": must(foreign.Start(t.Context()))(t), "reissued": must(waybill.Reissue(local))(t),
+	} {
+		inner, hop := auth.Receive(ctx, nil)
+		if _, err := waybill.FromContext(inner); err != waybill.ErrNoWaybill || !hop.Fresh() {
+			t.Errorf("%s: got %v, fresh %v, want ErrNoWaybill", name, err, hop.Fresh())
+		}
+		inner, hop = auth.Receive(ctx, []string{token})
+		if got, _ := Cell.Get(inner); got != "a" || !hop.Fresh() {
+			t.Errorf("%s: got %q, fresh %v, want the cell of the message", name, got, hop.Fresh())
+		}
+	}
+	// Not even if its token is the very same: it was started here, not received.
+	inner, hop := auth.Receive(local, []string{send(t, local).Token()})
+	if !hop.Fresh() {
+		t.Error("a started journey was taken for a received one")
+	}
+	change(t, inner, Cell.To("b"))
+	wantClaim(t, local, Cell, "shared")
+	// Nor the outcome of another Authority, nor of a hop that is over.
+	outer, _ := foreign.Receive(t.Context(), []string{token})
+	if _, hop := auth.Receive(outer, []string{token}); !hop.Fresh() {
+		t.Error("the outcome of another Authority was used again")
+	}
+	outer, hop = receive(t, auth, token)
+	hop.Commit(false)
+	inner, again := auth.Receive(outer, []string{token})
+	if !again.Fresh() || !again.Begin() {
+		t.Error("the outcome of a hop that is over was used again")
+	}
+	change(t, inner, Cell.To("b"))
+}
+
+func TestForeignDomain(t *testing.T) {
+	auth, foreign := authority(t), authority(t)
+	ctx := waybilltest.Context(t, foreign)
+	if _, err := auth.Send(ctx); err != waybill.ErrForeignDomain {
+		t.Errorf("got %v, want ErrForeignDomain", err)
+	}
+	if _, err := foreign.Send(ctx); err != nil {
+		t.Errorf("its own: got %v", err)
+	}
+	if _, err := auth.Send(t.Context()); err != waybill.ErrNoWaybill {
+		t.Errorf("none: got %v, want ErrNoWaybill", err)
+	}
+	started := must(auth.Start(ctx, Cell.To("a")))(t)
+	if _, err := auth.Send(started); err != nil {
+		t.Errorf("a journey of its own, started inside: got %v", err)
+	}
+}
+
+func TestHopAnswers(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Cell.To("a"), Receipt.To("r1"), Seats.To(1)).Token()
+	for _, test := range []struct {
+		name    string
+		changes []waybill.Change
+		failed  bool
+		want    string // claims of the update; "" if there is none
+	}{
+		{"nothing changed", nil, false, ""},
+		{"set to the same", []waybill.Change{Cell.To("a")}, false, ""},
+		{"changed", []waybill.Change{Cell.To("b")}, false, `"cell":"b","receipt":"r1","seats":1`},
+		{"changed, failed", []waybill.Change{Cell.To("b")}, true, `"cell":"b","receipt":"r1","seats":1`},
+		{"on success", []waybill.Change{Receipt.To("r2")}, false, `"cell":"a","receipt":"r2","seats":1`},
+		{"on success, failed", []waybill.Change{Receipt.To("r2")}, true, ""},
+		{"on success deleted, failed", []waybill.Change{Receipt.Delete()}, true, ""},
+		{"on success added, failed", []waybill.Change{Stamp.To("s")}, true, ""},
+		{"both, failed", []waybill.Change{Receipt.To("r2"), Stamp.To("s"), Seats.To(2)}, true, `"cell":"a","receipt":"r1","seats":2`},
+	} {
+		for _, shape := range shapes {
+			auth := authority(t, shape.opt, waybill.Opens(waybill.ProtectionSigned))
+			ctx, hop := receive(t, auth, token)
+			change(t, ctx, test.changes...)
+			inside := string(now(t, ctx).Payload())
+			update := hop.Commit(test.failed)
+			if got := string(now(t, ctx).Payload()); got != inside {
+				t.Errorf("%s: the handler sees %s, want %s as before Commit", test.name, got, inside)
+			}
+			if (update != "") != (test.want != "") {
+				t.Errorf("%s: got update %q, want claims %s", test.name, update, test.want)
+			} else if update != "" {
+				wantClaims(t, must(auth.Open(update))(t), test.want)
+			}
+			if again := hop.Commit(test.failed); again != "" {
+				t.Errorf("%s: committed twice, got %q", test.name, again)
+			}
+			if err := waybill.Lost(ctx); err != nil {
+				t.Errorf("%s: Lost: got %v", test.name, err)
+			}
+		}
+	}
+}
+
+// TestHopUpdates sends updates in steps, as a stream does.
+func TestHopUpdates(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Seats.To(0)).Token()
+	for _, failed := range []bool{false, true} {
+		ctx, hop := receive(t, auth, token)
+		if got := hop.Update(failed); got != "" {
+			t.Errorf("nothing changed: got %q", got)
+		}
+		for n := 1; n < 4; n++ {
+			change(t, ctx, Seats.To(n), Receipt.To("r"))
+			wb := must(auth.Open(hop.Update(failed)))(t)
+			if got, _ := Seats.Of(wb); got != n {
+				t.Errorf("got %d, want %d", got, n)
+			}
+			if wb.Has("receipt") == failed {
+				t.Errorf("failed %v: got receipt %v", failed, wb.Has("receipt"))
+			}
+			if got := hop.Update(failed); got != "" {
+				t.Errorf("failed %v: the same update was sent twice", failed)
+			}
+		}
+		if got := hop.Commit(failed); got != "" {
+			t.Errorf("failed %v: the same update was sent again at the end", failed)
+		}
+	}
+	// A success that turns into a failure takes the OnSuccess claims back, also if they are all that was changed.
+	for _, changes := range [][]waybill.Change{{Receipt.To("r")}, {Receipt.To("r"), Seats.To(1)}} {
+		ctx, hop := receive(t, auth, token)
+		change(t, ctx, changes...)
+		if wb := must(auth.Open(hop.Update(false)))(t); !wb.Has("receipt") {
+			t.Error("a success sent no receipt")
+		}
+		if wb := must(auth.Open(hop.Commit(true)))(t); wb.Has("receipt") {
+			t.Error("a failure sent a receipt")
+		}
+	}
+
+	ctx, hop := receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	hop.Freeze()
+	if got := hop.Update(false); got != "" {
+		t.Errorf("frozen: got %q", got)
+	}
+	ctx, hop = receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	if got := hop.Last(false); got == "" {
+		t.Error("Last sent no update")
+	}
+	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
+	ctx, hop = receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	hop.Discard()
+	if got := hop.Commit(false); got != "" {
+		t.Errorf("discarded: got %q", got)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Journey(time.Hour))
+		base := issue(t, auth, Cell.To("a"))
+		begin := time.Now()
+		for _, test := range []struct {
+			at   time.Duration // since the start of the journey
+			want time.Duration // of exp; 0: not renewed
+		}{
+			{0, 0},
+			{waybill.DefaultLife / 2, 0},
+			{waybill.DefaultLife/2 + time.Second, waybill.DefaultLife/2 + time.Second + waybill.DefaultLife},
+			{waybill.DefaultLife + 9*time.Second, waybill.DefaultLife + 9*time.Second + waybill.DefaultLife}, // within the leeway
+		} {
+			time.Sleep(time.Until(begin.Add(test.at)))
+			ctx, hop := receive(t, auth, base.Token())
+			if err := hop.Renew(); err != nil {
+				t.Fatal(err)
+			}
+			wb := now(t, ctx)
+			if test.want == 0 {
+				if wb.Token() != base.Token() || hop.Commit(false) != "" {
+					t.Errorf("after %v: renewed, want it as it was", test.at)
+				}
+				continue
+			}
+			if got := wb.Expires().Sub(begin); got != test.want || !wb.Issued().Equal(time.Now()) || !wb.Ends().Equal(base.Ends()) || wb.ID() != base.ID() {
+				t.Errorf("after %v: got exp after %v in %s, want %v", test.at, got, wb.Payload(), test.want)
+			}
+			call := send(t, ctx)
+			if call.Token() == base.Token() {
+				t.Errorf("after %v: the old token travels on", test.at)
+			}
+			if out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b"))); out != waybill.Merged || err != nil {
+				t.Errorf("after %v: Return: got %s, %v", test.at, out, err)
+			}
+			update := must(auth.Open(hop.Commit(true)))(t) // also of a call that failed
+			wantClaims(t, update, `"cell":"b"`)
+			if !update.Expires().Equal(wb.Expires()) {
+				t.Errorf("after %v: the update lost the new life", test.at)
+			}
+		}
+
+		// Near the end of the journey life is cut; at the end there is none.
+		last := base
+		for !last.Expires().Equal(last.Ends()) {
+			time.Sleep(time.Until(last.Expires()) - time.Second)
+			ctx, hop := receive(t, auth, last.Token())
+			if err := hop.Renew(); err != nil {
+				t.Fatal(err)
+			}
+			last = must(auth.Open(hop.Commit(false)))(t)
+			if last.Expires().After(last.Ends()) {
+				t.Fatalf("got %s, want exp within end", last.Payload())
+			}
+			_ = ctx
+		}
+		time.Sleep(time.Until(last.Ends()) - time.Second)
+		ctx, hop := receive(t, auth, last.Token())
+		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+			t.Errorf("at the end: got %v, want it not renewed", err)
+		}
+		time.Sleep(5 * time.Second) // behind the end, within the leeway
+		ctx, hop = receive(t, auth, last.Token())
+		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+			t.Errorf("behind the end: got %v, want it not renewed", err)
+		}
+		_, hop = auth.Receive(t.Context(), nil)
+		wantIs(t, hop.Renew(), waybill.ErrNoWaybill)
+	})
+}
+
+func TestSendExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t)
+		ctx, _ := receive(t, auth, issue(t, auth).Token())
+		time.Sleep(waybill.DefaultLife + waybill.DefaultLeeway - time.Second)
+		send(t, ctx)
+		time.Sleep(time.Second)
+		if _, err := waybill.Send(ctx); err != waybill.ErrExpired {
+			t.Errorf("got %v, want ErrExpired", err)
+		}
+		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
+			t.Errorf("Authority.Send: got %v, want ErrExpired", err)
+		}
+	})
+	refused, _ := authority(t).Receive(t.Context(), []string{"x"})
+	if _, err := waybill.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
+		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
+	}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// The exit codes. Scripts depend on them.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+	exitInvalid = 3
+	exitTime    = 4
+	exitKey     = 5
+	exitPolicy  = 6
+)
+
+const exitCodes = `Exit codes:
+  0  done
+  1  a file or a ring cannot be read or written, or an internal error
+  2  wrong usage: arguments, flags or claims
+  3  no valid token: missing, malformed, forged, or of a foreign algorithm
+  4  expired, not yet valid, or living longer than accepted
+  5  the key is unknown or revoked, or no key can issue
+  6  refused by policy: audience, protection or size`
+
+// failure is an error with an exit code and advice.
+type failure struct {
+	code   int
+	err    error
+	advice string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func usage(format string, args ...any) error {
+	return &failure{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// refusals gives each reason of package waybill its exit code, and what the user can do.
+var refusals = map[string]failure{
+	"absent":        {exitInvalid, nil, "give the token on standard input or name its file"},
+	"malformed":     {exitInvalid, nil, "see what it holds: waybill inspect"},
+	"ambiguous":     {exitInvalid, nil, "give one token"},
+	"algorithm":     {exitInvalid, nil, "see its header: waybill inspect"},
+	"forged":        {exitInvalid, nil, "it was changed on its way, or made with another key of that name"},
+	"expired":       {exitTime, nil, "get a fresh one, or judge it as of another time with --at"},
+	"not_yet_valid": {exitTime, nil, "compare this machine's clock with the issuer's, or use --at"},
+	"lifetime":      {exitTime, nil, "if your services accept so long a life, say --max-life"},
+	"unknown_key":   {exitKey, nil, "see waybill inspect for its kid and waybill keys list for the ring's"},
+	"revoked":       {exitKey, nil, "get a fresh one"},
+	"no_key":        {exitKey, nil, ""},
+	"protection":    {exitPolicy, nil, "add its protection to --accept"},
+	"audience":      {exitPolicy, nil, "open it with the ring of its own domain"},
+	"too_large":     {exitPolicy, nil, "if your services accept so long a token, say --limit"},
+}
+
+// judged gives an error its exit code, if it has none.
+func judged(err error) error {
+	if _, ok := errors.AsType[*failure](err); ok || err == nil {
+		return err
+	}
+	f := failure{code: exitFailure}
+	switch {
+	case errors.Is(err, keyring.ErrDomain):
+		f.code = exitPolicy
+	case errors.Is(err, waybill.ErrReadOnly):
+		f.code, f.advice = exitKey, "use the ring with the private halves"
+	default:
+		if r, ok := refusals[waybill.Reason(err)]; ok {
+			f = r
+		}
+	}
+	f.err = err
+	return &f
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
+	return exitFailure
+}
+
+// message is an error's text and advice, without the prefixes of the packages it came from.
+func message(err error) string {
+	text := ": " + err.Error()
+	for _, prefix := range []string{": waybill: ", ": keyring: "} {
+		text = strings.ReplaceAll(text, prefix, ": ")
+	}
+	text = strings.TrimPrefix(text, ": ")
+	if f, ok := errors.AsType[*failure](err); ok && f.advice != "" {
+		text += "; " + f.advice
+	}
+	return text
+}
+
+// say writes one line to standard error, whatever text holds.
+func say(w io.Writer, text string) {
+	fmt.Fprintf(w, "waybill: %s\n", printable([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
+}

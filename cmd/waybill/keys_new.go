@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+const (
+	keyLife = 90 * day
+
+	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key that begins to issue
+	// later than that is known to all when its first token comes.
+	activationDelay = 2 * time.Minute
+)
+
+var algorithms = []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA}
+
+// newFlags are the flags of "keys new".
+type newFlags struct {
+	out        output
+	domain     string
+	algs       []string
+	life       duration
+	activateIn duration
+	add        bool
+}
+
+func newKeysNew() *cobra.Command {
+	f := newFlags{life: duration(keyLife)}
+	cmd := &cobra.Command{
+		Use:   "new FILE",
+		Short: "Make a ring, or add the next keys to one",
+		Long: `Make a ring with one new key of each algorithm, in a file that only you can read
+(mode 0600). An existing file is never overwritten.
+
+With --add, put the next keys into an existing ring: that is a rotation. The new
+keys open tokens at once and issue after --activate-in. Copy the file to every
+node within that time; the keys before them go on opening until they expire. The
+file keeps its mode and owner.
+
+Algorithms: HS256 for signed waybills, dir for sealed ones, EdDSA for public ones.`,
+		Example: `  waybill keys new ring.jwks --domain shop
+  waybill keys new ring.jwks --domain shop --alg HS256,dir,EdDSA --life 30d
+  waybill keys new ring.jwks --add
+  waybill keys new ring.jwks --add --activate-in 1h`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+	}
+	f.out.register(cmd)
+	cmd.Flags().StringVar(&f.domain, "domain", "", `trust domain, the "aud" of its tokens; with --add that of the ring`)
+	cmd.Flags().StringSliceVar(&f.algs, "alg", nil,
+		"algorithms: HS256, dir, EdDSA (default HS256; with --add those that the ring issues with)")
+	cmd.Flags().Var(&f.life, "life", "time for which a key issues and opens")
+	cmd.Flags().Var(&f.activateIn, "activate-in", "time until it issues (default at once; with --add 2m)")
+	cmd.Flags().BoolVar(&f.add, "add", false, "add to an existing ring")
+	cmd.Flags().Lookup("activate-in").DefValue = ""
+	complete(cmd, "alg", "HS256", "dir", "EdDSA")
+	complete(cmd, "domain")
+	return cmd
+}
+
+func (f *newFlags) run(cmd *cobra.Command, path string) error {
+	algs, err := f.algorithms()
+	if err != nil {
+		return err
+	}
+	if f.life == 0 {
+		return usage("--life 0s: a key has to live")
+	}
+	if !f.add {
+		if f.domain == "" {
+			return usage("--domain is missing: name the trust domain of the ring, as in --domain shop")
+		}
+		if err := keyring.CheckDomain(f.domain); err != nil {
+			return usage("--domain: %s", message(err))
+		}
+	}
+	if f.add && !cmd.Flags().Changed("activate-in") {
+		f.activateIn = duration(activationDelay)
+	}
+	var made []*keyring.Key
+	var set *keyring.Set
+	change := func(old []byte) ([]byte, error) {
+		var err error
+		if set, made, err = f.next(old, algs); err != nil {
+			return nil, err
+		}
+		return set.SecretJWKS(), nil
+	}
+	if f.add {
+		err = replaceFile(path, change)
+	} else {
+		err = createFile(path, change)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist) && !f.add:
+		return &failure{exitFailure, fmt.Errorf("%s exists and stays as it is", path), "add keys to it with --add"}
+	case errors.Is(err, fs.ErrNotExist) && f.add:
+		return &failure{exitFailure, err, "make a ring without --add"}
+	case err != nil:
+		return err
+	}
+	f.report(cmd, path, set, made)
+	return f.print(cmd, path, set, made)
+}
+
+func (f *newFlags) algorithms() ([]keyring.Algorithm, error) {
+	var out []keyring.Algorithm
+	for _, name := range f.algs {
+		alg := keyring.Algorithm(name)
+		if !slices.Contains(algorithms, alg) {
+			return nil, usage("--alg %q: want HS256, dir or EdDSA", name)
+		}
+		if slices.Contains(out, alg) {
+			return nil, usage("--alg names %s twice", name)
+		}
+		out = append(out, alg)
+	}
+	if len(out) == 0 && !f.add {
+		return []keyring.Algorithm{keyring.HS256}, nil
+	}
+	return out, nil
+}
+
+// next makes the keys, and the set that holds them: the first generation, or the one after old.
+func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*keyring.Key, error) {
+	var set *keyring.Set
+	if f.add {
+		var err error
+		if set, err = keyring.ParseSet(old); err != nil {
+			return nil, nil, judged(err)
+		}
+		if f.domain != "" && f.domain != set.Domain() {
+			return nil, nil, judged(fmt.Errorf("%w: the ring is of %s, not %s", keyring.ErrDomain, set.Domain(), f.domain))
+		}
+		if len(algs) == 0 {
+			algs = issuing(set)
+		}
+		if len(algs) == 0 {
+			return nil, nil, &failure{exitKey, errors.New("this ring holds public halves only"), "add to the one that issues"}
+		}
+	}
+	times := f.times(time.Now())
+	var made []*keyring.Key
+	for _, alg := range algs {
+		key, err := keyring.Generate(alg, times)
+		if err != nil {
+			return nil, nil, judged(err)
+		}
+		made = append(made, key)
+	}
+	if f.add {
+		set, err := set.With(made...)
+		return set, made, judged(err)
+	}
+	set, err := keyring.NewSet(f.domain, made...)
+	return set, made, judged(err)
+}
+
+// issuing returns the algorithms that the set has a secret key of.
+func issuing(set *keyring.Set) []keyring.Algorithm {
+	var out []keyring.Algorithm
+	for _, alg := range algorithms {
+		if slices.ContainsFunc(set.Keys(), func(k *keyring.Key) bool { return k.Algorithm() == alg && k.CanIssue() }) {
+			out = append(out, alg)
+		}
+	}
+	return out
+}
+
+// times are those of the new keys. A first ring's are set back, so that a node whose clock is late can issue at once.
+func (f *newFlags) times(now time.Time) keyring.Times {
+	t := keyring.Times{Created: now, NotBefore: now.Add(time.Duration(f.activateIn))}
+	t.Expires = t.NotBefore.Add(time.Duration(f.life))
+	if !f.add && f.activateIn == 0 {
+		t.Created = now.Add(-waybill.MaxLeeway)
+		t.NotBefore = t.Created
+	}
+	return t
+}
+
+// report tells the operator what was made, and until when to do what.
+func (f *newFlags) report(cmd *cobra.Command, path string, set *keyring.Set, made []*keyring.Key) {
+	w := cmd.ErrOrStderr()
+	say(w, fmt.Sprintf("wrote %s: %s", path, set))
+	for _, k := range made {
+		t := k.Times()
+		say(w, fmt.Sprintf("%s key %s issues from %s, expires %s",
+			k.Algorithm(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
+	}
+	if f.add {
+		say(w, fmt.Sprintf("copy %s to every node before %s: nodes without it refuse tokens of the new keys",
+			path, stamp(made[0].Times().NotBefore)))
+	}
+}
+
+type madeKey struct {
+	Kid        string `json:"kid"`
+	Alg        string `json:"alg"`
+	Created    string `json:"created"`
+	ActiveFrom string `json:"active_from"`
+	Expires    string `json:"expires"`
+}
+
+func (f *newFlags) print(cmd *cobra.Command, path string, set *keyring.Set, made []*keyring.Key) error {
+	if f.out == textOutput {
+		var kids strings.Builder
+		for _, k := range made {
+			kids.WriteString(k.ID() + "\n")
+		}
+		return write(cmd, []byte(kids.String()))
+	}
+	var keys []madeKey
+	for _, k := range made {
+		t := k.Times()
+		keys = append(keys, madeKey{k.ID(), string(k.Algorithm()), stamp(t.Created), stamp(t.NotBefore), stamp(t.Expires)})
+	}
+	return writeJSON(cmd, struct {
+		File       string    `json:"file"`
+		Domain     string    `json:"domain"`
+		Generation uint64    `json:"generation"`
+		Keys       []madeKey `json:"keys"`
+	}{path, set.Domain(), set.Generation(), keys})
+}

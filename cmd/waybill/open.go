@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waybill-go/waybill"
+)
+
+// openFlags are the flags of "open".
+type openFlags struct {
+	out     output
+	ring    ringFlags
+	at      moment
+	accept  []string
+	maxLife duration
+	leeway  duration
+	limit   int
+}
+
+var protections = []waybill.Protection{
+	waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic}
+
+func newOpen() *cobra.Command {
+	f := openFlags{maxLife: duration(waybill.DefaultMaxLife), leeway: duration(waybill.DefaultLeeway)}
+	cmd := &cobra.Command{
+		Use:   "open [FILE]",
+		Short: "Verify a token and print its claims",
+		Long: `Verify a token with the keys of a ring and print its claims. The token comes
+from FILE or from standard input, never from the arguments.
+
+Say what differs from the defaults in your services: --accept, --leeway,
+--max-life and --limit.
+
+A token that does not pass is not shown: the exit code and the message tell why,
+and "-o json" prints {"verified": false, "reason": "…"}.
+
+` + exitCodes,
+		Example: `  waybill open --ring ring.jwks < token
+  waybill open --ring ring.jwks --accept sealed token -o json
+  waybill open --ring ring.jwks --at 2026-05-01T12:00:00Z token
+  age -d ring.age | waybill open --ring - token`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	f.ring.register(cmd)
+	f.out.register(cmd)
+	cmd.Flags().Var(&f.at, "at", "judge it as of this time (RFC 3339 or seconds since 1970); revocation is judged now")
+	cmd.Flags().StringSliceVar(&f.accept, "accept", []string{"signed", "sealed", "public"}, "protections to accept")
+	cmd.Flags().Var(&f.maxLife, "max-life", "longest life of a token to accept")
+	cmd.Flags().Var(&f.leeway, "leeway", "difference of clocks to allow for, 60s at most")
+	cmd.Flags().IntVar(&f.limit, "limit", waybill.DefaultAcceptLimit,
+		fmt.Sprintf("longest token to accept, in bytes, %d at most", waybill.MaxAcceptLimit))
+	complete(cmd, "accept", "signed", "sealed", "public")
+	return cmd
+}
+
+func (f *openFlags) run(cmd *cobra.Command, args []string) error {
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	from := stdinName
+	if len(args) > 0 {
+		from = args[0]
+	}
+	ring, err := f.ring.load(cmd, from)
+	if err != nil {
+		return err
+	}
+	auth, err := waybill.New(ring.Set().Domain(), ring, opts...)
+	if err != nil {
+		return usage("%s", message(err))
+	}
+	text, err := readToken(cmd, args, f.limit)
+	if err != nil {
+		return f.out.refuse(cmd, err)
+	}
+	at := f.at.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
+	wb, err := auth.OpenAt(text, at)
+	if err != nil {
+		return f.out.refuse(cmd, err)
+	}
+	return f.print(cmd, wb, at)
+}
+
+func (f *openFlags) options() ([]waybill.Option, error) {
+	opts := []waybill.Option{waybill.MaxLife(time.Duration(f.maxLife)), waybill.Leeway(time.Duration(f.leeway)),
+		waybill.AcceptLimit(f.limit), waybill.IssueLimit(min(f.limit, waybill.DefaultIssueLimit))}
+	if f.maxLife < duration(waybill.DefaultLife) {
+		opts = append(opts, waybill.Life(time.Duration(f.maxLife)))
+	}
+	for i, name := range f.accept {
+		n := slices.IndexFunc(protections, func(p waybill.Protection) bool { return p.String() == name })
+		if n < 0 {
+			return nil, usage("--accept %q: want signed, sealed or public", name)
+		}
+		// The protection that an Authority issues is accepted without being named: it must be one that was.
+		if p := protections[n]; i == 0 && p == waybill.ProtectionSealed {
+			opts = append(opts, waybill.Sealed())
+		} else if i == 0 && p == waybill.ProtectionPublic {
+			opts = append(opts, waybill.PublicKey())
+		} else {
+			opts = append(opts, waybill.Opens(p))
+		}
+	}
+	if len(f.accept) == 0 {
+		return nil, usage("--accept is empty: want signed, sealed or public")
+	}
+	return opts, nil
+}
+
+func (f *openFlags) print(cmd *cobra.Command, wb *waybill.Waybill, at time.Time) error {
+	if f.out == jsonOutput {
+		return writeJSON(cmd, struct {
+			Verified   bool            `json:"verified"`
+			Protection string          `json:"protection"`
+			Kid        string          `json:"kid"`
+			Claims     json.RawMessage `json:"claims"`
+		}{true, wb.Protection().String(), wb.KeyID(), wb.Payload()})
+	}
+	claims, err := indented(json.RawMessage(wb.Payload()))
+	if err != nil {
+		return judged(err)
+	}
+	text := fmt.Appendf(nil, "VERIFIED %s waybill of %s, key %s\nexpires %s (%s), journey ends %s (%s)\n%s",
+		wb.Protection(), wb.Domain(), wb.KeyID(),
+		stamp(wb.Expires()), distance(wb.Expires(), at), stamp(wb.Ends()), distance(wb.Ends(), at), claims)
+	return write(cmd, text)
+}

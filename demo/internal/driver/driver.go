@@ -1,0 +1,135 @@
+// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given.
+package driver
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/ledger"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+)
+
+// Sabotage is a fault that waybills do not survive. Tests use it to see that the ledger notices.
+type Sabotage string
+
+// The faults, done once in a run.
+const (
+	Drop   Sabotage = "drop"   // an answer's update is thrown away
+	Replay Sabotage = "replay" // an answer's update is replaced by an older one
+)
+
+// Driver books trips.
+type Driver struct {
+	Ledger   *ledger.Ledger
+	Seed     uint64
+	Think    time.Duration // on average, between two steps
+	Sabotage Sabotage
+	Trouble  Trouble
+
+	client   *client
+	saboteur atomic.Bool // has done it
+}
+
+// Connect says where the balancer is.
+func (d *Driver) Connect(url string) { d.client = newClient(url, &d.Trouble) }
+
+// visit is one step that a traveller takes.
+type visit struct {
+	step string
+	ask  url.Values
+	want map[string]string // by claim, what the answer must say
+}
+
+// Book books the n-th trip of the seed, from the search to the ticket, and returns the journey's page.
+func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
+	rng := rand.New(rand.NewPCG(d.Seed, uint64(n)))
+	page := d.Ledger.Begin()
+	var token, older string
+	var flights []string
+	for _, v := range plan(rng) {
+		if v.step == gateway.Flight {
+			flight := flights[rng.IntN(len(flights))]
+			v.ask.Set("flight", flight)
+			v.want["flight"] = flight
+		}
+		r, err := d.take(ctx, page, v, token)
+		if err != nil {
+			return page, fmt.Errorf("journey %d: %w", n, err)
+		}
+		if v.step == gateway.Search {
+			flights = r.answer.Flights
+		}
+		update := d.sabotage(v.step, r.update, older)
+		if update != "" {
+			token, older = update, token
+		}
+		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
+			return page, err
+		}
+	}
+	page.Finish()
+	return page, nil
+}
+
+// patience is how long a traveller tries one step.
+const patience = 15 * time.Second
+
+// take does one step until it is done.
+func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		r, err := d.client.post(ctx, v.step, v.ask, token)
+		if err != nil {
+			return r, err
+		}
+		switch r.status {
+		case http.StatusOK:
+			page.Acknowledge(v.step, v.want, r.sent, r.answer)
+			return r, nil
+		case http.StatusAccepted: // not yet; ask again, with the token of this answer
+			page.Pending(v.step, r.answer)
+			if r.update != "" {
+				token = r.update
+			}
+			if pause(ctx, 50*time.Millisecond) != nil {
+				return r, fmt.Errorf("%s: not done after %v", v.step, patience)
+			}
+		default:
+			return r, fmt.Errorf("%s: status %d: %s", v.step, r.status, r.answer.Error)
+		}
+	}
+}
+
+// plan is what a traveller wants. Which flight, it decides when it sees them.
+func plan(rng *rand.Rand) []visit {
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	to, cell := pick("AMS", "LIS", "OSL", "NYC", "YVR"), pick(trip.Cells...)
+	hotel, card, currency := to+"-"+pick("Canal", "Grand", "Plaza"), pick("visa", "amex", "giro"), pick("USD", "GBP")
+	return []visit{
+		{gateway.Search, url.Values{"to": {to}, "cell": {cell}}, map[string]string{"to": to, "cell": cell}},
+		{gateway.Flight, url.Values{}, map[string]string{}},
+		{gateway.Hotel, url.Values{"hotel": {hotel}, "card": {card}}, map[string]string{"hotel": hotel}},
+		{gateway.Currency, url.Values{"currency": {currency}}, map[string]string{"currency": currency}},
+		{gateway.Pay, nil, nil},
+		{gateway.Ticket, nil, nil},
+	}
+}
+
+// sabotage returns the update that the traveller gets. The faults are placed where the journey can go on, so that no
+// request fails and only the ledger can tell.
+func (d *Driver) sabotage(step, update, older string) string {
+	switch {
+	case d.Sabotage == Drop && step == gateway.Currency && d.saboteur.CompareAndSwap(false, true):
+		return ""
+	case d.Sabotage == Replay && step == gateway.Pay && d.saboteur.CompareAndSwap(false, true):
+		return older
+	}
+	return update
+}

@@ -1,0 +1,23 @@
+// Package fleet runs the demo's services, each in an operating system process of its own: the same binary again, with
+// the role as its first argument.
+//
+// The pipe on a process's standard input is all that ties it to the one that started it. The first line tells it what
+// it is to be, so that nothing secret stands in arguments or environment. Then the pipe stays open for as long as the
+// starter lives: its end is the order to stop, whether the starter closed it or died.
+package fleet
+
+// Spec is what a process is told about itself.
+type Spec struct {
+	Name string // "cart-2"
+	Role string // "cart"
+
+	Addr     string // where to listen; empty for a port that is free
+	NextFree bool   // if Addr is taken, take the next port that is free
+
+	Cell     string // which prices a pricing service knows
+	Ring     string // the file with the keys, for its owner only
+	Broker   string // the URL of the NATS server
+	Password string // for the NATS server
+
+	Peers map[string][]string // addresses by role
+}

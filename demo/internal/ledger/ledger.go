@@ -1,0 +1,238 @@
+// Package ledger writes down what the answers of the services acknowledged, and finds out whether anything of it was
+// lost later. It believes nothing but the answers.
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/keys"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+)
+
+// Ledger is the book of all journeys. It is safe for concurrent use.
+type Ledger struct {
+	mu       sync.Mutex
+	journeys []*Journey
+	swaps    []Swap
+	totals   Totals
+}
+
+// Totals are what the ledger has counted.
+type Totals struct {
+	Started, Finished int
+	Steps             int // acknowledged
+	Moves, Elsewhere  int // consecutive steps; of these, on another gateway
+	Parallel          int // claims changed by calls that ran side by side, all of them in the answer
+}
+
+// Swap is a change of keys, and the tokens that were opened after it.
+type Swap struct {
+	keys.Swap
+	UnderOld, UnderNew int
+}
+
+// Journey is one booking's page. It remembers what the traveller was told, which no service does.
+type Journey struct {
+	ledger *Ledger
+	sid    string
+	state  trip.State // as last acknowledged
+	last   string     // the gateway that acknowledged it
+	lost   []string
+}
+
+// Begin opens a page.
+func (l *Ledger) Begin() *Journey {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := &Journey{ledger: l}
+	l.journeys = append(l.journeys, j)
+	l.totals.Started++
+	return j
+}
+
+// Swapped notes a change of keys.
+func (l *Ledger) Swapped(s keys.Swap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.swaps = append(l.swaps, Swap{Swap: s})
+}
+
+// sets says which claims a step of a booking sets; the others must come through it untouched. The stamps may only grow.
+var sets = map[string][]string{
+	gateway.Search:   {"to", "cell"},
+	gateway.Flight:   {"flight", "total"},
+	gateway.Hotel:    {"hotel", "total", "fee"},
+	gateway.Currency: {"currency", "total"},
+	gateway.Pay:      {"paid"},
+	gateway.Ticket:   {"ticket"},
+}
+
+// sideBySide are the steps that make their calls in parallel, each call for one claim.
+var sideBySide = []string{gateway.Flight, gateway.Hotel}
+
+// Sent is the token that a request went out with.
+type Sent struct {
+	KID string
+	At  time.Time
+}
+
+// Acknowledge notes an answer that says a step was done, and compares it with what was acknowledged before. Want is
+// what the traveller asked for, by claim.
+func (j *Journey) Acknowledge(step string, want map[string]string, sent Sent, a gateway.Answer) {
+	l := j.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.compare(step, a)
+	for claim, v := range want {
+		if got := strings.Trim(string(a.State[claim]), `"`); got != v {
+			j.lose("step %s: %s is %q, want %q", step, claim, got, v)
+		}
+	}
+	changed := 0
+	for _, claim := range sets[step] {
+		if a.State[claim] == nil {
+			j.lose("step %s was acknowledged without its %s", step, claim)
+		} else if string(a.State[claim]) != string(j.state[claim]) {
+			changed++
+		}
+	}
+	if slices.Contains(sideBySide, step) {
+		l.totals.Parallel += changed
+	}
+	j.state = maps.Clone(a.State)
+	l.totals.Steps++
+	if j.last != "" {
+		l.totals.Moves++
+		if j.last != a.Gateway {
+			l.totals.Elsewhere++
+		}
+	}
+	j.last = a.Gateway
+	l.opened(sent)
+}
+
+// Pending compares an answer that says a step is not done yet.
+func (j *Journey) Pending(step string, a gateway.Answer) {
+	j.ledger.mu.Lock()
+	defer j.ledger.mu.Unlock()
+	j.compare(step, a)
+}
+
+// compare finds what an earlier answer acknowledged and this one lacks. The caller holds the ledger's lock.
+func (j *Journey) compare(step string, a gateway.Answer) {
+	if j.sid == "" {
+		j.sid = a.Journey
+	}
+	if a.Journey != j.sid {
+		j.lose("step %s came to another journey", step)
+	}
+	for claim, before := range j.state {
+		now, ok := a.State[claim]
+		switch {
+		case !ok:
+			j.lose("step %s lacks %s", step, claim)
+		case claim == trip.Step.Name() || slices.Contains(sets[step], claim):
+		case claim == trip.Stamps.Name():
+			for _, s := range stamps(before) {
+				if !slices.Contains(stamps(now), s) {
+					j.lose("step %s lacks the stamp of %s", step, s)
+				}
+			}
+		case string(now) != string(before):
+			j.lose("step %s has %s=%s, acknowledged was %s", step, claim, now, before)
+		}
+	}
+}
+
+func (j *Journey) lose(format string, args ...any) {
+	j.lost = append(j.lost, fmt.Sprintf(format, args...))
+}
+
+func stamps(raw []byte) []string { return strings.Split(strings.Trim(string(raw), `[]"`), `","`) }
+
+// opened counts a token under the swaps that it came after. The caller holds the lock.
+func (l *Ledger) opened(t Sent) {
+	for i := range l.swaps {
+		s := &l.swaps[i]
+		switch {
+		case t.At.Before(s.Active):
+		case t.KID == s.Old:
+			s.UnderOld++
+		case t.KID == s.New:
+			s.UnderNew++
+		}
+	}
+}
+
+// Finish notes that the booking is complete.
+func (j *Journey) Finish() {
+	j.ledger.mu.Lock()
+	defer j.ledger.mu.Unlock()
+	j.ledger.totals.Finished++
+}
+
+// ID returns the journey's id, once an answer named it.
+func (j *Journey) ID() string {
+	j.ledger.mu.Lock()
+	defer j.ledger.mu.Unlock()
+	return j.sid
+}
+
+// String tells the journey as it was last acknowledged.
+func (j *Journey) String() string {
+	j.ledger.mu.Lock()
+	defer j.ledger.mu.Unlock()
+	text := j.sid
+	for _, c := range trip.Claims {
+		if v := j.state[c.Name()]; v != nil && c.Name() != trip.Step.Name() && c.Name() != trip.Stamps.Name() {
+			text += " " + c.Name() + "=" + strings.Trim(string(v), `"`)
+		}
+	}
+	return text
+}
+
+// Totals returns the counts.
+func (l *Ledger) Totals() Totals {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.totals
+}
+
+// Swaps returns the changes of keys.
+func (l *Ledger) Swaps() []Swap {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.swaps)
+}
+
+// Lost returns, for each journey that lost something, what it was.
+func (l *Ledger) Lost() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lost []string
+	for _, j := range l.journeys {
+		if len(j.lost) > 0 {
+			lost = append(lost, j.sid+": "+strings.Join(j.lost, "; "))
+		}
+	}
+	return lost
+}
+
+// Tickets returns the number of each journey's ticket by the journey's id.
+func (l *Ledger) Tickets() map[string]trip.State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tickets := map[string]trip.State{}
+	for _, j := range l.journeys {
+		if j.state[trip.Ticket.Name()] != nil {
+			tickets[j.sid] = maps.Clone(j.state)
+		}
+	}
+	return tickets
+}

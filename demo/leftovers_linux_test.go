@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/show"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+)
+
+// TestNothingIsLeft ends the demo in the two ways that it can end, and looks for what remains.
+func TestNothingIsLeft(t *testing.T) {
+	// The usual port is taken, if only by this test.
+	if lis, err := net.Listen("tcp", show.Address); err == nil {
+		defer lis.Close()
+	}
+	for name, end := range map[string]func(pid int) error{
+		// A terminal sends Ctrl-C to the whole group.
+		"Ctrl-C":                func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) },
+		"SIGKILL of the parent": func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, dir := command(t)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			url := serve(t, cmd)
+			processes := children(t, cmd.Process.Pid)
+			if len(processes) != 14 {
+				t.Errorf("%d processes, want 13 services and the janitor: %v", len(processes), processes)
+			}
+			if len(leftovers(t, dir)) != 1 {
+				t.Errorf("temporary directories: got %v, want one", leftovers(t, dir))
+			}
+			tryByHand(t, url)
+			secretsStayIn(t, dir, processes)
+
+			if err := end(cmd.Process.Pid); err != nil {
+				t.Fatal(err)
+			}
+			err := cmd.Wait()
+			if name == "Ctrl-C" && err != nil {
+				t.Errorf("after Ctrl-C: %v, want exit code 0", err)
+			}
+			await(t, "all processes to end", func() string { return alive(processes) })
+			await(t, "the temporary directory to go", func() string { return strings.Join(leftovers(t, dir), " ") })
+		})
+	}
+}
+
+// TestUnaskedExit kills a service from outside: it comes back, nothing is lost, and still the verdict tells.
+func TestUnaskedExit(t *testing.T) {
+	cmd, _ := command(t, "--headless", "-o", "json", "--journeys", "10")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() && !strings.Contains(lines.Text(), "ready after") {
+	}
+	for _, pid := range children(t, cmd.Process.Pid) {
+		if args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); bytes.Contains(args, []byte("payment-2")) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("exit code 0, want 1")
+	}
+	var v show.Verdict
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+		t.Fatalf("no verdict: %v\n%s", err, &out)
+	}
+	if got := v.Failed(); !slices.Equal(got, []string{"unasked exits"}) {
+		t.Errorf("failed lines: got %q, want unasked exits alone; %+v", got, v.Lines)
+	}
+}
+
+// serve starts the demo and returns the URL that it prints.
+func serve(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	saidTaken := false
+	for lines.Scan() {
+		saidTaken = saidTaken || strings.Contains(lines.Text(), "is taken")
+		if url := lines.Text(); strings.HasPrefix(url, "http://") {
+			if took := time.Since(began); took > 2*time.Second && !race {
+				t.Errorf("ready after %v, want 2 s at most", took)
+			}
+			if url == "http://"+show.Address || !saidTaken {
+				t.Errorf("serves on %s, said that the port is taken: %v; want another port, and true", url, saidTaken)
+			}
+			go func() {
+				for lines.Scan() { // so that the demo can go on printing
+				}
+			}()
+			return url
+		}
+	}
+	t.Fatal("the demo printed no URL")
+	return ""
+}
+
+// tryByHand does what the printed curl lines do.
+func tryByHand(t *testing.T, url string) {
+	t.Helper()
+	token := ""
+	for _, step := range []string{"search?to=AMS&cell=us", "flight?flight=AMS-101"} {
+		req, err := http.NewRequest(http.MethodPost, url+"/"+step, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			req.Header.Set(waybill.Header, token)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var a gateway.Answer
+		if err := json.NewDecoder(res.Body).Decode(&a); err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: status %d, %v, %s", step, res.StatusCode, err, a.Error)
+		}
+		if token = res.Header.Get(waybill.HeaderUpdate); token == "" {
+			t.Fatalf("%s: no %s in the answer", step, waybill.HeaderUpdate)
+		}
+		if got := string(a.State["to"]); got != `"AMS"` {
+			t.Errorf("%s: to is %s, want AMS", step, got)
+		}
+	}
+}
+
+// secretsStayIn checks that neither keys nor the broker's password can be seen from outside.
+func secretsStayIn(t *testing.T, dir string, processes []int) {
+	t.Helper()
+	rings, err := filepath.Glob(filepath.Join(dir, "*", "ring.jwks"))
+	if err != nil || len(rings) != 1 {
+		t.Fatalf("ring files: got %v, %v, want one", rings, err)
+	}
+	for path, want := range map[string]os.FileMode{rings[0]: 0o600, filepath.Dir(rings[0]): os.ModeDir | 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: got %v, %v, want mode %v", path, info.Mode(), err, want)
+		}
+	}
+	for _, pid := range processes {
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(args, []byte{0}); n > 3 {
+			t.Errorf("process %d was started with %q, want its role and name at most", pid, args)
+		}
+	}
+}
+
+// children returns the processes that pid started.
+func children(t *testing.T, pid int) []int {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, path := range all {
+		child, _ := strconv.Atoi(strings.Split(path, "/")[2])
+		if parent, _ := stat(child); parent == pid {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
+
+// stat returns a process's parent and state; state is empty if it is gone.
+func stat(pid int) (parent int, state string) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, ""
+	}
+	rest := string(data[bytes.LastIndexByte(data, ')')+1:]) // the name before it may hold anything
+	fmt.Sscan(rest, &state, &parent)
+	return parent, state
+}
+
+// alive names the processes that still run. A zombie does not: it waits for whoever inherited it.
+func alive(pids []int) string {
+	var left []string
+	for _, pid := range pids {
+		if _, state := stat(pid); state != "" && state != "Z" {
+			left = append(left, strconv.Itoa(pid))
+		}
+	}
+	return strings.Join(left, " ")
+}
+
+// await waits until nothing remains.
+func await(t *testing.T, what string, remains func() string) {
+	t.Helper()
+	deadline := time.After(3 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for remains() != "" {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited 3 s for %s, there remain %s", what, remains())
+		}
+	}
+}

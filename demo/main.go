@@ -1,0 +1,102 @@
+// Demo books trips through a small fleet of services that keep no sessions, kills the services while they work, changes
+// the keys, and counts what was lost: nothing.
+//
+//	go run ./demo --headless    the whole show in half a minute, with a verdict and an exit code
+//	go run ./demo               the fleet, to try it with curl
+//
+// Nothing is needed but Go. Every service is a process of its own: this binary again, with its role as the first
+// argument.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/waybill-go/waybill/demo/internal/driver"
+	"github.com/waybill-go/waybill/demo/internal/fleet"
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/show"
+	"github.com/waybill-go/waybill/demo/services/cart"
+	"github.com/waybill-go/waybill/demo/services/fulfil"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+	"github.com/waybill-go/waybill/demo/services/lb"
+	"github.com/waybill-go/waybill/demo/services/payment"
+	"github.com/waybill-go/waybill/demo/services/pricing"
+)
+
+var services = map[string]func(context.Context, *service.Env) error{
+	"lb":      lb.Run,
+	"gateway": gateway.Run,
+	"cart":    cart.Run,
+	"pricing": pricing.Run,
+	"payment": payment.Run,
+	"fulfil":  fulfil.Run,
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) > 0 && args[0] == fleet.JanitorRole {
+		return fleet.Janitor()
+	}
+	if len(args) > 0 && services[args[0]] != nil {
+		return service.Main(services[args[0]])
+	}
+	flags := flag.NewFlagSet("demo", flag.ExitOnError)
+	headless := flags.Bool("headless", false, "run the whole show and print the verdict; exit 1 if anything is wrong")
+	seed := flags.Uint64("seed", 1, "decides who books what, and who is killed when")
+	journeys := flags.Int("journeys", 300, "how many trips are booked at least; with fewer there are fewer kills")
+	trace := flags.Bool("trace", false, "print the trace of one booking")
+	format := flags.String("o", "text", "text or json: how the verdict is printed")
+	flags.Parse(args)
+	if flags.NArg() > 0 || *journeys < 1 || *format != "text" && *format != "json" {
+		flags.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if !*headless {
+		return show.Serve(ctx, *seed, os.Stdout)
+	}
+	progress := io.Writer(os.Stdout)
+	if *format == "json" {
+		progress = os.Stderr // standard output is for the verdict alone
+	}
+	verdict, err := show.Headless(ctx, show.Options{
+		Seed: *seed, Journeys: *journeys, Trace: *trace,
+		// For tests: a fault that the verdict must notice.
+		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
+	}, progress)
+	if err != nil {
+		return err
+	}
+	return report(verdict, *format)
+}
+
+func report(v *show.Verdict, format string) error {
+	if format == "json" {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	} else {
+		v.Print(os.Stdout)
+	}
+	if failed := v.Failed(); len(failed) > 0 {
+		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
+	}
+	return nil
+}

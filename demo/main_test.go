@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/waybill-go/waybill/demo/internal/show"
+)
+
+// TestMain makes the test binary the demo itself, for the tests that run it and for the processes that it starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("WAYBILL_DEMO_MAIN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// command returns the demo with its temporary files in a directory of their own.
+func command(t *testing.T, args ...string) (cmd *exec.Cmd, dir string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	cmd = exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), "WAYBILL_DEMO_MAIN=1", "TMPDIR="+dir, "TMP="+dir)
+	return cmd, dir
+}
+
+// headless runs the show and returns its verdict, what it said beside it, and its exit code.
+func headless(t *testing.T, sabotage string, args ...string) (v show.Verdict, said string, exit int) {
+	t.Helper()
+	cmd, dir := command(t, append([]string{"--headless", "-o", "json"}, args...)...)
+	cmd.Env = append(cmd.Env, "WAYBILL_DEMO_SABOTAGE="+sabotage)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &v); err != nil {
+		t.Fatalf("no verdict: %v\n%s\n%s", err, out, &stderr)
+	}
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("left in the temporary directory: %v", left)
+	}
+	return v, stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+func leftovers(t *testing.T, dir string) []string {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range left {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestHeadless(t *testing.T) {
+	v, said, exit := headless(t, "", "--journeys", "60", "--trace")
+	if exit != 0 || !v.OK {
+		t.Errorf("exit code %d, ok %v, want 0 and true; failed: %v\n%s", exit, v.OK, v.Failed(), said)
+	}
+	var names []string
+	for _, l := range v.Lines {
+		names = append(names, l.Name)
+		t.Logf("%s: %s", l.Name, l.Value)
+	}
+	want := []string{
+		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
+		"claims changed by parallel calls", "misrouted", "tickets", "duplicates", "key swap 1", "key swap 2", "key swaps",
+		"unasked exits", "lost",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("lines of the verdict: got %q, want %q", names, want)
+	}
+	if v.Seconds > 60 {
+		t.Errorf("took %.1f s, want 60 at most", v.Seconds)
+	}
+	if total := v.Memory["total"]; !race && total > 400e6 {
+		t.Errorf("%d bytes resident in all, want 400 MB at most", total)
+	}
+	t.Run("hops", func(t *testing.T) { testHops(t, v.Hops) })
+	t.Run("trace", func(t *testing.T) { testTrace(t, v) })
+	for _, text := range []string{"One journey, hop by hop", "Its trace"} {
+		if !strings.Contains(said, text) {
+			t.Errorf("the show did not print %q:\n%s", text, said)
+		}
+	}
+}
+
+// testHops checks the way that the first journey is said to have gone.
+func testHops(t *testing.T, hops []show.Row) {
+	met := map[string]bool{}
+	for _, h := range hops {
+		role, _, _ := strings.Cut(h.Replica, "-")
+		met[role+" by "+h.Via] = true
+		if h.Bytes < 200 || h.Bytes > 2048 || h.KID == "" || h.Step == "" {
+			t.Errorf("hop %+v: want a step, a key and a token of 200 to 2048 bytes", h)
+		}
+	}
+	for _, want := range []string{
+		"gateway by HTTP", "cart by gRPC", "cart by gRPC stream", "pricing by NATS", "payment by gRPC",
+		"fulfil by JetStream",
+	} {
+		if !met[want] {
+			t.Errorf("no hop %q, got %v", want, met)
+		}
+	}
+}
+
+// testTrace checks that a booking is one unbroken trace through all services.
+func testTrace(t *testing.T, v show.Verdict) {
+	ids := map[string]bool{}
+	for _, s := range v.Trace {
+		ids[s.ID] = true
+	}
+	var roots []string
+	services, traces := map[string]bool{}, map[string]bool{}
+	for _, s := range v.Trace {
+		role, _, _ := strings.Cut(s.Service, "-")
+		services[role], traces[s.Trace] = true, true
+		switch {
+		case s.Parent == "":
+			roots = append(roots, s.Name)
+		case !ids[s.Parent]:
+			t.Errorf("span %q of %s: its parent %s is not in the trace", s.Name, s.Service, s.Parent)
+		}
+	}
+	if !slices.Equal(roots, []string{"booking"}) {
+		t.Errorf("roots: got %q, want the booking alone", roots)
+	}
+	if len(traces) != 1 {
+		t.Errorf("got %d trace ids, want 1", len(traces))
+	}
+	for _, want := range append([]string{"driver"}, show.Roles...) {
+		if !services[want] {
+			t.Errorf("no span of %s, got %v", want, services)
+		}
+	}
+}
+
+// TestSabotage checks that the verdict is red when a single answer's update goes astray: the journey lacks what it was
+// told, and its ticket is of another trip than it holds. Nothing else may be wrong.
+func TestSabotage(t *testing.T) {
+	for _, sabotage := range []string{"drop", "replay"} {
+		t.Run(sabotage, func(t *testing.T) {
+			t.Parallel()
+			v, said, exit := headless(t, sabotage, "--journeys", "60")
+			if exit != 1 || v.OK {
+				t.Errorf("exit code %d, ok %v, want 1 and false", exit, v.OK)
+			}
+			if got := v.Failed(); !slices.Equal(got, []string{"tickets", "lost"}) {
+				t.Errorf("failed lines: got %q, want tickets and lost\n%s\n%+v", got, said, v.Lines)
+			}
+			if lost := v.Lines[len(v.Lines)-1]; lost.Value != "1" || len(lost.Detail) != 1 {
+				t.Errorf("lost: got %s (%q), want 1 journey and what it lost", lost.Value, lost.Detail)
+			}
+			if !strings.Contains(said, "demo: failed: tickets, lost") {
+				t.Errorf("standard error does not say which line failed:\n%s", said)
+			}
+		})
+	}
+}

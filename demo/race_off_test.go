@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// race says that the race detector is on, which takes several times the memory.
+const race = false

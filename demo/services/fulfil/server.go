@@ -1,0 +1,67 @@
+package fulfil
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
+)
+
+// Run serves until the process ends.
+func Run(ctx context.Context, e *service.Env) error {
+	js, err := jetstream.New(e.NATS)
+	if err != nil {
+		return err
+	}
+	consumer, err := js.Consumer(ctx, broker.Orders, broker.Fulfil)
+	if err != nil {
+		return err
+	}
+	srv := server{js}
+	_, err = waybilljetstream.Consume(ctx, e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
+		ctx, span := tracing.Receive(ctx, "order", order.Headers())
+		defer span.End()
+		defer e.Watch.Begin(ctx, "JetStream")()
+		return srv.Ticket(ctx)
+	}, waybilljetstream.Required())
+	if err != nil {
+		return err
+	}
+	return e.ServeNATS()
+}
+
+type server struct{ js jetstream.JetStream }
+
+var _ Fulfil = server{}
+
+// Ticket implements [Fulfil]. The order was the waybill alone, so the ticket is made from its claims.
+func (s server) Ticket(ctx context.Context) error {
+	if err := service.Work(ctx); err != nil {
+		return err
+	}
+	wb, err := waybill.FromContext(ctx)
+	if err != nil {
+		return err
+	}
+	t := Ticket{Number: rand.Text()[:10]}
+	t.Flight, _ = trip.Flight.Of(wb)
+	t.Hotel, _ = trip.Hotel.Of(wb)
+	t.Total, _ = trip.Total.Of(wb)
+	t.Currency, _ = trip.Currency.Of(wb)
+	t.Receipt, _ = trip.Paid.Of(wb)
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket.
+	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithMsgID(wb.ID()))
+	return err
+}

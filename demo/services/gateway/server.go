@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/rpc"
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/demo/services/cart"
+	"github.com/waybill-go/waybill/demo/services/payment"
+	"github.com/waybill-go/waybill/demo/services/pricing"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+)
+
+// patience is how long a step may take, with all calls that have to be repeated.
+const patience = 4 * time.Second
+
+// Run serves until the process ends.
+func Run(_ context.Context, e *service.Env) error {
+	carts, err := rpc.Dial("cart", e.Peers["cart"], e.Auth)
+	if err != nil {
+		return err
+	}
+	payments, err := rpc.Dial("payment", e.Peers["payment"], e.Auth)
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(e.NATS)
+	if err != nil {
+		return err
+	}
+	s := &server{
+		env: e, js: js,
+		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: e.NATS},
+	}
+	lis, err := e.Listen()
+	if err != nil {
+		return err
+	}
+	edge := waybillhttp.Middleware(e.Auth, waybillhttp.Edge(start))
+	srv := &http.Server{Handler: otelhttp.NewHandler(edge(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
+	return e.Serve(lis, srv.Serve)
+}
+
+// start says what a new journey begins with: the cell that will price it.
+func start(r *http.Request) ([]waybill.Change, error) {
+	cell := r.URL.Query().Get("cell")
+	if !slices.Contains(trip.Cells, cell) {
+		cell = trip.Cells[0]
+	}
+	return []waybill.Change{trip.Cell.To(cell)}, nil
+}
+
+// server knows whom to ask. It knows nothing of any journey.
+type server struct {
+	env     *service.Env
+	js      jetstream.JetStream
+	cart    cart.Cart
+	payment payment.Payment
+	pricing pricing.Pricing
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for name, do := range map[string]step{
+		Search: s.search, Flight: s.flight, Hotel: s.hotel, Currency: s.currency, Pay: s.pay, Ticket: s.ticket,
+	} {
+		mux.Handle("POST /"+name, s.serve(name, do))
+	}
+	return mux
+}
+
+// serve runs a step in the scope of its request, and answers with what the waybill says then.
+func (s *server) serve(name string, do step) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		ctx, cuts := watch.CountCuts(ctx)
+		done := s.env.Watch.Begin(ctx, "HTTP")
+
+		answer := Answer{Gateway: s.env.Name}
+		err := waybill.Update(ctx, trip.Step.To(name), trip.Stamp(s.env.Name))
+		if err == nil {
+			err = do(ctx, r.URL.Query(), &answer)
+		}
+		// A call may have succeeded while its update was refused. Then this step did not do what it says.
+		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
+			answer.Error = err.Error()
+		}
+		answer.Cut = cuts.Load()
+		if wb, err := waybill.FromContext(ctx); err == nil {
+			answer.Journey, answer.State = wb.ID(), trip.StateOf(wb)
+		}
+		done()
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(statusOf(err))
+		json.NewEncoder(w).Encode(answer)
+	})
+}
+
+// errPending says that there is no ticket yet.
+var errPending = errors.New("the ticket is being made")
+
+// statusOf translates what went wrong. What may be better next time is 503, so that the balancer asks another gateway.
+func statusOf(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if errors.Is(err, errPending) {
+		return http.StatusAccepted
+	}
+	if refusal, ok := errors.AsType[*pricing.Error](err); ok {
+		switch refusal.Code {
+		case pricing.BadAsk:
+			return http.StatusBadRequest
+		case pricing.Misrouted:
+			return http.StatusMisdirectedRequest
+		}
+	}
+	switch status.Code(err) {
+	case codes.InvalidArgument:
+		return http.StatusBadRequest
+	case codes.FailedPrecondition:
+		return http.StatusConflict
+	}
+	return http.StatusServiceUnavailable
+}

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/services/cart"
+	"github.com/waybill-go/waybill/demo/services/fulfil"
+	"github.com/waybill-go/waybill/demo/services/pricing"
+)
+
+// step does one step of a booking. What it leaves behind is in the waybill of ctx.
+type step func(ctx context.Context, q url.Values, answer *Answer) error
+
+func (s *server) search(ctx context.Context, q url.Values, answer *Answer) error {
+	return s.cart.Flights(ctx, q.Get("to"), func(flight string) error {
+		answer.Flights = append(answer.Flights, flight)
+		return nil
+	})
+}
+
+func (s *server) flight(ctx context.Context, q url.Values, _ *Answer) error {
+	flight := q.Get("flight")
+	return parallel(
+		func() error { return s.cart.Add(ctx, cart.Item{Flight: flight}) },
+		func() error { return s.pricing.Quote(ctx, pricing.Ask{Flight: flight}) },
+	)
+}
+
+// hotel asks three services at once, over two transports. Each changes claims of its own, and all of them stamp the
+// waybill: the merge brings everything back.
+func (s *server) hotel(ctx context.Context, q url.Values, _ *Answer) error {
+	hotel := q.Get("hotel")
+	return parallel(
+		func() error { return s.cart.Add(ctx, cart.Item{Hotel: hotel}) },
+		func() error { return s.pricing.Quote(ctx, pricing.Ask{Hotel: hotel}) },
+		func() error { return s.payment.Quote(ctx, q.Get("card")) },
+	)
+}
+
+func (s *server) currency(ctx context.Context, q url.Values, _ *Answer) error {
+	return s.pricing.Quote(ctx, pricing.Ask{Currency: q.Get("currency")})
+}
+
+func (s *server) pay(ctx context.Context, _ url.Values, _ *Answer) error { return s.payment.Pay(ctx) }
+
+// ticket looks for the ticket that an order became. A durable message has no way back, so somebody has to ask.
+func (s *server) ticket(ctx context.Context, _ url.Values, _ *Answer) error {
+	wb, err := waybill.FromContext(ctx)
+	if err != nil {
+		return err
+	}
+	ticket, found, err := fulfil.Find(ctx, s.js, wb.ID())
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return errPending
+	}
+	return waybill.Update(ctx, trip.Ticket.To(ticket.Number))
+}
+
+// parallel runs calls side by side and waits for all.
+func parallel(calls ...func() error) error {
+	errs := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { errs[i] = call() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

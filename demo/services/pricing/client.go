@@ -1,0 +1,80 @@
+package pricing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/watch"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+)
+
+// Client is a Pricing over NATS. It routes by the waybill: the cell is in it.
+type Client struct{ NATS *nats.Conn }
+
+var _ Pricing = Client{}
+
+// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as long as ctx allows.
+func (c Client) Quote(ctx context.Context, ask Ask) error {
+	cell, err := trip.Cell.Lookup(ctx)
+	if err != nil {
+		return err
+	}
+	subject, err := trip.Subject(cell)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(ask)
+	if err != nil {
+		return err
+	}
+	timeout := 300 * time.Millisecond
+	for {
+		err := c.request(ctx, subject, data, timeout)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			watch.Cut(ctx) // somebody took it and did not answer
+			timeout *= 2   // who asks again waits longer: too many may be asking
+		case errors.Is(err, nats.ErrNoResponders):
+			if err := pause(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+func (c Client) request(ctx context.Context, subject string, data []byte, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	m := &nats.Msg{Subject: subject, Data: data}
+	ctx, span := tracing.Send(ctx, "ask "+subject, m)
+	defer span.End()
+	answer, err := waybillnats.Request(ctx, c.NATS, m)
+	if err != nil {
+		return err
+	}
+	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return &Error{code, answer.Header.Get(micro.ErrorHeader)}
+	}
+	return nil
+}
+
+// pause gives the only replica of a cell a moment to come back.
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,28 @@
+// Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim of the waybill.
+package pricing
+
+import "context"
+
+// Pricing is the service, as its callers see it and as it is implemented.
+type Pricing interface {
+	// Quote sets the total of the waybill in ctx, and the currency if one is asked for.
+	Quote(ctx context.Context, ask Ask) error
+}
+
+// Ask names what is to be priced. What it leaves out is taken from the waybill.
+type Ask struct {
+	Flight   string `json:",omitempty"`
+	Hotel    string `json:",omitempty"`
+	Currency string `json:",omitempty"`
+}
+
+// Error is an answer that is a refusal.
+type Error struct{ Code, Text string }
+
+func (e *Error) Error() string { return "pricing: " + e.Text }
+
+// The codes of an [Error].
+const (
+	BadAsk    = "400"
+	Misrouted = "421" // the journey belongs to another cell
+)

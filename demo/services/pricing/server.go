@@ -1,0 +1,103 @@
+package pricing
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+)
+
+// workers is how many questions are answered side by side.
+const workers = 8
+
+// Run serves until the process ends.
+func Run(_ context.Context, e *service.Env) error {
+	subject, err := trip.Subject(e.Cell)
+	if err != nil {
+		return err
+	}
+	srv := server{e.Name, e.Cell}
+	handle := waybillnats.MicroHandler(e.Auth, func(ctx context.Context, r micro.Request) {
+		ctx, span := tracing.Receive(ctx, "quote", nats.Header(r.Headers()))
+		defer span.End()
+		done := e.Watch.Begin(ctx, "NATS")
+		err := srv.serve(ctx, r.Data())
+		done()
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			r.Error(refusal.Code, refusal.Text, nil)
+		} else if err != nil {
+			r.Error("500", "no quote", nil)
+		} else {
+			r.Respond(nil)
+		}
+	}, waybillnats.Required())
+	svc, err := micro.AddService(e.NATS, micro.Config{Name: "pricing", Version: "1.0.0"})
+	if err != nil {
+		return err
+	}
+	// NATS gives a subscription one message at a time. Members of one queue group share the work.
+	for i := range workers {
+		if err := svc.AddEndpoint(fmt.Sprint("quote-", i), handle, micro.WithEndpointSubject(subject)); err != nil {
+			return err
+		}
+	}
+	return e.ServeNATS()
+}
+
+// server is the Pricing of one cell.
+type server struct{ replica, cell string }
+
+var _ Pricing = server{}
+
+func (s server) serve(ctx context.Context, data []byte) error {
+	var ask Ask
+	if err := json.Unmarshal(data, &ask); err != nil {
+		return &Error{BadAsk, "not a question"}
+	}
+	return s.Quote(ctx, ask)
+}
+
+// rates are what 100 hundredths of the inner unit are worth.
+var rates = map[string]int{"EUR": 100, "USD": 109, "GBP": 85}
+
+// Quote implements [Pricing].
+func (s server) Quote(ctx context.Context, ask Ask) error {
+	if cell, err := trip.Cell.Lookup(ctx); err != nil || cell != s.cell {
+		return &Error{Misrouted, "this is cell " + s.cell}
+	}
+	if err := service.Work(ctx); err != nil {
+		return err
+	}
+	flight, _ := trip.Flight.Get(ctx)
+	hotel, _ := trip.Hotel.Get(ctx)
+	currency, _ := trip.Currency.Get(ctx)
+	rate, ok := rates[cmp.Or(ask.Currency, currency, "EUR")]
+	if !ok {
+		return &Error{BadAsk, "currency is EUR, USD or GBP"}
+	}
+	total := s.price(cmp.Or(ask.Flight, flight)) + s.price(cmp.Or(ask.Hotel, hotel))
+	changes := []waybill.Change{trip.Total.To(total * rate / 100), trip.Stamp(s.replica)}
+	if ask.Currency != "" {
+		changes = append(changes, trip.Currency.To(ask.Currency))
+	}
+	return waybill.Update(ctx, changes...)
+}
+
+// price is between 100.00 and 499.99; the same thing costs the same, in one cell.
+func (s server) price(item string) int {
+	if item == "" {
+		return 0
+	}
+	return 100_00 + int(crc32.ChecksumIEEE([]byte(s.cell+item))%400_00)
+}

@@ -1,0 +1,47 @@
+package pricing
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestQuote(t *testing.T) {
+	auth := waybilltest.Authority(t, waybill.Claims(trip.Claims...))
+	eu := server{"pricing-eu", "eu"}
+	flight, hotel := eu.price("AMS-101"), eu.price("AMS-Grand")
+	for _, c := range []struct {
+		name   string
+		claims []waybill.Change
+		ask    Ask
+		total  int
+		code   string
+	}{
+		{"a flight", []waybill.Change{trip.Cell.To("eu")}, Ask{Flight: "AMS-101"}, flight, ""},
+		{"a hotel beside the flight in the waybill",
+			[]waybill.Change{trip.Cell.To("eu"), trip.Flight.To("AMS-101")}, Ask{Hotel: "AMS-Grand"}, flight + hotel, ""},
+		{"another currency",
+			[]waybill.Change{trip.Cell.To("eu"), trip.Flight.To("AMS-101")}, Ask{Currency: "USD"}, flight * 109 / 100, ""},
+		{"no such currency", []waybill.Change{trip.Cell.To("eu")}, Ask{Currency: "XXX"}, 0, BadAsk},
+		{"a journey of the other cell", []waybill.Change{trip.Cell.To("us")}, Ask{Flight: "AMS-101"}, 0, Misrouted},
+		{"a journey of no cell", nil, Ask{Flight: "AMS-101"}, 0, Misrouted},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := waybilltest.Context(t, auth, c.claims...)
+			err := eu.Quote(ctx, c.ask)
+			code := ""
+			if refusal, ok := errors.AsType[*Error](err); ok {
+				code = refusal.Code
+			}
+			if code != c.code || (err == nil) != (c.code == "") {
+				t.Errorf("got error %v, want code %q", err, c.code)
+			}
+			if total, _ := trip.Total.Get(ctx); total != c.total {
+				t.Errorf("total: got %d, want %d", total, c.total)
+			}
+		})
+	}
+}

@@ -1,0 +1,91 @@
+package waybill_test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/waybill-go/waybill"
+
+// goList runs go list in this module, and nothing but this module: a workspace would hide what it requires.
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Env = append(cmd.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		if exit, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("go list %s: %s", strings.Join(args, " "), exit.Stderr)
+		}
+		t.Fatalf("go list: %v (the go command is needed to read the dependencies)", err)
+	}
+	return strings.Fields(string(out))
+}
+
+// imports are the packages outside of the standard library that a package is built from, itself excepted.
+func imports(t *testing.T, path string) []string {
+	t.Helper()
+	all := goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", path)
+	return slices.DeleteFunc(all, func(p string) bool { return p == path })
+}
+
+// TestDependencies holds who may import whom. A prefix ends with a slash.
+func TestDependencies(t *testing.T) {
+	const otel = "go.opentelemetry.io/otel/"
+	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/grant"}
+	// What OpenTelemetry's API is made of.
+	api := []string{strings.TrimSuffix(otel, "/"), otel + "attribute/", otel + "baggage", otel + "codes", otel + "internal/", otel + "metric/",
+		otel + "propagation", otel + "semconv/", otel + "trace/", "github.com/go-logr/", "github.com/cespare/xxhash/", "go.opentelemetry.io/auto/"}
+	observed := slices.Concat(core, api, []string{module + "/internal/"})
+	hosts := []string{"golang.org/x/net/idna", "golang.org/x/text/"}
+	grpc := []string{"google.golang.org/", "golang.org/x/net/", "golang.org/x/sys/", "golang.org/x/text/"}
+	nats := []string{"github.com/nats-io/", "github.com/klauspost/compress/", "golang.org/x/crypto/", "golang.org/x/sys/", "golang.org/x/text/"}
+	for _, test := range []struct {
+		path string
+		may  []string
+	}{
+		{module + "/internal/jose", nil},
+		{module + "/keyring", core[2:3]},
+		{module, core[1:]},
+		{module + "/internal/policy", core},
+		{module + "/waybilltest", core},
+		{module + "/internal/telemetry", slices.Concat(core, api)},
+		{module + "/propagation", observed},
+		{module + "/transport/http", slices.Concat(observed, hosts)},
+		{module + "/transport/grpc", slices.Concat(observed, grpc)},
+		{module + "/transport/nats", slices.Concat(observed, nats, []string{module + "/transport/nats/internal/"})},
+		{module + "/transport/nats/jetstream", slices.Concat(observed, nats, []string{module + "/transport/nats/"})},
+	} {
+		for _, p := range imports(t, test.path) {
+			allowed := slices.ContainsFunc(test.may, func(m string) bool {
+				return p == strings.TrimSuffix(m, "/") || strings.HasSuffix(m, "/") && strings.HasPrefix(p, m)
+			})
+			if !allowed {
+				t.Errorf("%s is built from %s", strings.TrimPrefix(test.path, module+"/"), strings.TrimPrefix(p, module+"/"))
+			}
+		}
+	}
+}
+
+// TestRequirements: whoever requires this module must not get a server, an SDK or a rival library with it, and must be able
+// to install its commands, which a replacement forbids.
+func TestRequirements(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unwanted := range []string{
+		"replace ", "exclude ", "github.com/nats-io/nats-server", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters",
+		"go.opentelemetry.io/contrib", "github.com/go-jose/", "github.com/golang-jwt/", "github.com/lestrrat-go/", "github.com/stretchr/",
+	} {
+		if strings.Contains(string(text), unwanted) {
+			t.Errorf("go.mod has %q", unwanted)
+		}
+	}
+	if !strings.Contains(string(text), "go.opentelemetry.io/otel ") {
+		t.Error("go.mod does not require OpenTelemetry: this test reads the wrong file")
+	}
+}

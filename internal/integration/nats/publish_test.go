@@ -1,0 +1,277 @@
+package natstest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/waybill-go/waybill"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// seen is what a handler saw of a message.
+type seen struct {
+	cell   string
+	err    error // of FromContext
+	header nats.Header
+	data   string
+}
+
+// see returns a handler that tells what it saw.
+func see(to chan<- seen) func(context.Context, *waybillnats.Msg) {
+	return func(ctx context.Context, m *waybillnats.Msg) {
+		_, err := waybill.FromContext(ctx)
+		cell, _ := Cell.Get(ctx)
+		to <- seen{cell, err, m.Header, string(m.Data)}
+	}
+}
+
+// spellings returns the spellings of the waybill's headers that are in h.
+func spellings(h nats.Header) (found []string) {
+	for k := range h {
+		if strings.EqualFold(k, waybill.Header) || strings.EqualFold(k, waybill.HeaderUpdate) {
+			found = append(found, k)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestPublish(t *testing.T) {
+	nc := connect(t, start(t))
+	auth := waybilltest.Authority(t, claims)
+	saw := make(chan seen, 1)
+	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, see(saw)))
+	raw := listen(t, nc, "quotes")
+
+	journey := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		cell string
+		err  error
+		wire []string // spellings on the wire
+	}{
+		{"with a waybill", journey, "eu-3", nil, []string{"Waybill"}},
+		{"without one", t.Context(), "", waybill.ErrNoWaybill, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			msg := &nats.Msg{Subject: "quotes", Data: []byte("body"), Header: nats.Header{
+				"waybill": {"by hand"}, "WAYBILL": {"copied"}, "Waybill-Update": {"copied"}, "x-trace": {"1", "2"},
+			}}
+			before := maps.Clone(msg.Header)
+			check(t, waybillnats.Publish(c.ctx, nc, msg))
+			if !reflect.DeepEqual(msg.Header, before) {
+				t.Errorf("the caller's header became %v, want %v", msg.Header, before)
+			}
+			if got := spellings(next(t, raw).Header); !slices.Equal(got, c.wire) {
+				t.Errorf("headers on the wire %q, want %q", got, c.wire)
+			}
+			got := receive(t, saw, "the handler")
+			if got.cell != c.cell || !errors.Is(got.err, c.err) || got.data != "body" {
+				t.Errorf("the handler saw cell %q, error %v, body %q; want %q, %v, %q",
+					got.cell, got.err, got.data, c.cell, c.err, "body")
+			}
+			if want := (nats.Header{"x-trace": {"1", "2"}}); !reflect.DeepEqual(got.header, want) {
+				t.Errorf("the handler's header is %v, want %v", got.header, want)
+			}
+		})
+	}
+}
+
+func TestPublishOfNothing(t *testing.T) {
+	nc := connect(t, start(t))
+	if err := waybillnats.Publish(t.Context(), nc, nil); !errors.Is(err, nats.ErrInvalidMsg) {
+		t.Errorf("error of a nil message is %v, want %v", err, nats.ErrInvalidMsg)
+	}
+}
+
+func TestQueueGroup(t *testing.T) {
+	s := start(t)
+	auth := waybilltest.Authority(t, claims)
+	const messages = 20
+	cells := make(chan string, 2*messages)
+	for range 3 {
+		nc := connect(t, s)
+		_, err := nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc,
+			func(ctx context.Context, _ *waybillnats.Msg) {
+				cell, _ := Cell.Get(ctx)
+				cells <- cell
+			}))
+		check(t, err)
+		flush(t, nc)
+	}
+	nc := connect(t, s)
+	want := map[string]int{}
+	for i := range messages {
+		cell := strings.Repeat("x", i+1)
+		want[cell]++
+		ctx := waybilltest.Context(t, auth, Cell.To(cell))
+		check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}))
+	}
+	got := map[string]int{}
+	for range messages {
+		got[receive(t, cells, "a member of the group")]++
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the group saw %v, want %v", got, want)
+	}
+}
+
+// A handler's context has nothing of the context in which the subscription was made, nor of another message.
+func TestHandlersDoNotShare(t *testing.T) {
+	nc := connect(t, start(t))
+	auth := waybilltest.Authority(t, claims)
+	saw := make(chan seen, 1)
+	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, see(saw)))
+	check(t, waybillnats.Publish(waybilltest.Context(t, auth, Cell.To("eu-3")), nc, &nats.Msg{Subject: "quotes"}))
+	if got := receive(t, saw, "the first message").cell; got != "eu-3" {
+		t.Errorf("first message has cell %q, want %q", got, "eu-3")
+	}
+	check(t, nc.Publish("quotes", nil))
+	if got := receive(t, saw, "the second message"); !errors.Is(got.err, waybill.ErrNoWaybill) {
+		t.Errorf("second message has cell %q, error %v; want %v", got.cell, got.err, waybill.ErrNoWaybill)
+	}
+}
+
+func TestAllowSubjects(t *testing.T) {
+	nc := connect(t, start(t))
+	auth := waybilltest.Authority(t, claims)
+	raw := listen(t, nc, ">")
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	provider, counted := count(t)
+	var log bytes.Buffer
+	opts := []waybillnats.Option{
+		waybillnats.AllowSubjects("shop.*.quotes", "stock.>"),
+		waybillnats.MeterProvider(provider),
+		waybillnats.Logger(slog.New(slog.NewTextHandler(&log, nil))),
+	}
+	for _, c := range []struct {
+		subject string
+		sent    bool
+	}{
+		{"shop.eu.quotes", true},
+		{"stock.a", true},
+		{"stock.a.b.c", true},
+		{"stock", false},
+		{"shop.quotes", false},
+		{"shop.eu.quotes.x", false},
+		{"partner.quotes", false},
+		{"partner.quotes", false},
+	} {
+		check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: c.subject}, opts...))
+		if got := len(spellings(next(t, raw).Header)) > 0; got != c.sent {
+			t.Errorf("waybill sent to %s: %v, want %v", c.subject, got, c.sent)
+		}
+	}
+	counted.want(t, "waybill.inject", "sent", 3)
+	counted.want(t, "waybill.inject", "suppressed", 5)
+	if got := strings.Count(log.String(), "destination=partner.quotes"); got != 1 {
+		t.Errorf("the suppression for partner.quotes is logged %d times, want once:\n%s", got, &log)
+	}
+	if wb, _ := waybill.FromContext(ctx); strings.Contains(log.String(), wb.Token()) {
+		t.Error("the log has the token")
+	}
+
+	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "any"}, waybillnats.AllowSubjects()))
+	if got := spellings(next(t, raw).Header); got != nil {
+		t.Errorf("with an empty list, headers %q were sent, want none", got)
+	}
+	for _, pattern := range []string{"", ".", "a..b", "a.", ">.a", "a b"} {
+		err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "any"}, waybillnats.AllowSubjects(pattern))
+		if err == nil || !strings.Contains(err.Error(), "AllowSubjects") {
+			t.Errorf("AllowSubjects(%q): error %v, want one that names it", pattern, err)
+		}
+	}
+	if n, _, err := raw.Pending(); n != 0 || err != nil {
+		t.Errorf("%d more messages were sent (%v), want none", n, err)
+	}
+}
+
+// What has expired here is refused here, and the message is not sent without it.
+func TestExpiredIsNotSent(t *testing.T) {
+	nc := connect(t, start(t))
+	now := newClock(0)
+	auth := waybilltest.Authority(t, claims, now.option())
+	raw := listen(t, nc, ">")
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	now.set(time.Hour)
+	provider, counted := count(t)
+	err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}, waybillnats.MeterProvider(provider))
+	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
+		t.Errorf("Publish: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
+	}
+	_, err = waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "quotes"}, waybillnats.MeterProvider(provider))
+	if !errors.Is(err, waybill.ErrExpired) {
+		t.Errorf("Request: error %v, want %v", err, waybill.ErrExpired)
+	}
+	counted.want(t, "waybill.inject", "expired", 2)
+
+	ctx, err = waybill.Reissue(ctx)
+	check(t, err)
+	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "reissued"}))
+	if got := next(t, raw).Subject; got != "reissued" {
+		t.Errorf("the first message sent is to %q, want %q", got, "reissued")
+	}
+}
+
+// A waybill that was refused on the way in, and let pass by Observe, is no waybill to send.
+func TestRefusedIsNotSent(t *testing.T) {
+	nc := connect(t, start(t))
+	auth := waybilltest.Authority(t, claims)
+	raw := listen(t, nc, "quotes")
+	ctx, hop := auth.Receive(t.Context(), []string{"no token"})
+	if hop.Err() == nil {
+		t.Fatal("a text that is no token was opened")
+	}
+	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}))
+	if got := spellings(next(t, raw).Header); got != nil {
+		t.Errorf("headers %q were sent, want none", got)
+	}
+}
+
+func TestServerWithoutHeaders(t *testing.T) {
+	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
+	auth := waybilltest.Authority(t, claims)
+	raw := listen(t, nc, ">")
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "with"})
+	if !errors.Is(err, nats.ErrHeadersNotSupported) {
+		t.Errorf("with a waybill: error %v, want %v", err, nats.ErrHeadersNotSupported)
+	}
+	check(t, waybillnats.Publish(t.Context(), nc, &nats.Msg{Subject: "without"}))
+	if got := next(t, raw).Subject; got != "without" {
+		t.Errorf("the first message sent is to %q, want %q", got, "without")
+	}
+}
+
+// The carrier serves any propagator, over the wire and in both spellings of traceparent.
+func TestCarrierWithTraceContext(t *testing.T) {
+	nc := connect(t, start(t))
+	raw := listen(t, nc, "traced")
+	sc := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: 1})
+	msg := &nats.Msg{Subject: "traced", Header: nats.Header{"Traceparent": {"from another span"}}}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(t.Context(), sc), waybillnats.Carrier(msg.Header))
+	check(t, nc.PublishMsg(msg))
+	got := next(t, raw)
+	upper := nats.Header{"TRACEPARENT": got.Header["traceparent"]}
+	for name, h := range map[string]nats.Header{"as written": got.Header, "in upper case": upper} {
+		ctx := propagation.TraceContext{}.Extract(t.Context(), waybillnats.Carrier(h))
+		if id := trace.SpanContextFromContext(ctx).TraceID(); id != sc.TraceID() {
+			t.Errorf("%s, %v: trace id %s, want %s", name, h, id, sc.TraceID())
+		}
+	}
+}

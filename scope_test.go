@@ -1,0 +1,314 @@
+package waybill_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestStart(t *testing.T) {
+	auth := authority(t)
+	ctx := must(auth.Start(t.Context(), Cell.To("a"), Tenant.To("acme")))(t)
+	wantClaim(t, ctx, Cell, "a")
+	wantClaim(t, ctx, Tenant, "acme")
+	if _, err := waybill.FromContext(t.Context()); err != waybill.ErrNoWaybill {
+		t.Errorf("the context that Start was given: got %v, want ErrNoWaybill", err)
+	}
+	id := now(t, ctx).ID()
+	again, err := auth.Start(ctx, Cell.To("b"))
+	wantIs(t, err, waybill.ErrStarted)
+	if again != ctx || now(t, again).ID() != id {
+		t.Error("Start on a journey: got another context, want the same")
+	}
+	change(t, ctx, Cell.To("b"))
+	wantClaim(t, ctx, Cell, "b")
+	_, err = auth.Start(t.Context(), waybill.NewClaim[int]("other").To(1))
+	wantIs(t, err, waybill.ErrUndeclared)
+}
+
+// TestStartInHop starts journeys in requests that came without a good waybill: the new one goes back.
+func TestStartInHop(t *testing.T) {
+	auth := authority(t)
+	for _, values := range [][]string{nil, {"garbage"}, {""}, {"a", "b"}} {
+		ctx, hop := auth.Receive(context.Background(), values)
+		ctx = must(auth.Start(ctx, Cell.To("a"), Receipt.To("r")))(t)
+		wantClaim(t, ctx, Cell, "a")
+		if _, err := auth.Start(ctx); !errors.Is(err, waybill.ErrStarted) {
+			t.Errorf("%q: started twice: got %v, want ErrStarted", values, err)
+		}
+		change(t, ctx, Cell.To("b"))
+		update := hop.Commit(true) // a new journey travels back from a failed call too
+		wb := must(auth.Open(update))(t)
+		wantClaims(t, wb, `"cell":"b","receipt":"r"`)
+		if strings.Contains(string(wb.Payload()), `"bas"`) {
+			t.Errorf("%q: got %s, want no bas: there was no token", values, wb.Payload())
+		}
+		_, err := auth.Start(ctx)
+		wantIs(t, err, waybill.ErrStarted)
+	}
+	ctx, hop := auth.Receive(context.Background(), nil)
+	hop.Commit(false)
+	_, err := auth.Start(ctx)
+	wantIs(t, err, waybill.ErrCommitted)
+	ctx, hop = auth.Receive(context.Background(), nil)
+	hop.Freeze()
+	_, err = auth.Start(ctx)
+	wantIs(t, err, waybill.ErrTooLate)
+}
+
+func TestUpdateErrors(t *testing.T) {
+	auth := authority(t)
+	wantIs(t, waybill.Update(t.Context(), Cell.To("a")), waybill.ErrNoWaybill)
+	wantIs(t, waybill.Update(waybill.Without(waybilltest.Context(t, auth)), Cell.To("a")), waybill.ErrNoWaybill)
+	ctx, _ := auth.Receive(t.Context(), nil)
+	wantIs(t, waybill.Update(ctx, Cell.To("a")), waybill.ErrNoWaybill)
+	ctx, _ = auth.Receive(t.Context(), []string{"x"})
+	wantIs(t, waybill.Update(ctx, Cell.To("a")), waybill.ErrMalformed)
+
+	token := issue(t, auth, Cell.To("a")).Token()
+	ctx, hop := receive(t, auth, token)
+	hop.Freeze()
+	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrTooLate)
+	hop.Commit(false)
+	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
+	ctx, hop = receive(t, auth, token)
+	hop.Discard()
+	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
+	wantClaim(t, ctx, Cell, "a")
+
+	// The size counts as it will be on the wire, "bas" included; a smaller change passes after.
+	small := authority(t, waybill.IssueLimit(320))
+	ctx, _ = receive(t, small, issue(t, small).Token())
+	wantIs(t, waybill.Update(ctx, Cell.To(strings.Repeat("x", 100))), waybill.ErrTooLarge)
+	wantNoClaim(t, ctx, Cell)
+	change(t, ctx, Cell.To("x"))
+	if n := len(send(t, ctx).Token()); n > 320 {
+		t.Errorf("got a token of %d bytes, want at most 320", n)
+	}
+
+	// A service that accepts what another issued, but has no key of its own to change it.
+	private := lasting(t, keyring.EdDSA)
+	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+	ctx, hop = receive(t, reader, issue(t, edge, Cell.To("a")).Token())
+	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrReadOnly)
+	wantClaim(t, ctx, Cell, "a")
+	if got := hop.Commit(false); got != "" {
+		t.Errorf("a node that cannot issue sent back %q", got)
+	}
+}
+
+// TestUpdateWithoutKey: the token lives longer than any key that this node could change it with.
+func TestUpdateWithoutKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKey(t, keyring.HS256, time.Now(), time.Now().Add(20*time.Minute))
+		auth := must(waybill.New("shop", ringOf(t, "shop", k), declareAll(), waybill.Life(20*time.Minute)))(t)
+		ctx, _ := receive(t, auth, issue(t, auth).Token())
+		time.Sleep(15 * time.Minute)
+		change(t, ctx, Cell.To("a")) // exp stays, so the key still covers it
+		_, err := auth.Issue()       // a new token would outlive it
+		wantIs(t, err, waybill.ErrNoKey)
+	})
+}
+
+// TestUpdateCopiesTimes changes a waybill late in its life.
+func TestUpdateCopiesTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t)
+		base := issue(t, auth, Cell.To("a"))
+		ctx, hop := receive(t, auth, base.Token())
+		time.Sleep(14 * time.Minute)
+		change(t, ctx, Cell.To("b"))
+		change(t, ctx, Cell.To("c"))
+		next := must(auth.Open(hop.Commit(false)))(t)
+		if next.ID() != base.ID() || !next.Issued().Equal(base.Issued()) || !next.Expires().Equal(base.Expires()) || !next.Ends().Equal(base.Ends()) {
+			t.Errorf("got %s, want sid, iat, exp and end of %s", next.Payload(), base.Payload())
+		}
+		if want := `"bas":"` + basOf(base.Token()) + `"`; strings.Count(string(next.Payload()), `"bas"`) != 1 || !strings.Contains(string(next.Payload()), want) {
+			t.Errorf("got %s, want one bas: %s", next.Payload(), want)
+		}
+	})
+}
+
+// TestUpdateOfUpdate: the client comes back with an update, whose "bas" names what it had before.
+func TestUpdateOfUpdate(t *testing.T) {
+	auth := authority(t)
+	first := issue(t, auth, Cell.To("a")).Token()
+	second := answer(t, auth, first, Cell.To("b"))
+	third := answer(t, auth, second, Cell.To("c"))
+	got := string(must(auth.Open(third))(t).Payload())
+	if want := `"bas":"` + basOf(second) + `"`; strings.Count(got, `"bas"`) != 1 || !strings.Contains(got, want) {
+		t.Errorf("got %s, want one bas: %s", got, want)
+	}
+}
+
+// TestUpdateIsVersioned: calls made before a change carry the old token, calls made after it the new one.
+func TestUpdateIsVersioned(t *testing.T) {
+	auth := authority(t)
+	ctx := waybilltest.Context(t, auth, Cell.To("a"))
+	before := send(t, ctx)
+	change(t, ctx, Cell.To("b"))
+	after := send(t, ctx)
+	for call, want := range map[*waybill.Call]string{before: "a", after: "b"} {
+		ctx, _ := receive(t, auth, call.Token())
+		wantClaim(t, ctx, Cell, want)
+	}
+	if after.Token() != send(t, ctx).Token() {
+		t.Error("two calls of one version carry different tokens")
+	}
+	change(t, ctx, Cell.To("b"))
+	if after.Token() != send(t, ctx).Token() {
+		t.Error("a change to the same value made a new token")
+	}
+}
+
+func TestWithout(t *testing.T) {
+	auth := authority(t)
+	ctx := waybilltest.Context(t, auth, Cell.To("a"))
+	type key struct{}
+	ctx = context.WithValue(ctx, key{}, "kept")
+	bare := waybill.Without(ctx)
+	if _, err := waybill.FromContext(bare); err != waybill.ErrNoWaybill {
+		t.Errorf("got %v, want ErrNoWaybill", err)
+	}
+	if bare.Value(key{}) != "kept" {
+		t.Error("Without took other values too")
+	}
+	if _, err := waybill.Send(bare); err != waybill.ErrNoWaybill {
+		t.Errorf("Send: got %v, want ErrNoWaybill", err)
+	}
+	if waybill.Without(t.Context()) != t.Context() {
+		t.Error("Without made a new context where there was nothing to take out")
+	}
+	started := must(auth.Start(bare, Cell.To("b")))(t)
+	wantClaim(t, started, Cell, "b")
+	wantClaim(t, ctx, Cell, "a")
+	if waybill.Lost(bare) != nil {
+		t.Error("Lost of nothing is not nil")
+	}
+}
+
+func TestDetach(t *testing.T) {
+	auth := authority(t)
+	parent, cancel := context.WithTimeout(t.Context(), time.Hour)
+	ctx, hop := auth.Receive(parent, []string{issue(t, auth, Cell.To("a")).Token()})
+	change(t, ctx, Cell.To("b"))
+	job := waybill.Detach(ctx)
+	cancel()
+	hop.Commit(false)
+	if _, ok := job.Deadline(); ok || job.Err() != nil || ctx.Err() == nil {
+		t.Errorf("got deadline %v and error %v, want neither", ok, job.Err())
+	}
+	wantClaim(t, job, Cell, "b")
+	change(t, job, Cell.To("c"))
+	wantClaim(t, job, Cell, "c")
+	wantClaim(t, ctx, Cell, "b")
+
+	// What the job changes travels on, and the answers to its calls are merged there.
+	call := send(t, job)
+	out, err := call.Return(answer(t, auth, call.Token(), Seats.To(3)))
+	if out != waybill.Merged || err != nil {
+		t.Errorf("got %s, %v, want merged", out, err)
+	}
+	wantClaim(t, job, Seats, 3)
+	wantNoClaim(t, ctx, Seats)
+
+	if _, err := waybill.FromContext(waybill.Detach(t.Context())); err != waybill.ErrNoWaybill {
+		t.Errorf("of no waybill: got %v, want ErrNoWaybill", err)
+	}
+	refused, _ := auth.Receive(t.Context(), []string{"x"})
+	_, err = waybill.FromContext(waybill.Detach(refused))
+	wantIs(t, err, waybill.ErrMalformed)
+}
+
+func TestReissue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Journey(time.Hour))
+		base := issue(t, auth, Cell.To("a"), Tenant.To("acme"))
+		stored := time.Now()
+		time.Sleep(30 * time.Minute)
+		if _, err := auth.Open(base.Token()); !errors.Is(err, waybill.ErrExpired) {
+			t.Fatalf("got %v, want ErrExpired", err)
+		}
+		ctx, hop := auth.ReceiveAt(context.Background(), []string{base.Token()}, stored)
+		if hop.Err() != nil {
+			t.Fatal(hop.Err())
+		}
+		wantClaim(t, ctx, Cell, "a")
+		_, err := waybill.Send(ctx)
+		wantIs(t, err, waybill.ErrExpired)
+		fresh := must(waybill.Reissue(ctx))(t)
+		call := send(t, fresh)
+		next := must(auth.Open(call.Token()))(t)
+		wantClaims(t, next, `"cell":"a","tenant":"acme"`)
+		if next.ID() != base.ID() || !next.Ends().Equal(base.Ends()) || !next.Issued().Equal(time.Now()) || time.Until(next.Expires()) != waybill.DefaultLife {
+			t.Errorf("got %s, want a new life within the same journey", next.Payload())
+		}
+		if strings.Contains(string(next.Payload()), `"bas"`) {
+			t.Errorf("got %s, want no bas", next.Payload())
+		}
+		if out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b"))); out != waybill.Merged || err != nil {
+			t.Errorf("Return: got %s, %v, want merged", out, err)
+		}
+		wantClaim(t, fresh, Cell, "b")
+		wantClaim(t, ctx, Cell, "a")
+
+		time.Sleep(20 * time.Minute) // ten minutes before the end
+		ctx, _ = auth.ReceiveAt(context.Background(), []string{base.Token()}, stored)
+		fresh = must(waybill.Reissue(ctx))(t)
+		if got := now(t, fresh); !got.Expires().Equal(base.Ends()) {
+			t.Errorf("got exp %v, want the end of the journey %v", got.Expires(), base.Ends())
+		}
+		time.Sleep(10 * time.Minute)
+		ctx, _ = auth.ReceiveAt(context.Background(), []string{base.Token()}, stored)
+		same, err := waybill.Reissue(ctx)
+		wantIs(t, err, waybill.ErrExpired)
+		if same != ctx {
+			t.Error("a Reissue that failed gave another context")
+		}
+		_, err = waybill.Reissue(context.Background())
+		wantIs(t, err, waybill.ErrNoWaybill)
+	})
+}
+
+// TestReceiveAt judges messages as of the time at which they were stored.
+func TestReceiveAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t)
+		time.Sleep(time.Hour)
+		token := issue(t, auth).Token()
+		issued := time.Now()
+		time.Sleep(24 * time.Hour)
+		for _, test := range []struct {
+			stored time.Time
+			want   string
+		}{
+			{issued, "ok"},
+			{issued.Add(-11 * time.Second), "not_yet_valid"},
+			{issued.Add(-10 * time.Second), "ok"},
+			{issued.Add(waybill.DefaultLife), "ok"},
+			{issued.Add(waybill.DefaultLife + 10*time.Second), "expired"},
+			{time.Now(), "expired"},
+			{time.Now().Add(11 * time.Second), "not_yet_valid"},
+		} {
+			_, hop := auth.ReceiveAt(context.Background(), []string{token}, test.stored)
+			if got := waybill.Reason(hop.Err()); got != test.want {
+				t.Errorf("stored %v after issue: got %s, want %s", test.stored.Sub(issued), got, test.want)
+			}
+		}
+		// What was judged then is not the outcome of a request that comes now with the same bytes.
+		ctx, _ := auth.ReceiveAt(context.Background(), []string{token}, issued)
+		_, hop := auth.Receive(ctx, []string{token})
+		wantIs(t, hop.Err(), waybill.ErrExpired)
+		if !hop.Fresh() {
+			t.Error("the outcome of a stored message was used again")
+		}
+	})
+}

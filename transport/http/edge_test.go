@@ -1,0 +1,240 @@
+package waybillhttp_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+var nolog = slog.New(slog.DiscardHandler)
+
+// sid is the journey that a token belongs to.
+func sid(t testing.TB, token string) string {
+	t.Helper()
+	old := authority(t, at(-time.Hour)) // opens tokens that have expired since
+	for _, auth := range []*waybill.Authority{authority(t), old} {
+		if wb, err := auth.Open(token); err == nil {
+			return wb.ID()
+		}
+	}
+	return ""
+}
+
+func TestEdge(t *testing.T) {
+	auth := authority(t)
+	strange, _ := unknownKey(t)
+	const (
+		began     = "began"     // another journey
+		renewed   = "renewed"   // the same with a new life
+		unchanged = "unchanged" // no update
+	)
+	for _, tt := range []struct {
+		name  string
+		auth  *waybill.Authority
+		token string
+		want  string
+	}{
+		{"first visit", auth, "", began},
+		{"expired", auth, issue(t, authority(t, at(-time.Hour)), cell.To("old")), began},
+		{"unknown key", auth, strange, began},
+		{"unknown key, ring out of touch", withRingAnd(t, newKey(t)), strange, began},
+		{"young", auth, issue(t, auth, cell.To("kept")), unchanged},
+		{"older than half of its life", auth, issue(t, authority(t, at(-8*time.Minute)), cell.To("kept")), renewed},
+		{"near the end of the journey", auth,
+			issue(t, authority(t, at(-8*time.Minute), waybill.Journey(15*time.Minute)), cell.To("kept")), unchanged},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, handle(tt.auth, func(w http.ResponseWriter, r *http.Request) {
+				want := "kept"
+				if tt.want == began {
+					want = "eu-1"
+				}
+				if got, _ := cell.Get(r.Context()); got != want {
+					t.Errorf("the handler sees cell %q, want %q", got, want)
+				}
+			}, waybillhttp.Required(), waybillhttp.Edge(func(r *http.Request) ([]waybill.Change, error) {
+				if r.Header.Get(headerKey) != "" {
+					t.Error("start sees the token, want it taken out")
+				}
+				return []waybill.Change{cell.To("eu-1"), tenant.To(r.Host)}, nil
+			})))
+			a := present(t, s, tt.token)
+			if a.StatusCode != 200 {
+				t.Fatalf("status %d, want 200: %s", a.StatusCode, a.body)
+			}
+			if tt.want == unchanged {
+				if a.Header[updateKey] != nil {
+					t.Errorf("got an update, want none")
+				}
+				return
+			}
+			wb := a.claims(t, tt.auth)
+			if same := wb.ID() == sid(t, tt.token); same != (tt.want == renewed) {
+				t.Errorf("same journey: %v, want it %s", same, tt.want)
+			}
+			if age := time.Since(wb.Issued()); age > time.Minute {
+				t.Errorf("issued %v ago, want now", age)
+			}
+			if got, _ := tenant.Of(wb); (got == host(s)) != (tt.want == began) {
+				t.Errorf("tenant %q in a journey that %s", got, tt.want)
+			}
+			if got := a.Header.Get("Cache-Control"); got != "no-store" {
+				t.Errorf("Cache-Control %q, want no-store", got)
+			}
+		})
+	}
+}
+
+// withRingAnd is an Authority whose ring is out of touch and has this key.
+func withRingAnd(t testing.TB, key *keyring.Key) *waybill.Authority {
+	t.Helper()
+	ring := staleRing(t)
+	if err := ring.Swap(newSet(t, waybilltest.Domain, key)); err != nil {
+		t.Fatal(err)
+	}
+	return withRing(t, ring)
+}
+
+func TestEdgeRefusesWhatWasNeverGood(t *testing.T) {
+	auth := authority(t)
+	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {
+		t.Error("the handler ran, want the request refused")
+	}, waybillhttp.Edge(nil)))
+	for token, want := range map[string]int{
+		forge(issue(t, auth)):                             401,
+		"garbage":                                         400,
+		issue(t, authority(t, waybill.Sealed())):          401,
+		strings.Repeat("a", waybill.DefaultAcceptLimit+1): 431,
+		issue(t, authority(t, waybill.Life(2*time.Hour))): 401,
+		issue(t, authority(t, at(time.Hour))):             401,
+		forge(issue(t, authority(t, at(-time.Hour)))):     401, // forged before it is expired
+	} {
+		a := present(t, s, token)
+		if a.StatusCode != want || a.Header[updateKey] != nil {
+			t.Errorf("token of %d bytes: %d, update %v; want %d and no update", len(token), a.StatusCode, a.Header[updateKey], want)
+		}
+	}
+}
+
+func TestEdgeWithoutClaims(t *testing.T) {
+	auth := authority(t)
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		check(t, waybill.Update(r.Context(), seats.To(1)))
+	}, waybillhttp.Edge(nil)))
+	first := present(t, s, "")
+	if n, ok := seats.Of(first.claims(t, auth)); n != 1 || !ok {
+		t.Errorf("first response: seats %d, %v; want the handler's change in the new journey", n, ok)
+	}
+	second := present(t, s, first.Header.Get(updateKey))
+	if second.StatusCode != 200 || second.Header[updateKey] != nil {
+		t.Errorf("second visit: %d, header %v; want 200 and no update", second.StatusCode, second.Header)
+	}
+}
+
+func TestEdgeCannotBegin(t *testing.T) {
+	broken := errors.New("cell table is down at 10.0.0.9")
+	for _, tt := range []struct {
+		name   string
+		auth   *waybill.Authority
+		start  func(*http.Request) ([]waybill.Change, error)
+		status int
+		reason string
+		logged bool
+	}{
+		{"start fails", authority(t), func(*http.Request) ([]waybill.Change, error) { return nil, broken }, 503, "error", true},
+		{"start declines", authority(t), func(*http.Request) ([]waybill.Change, error) {
+			return nil, waybill.ErrNoWaybill
+		}, 401, "absent", false},
+		{"too large to issue", authority(t), func(*http.Request) ([]waybill.Change, error) {
+			return []waybill.Change{cell.To(strings.Repeat("x", waybill.DefaultIssueLimit))}, nil
+		}, 503, "error", true},
+		{"undeclared claim", waybilltest.Authority(t), func(*http.Request) ([]waybill.Change, error) {
+			return []waybill.Change{cell.To("x")}, nil
+		}, 503, "error", true},
+		{"no key", withRing(t, keyring.NewRing(nil)), nil, 503, "no_key", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			logger := waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))
+			ran := false
+			s := serve(t, handle(tt.auth, func(http.ResponseWriter, *http.Request) { ran = true },
+				waybillhttp.Edge(tt.start), logger))
+			a := present(t, s, "")
+			if a.StatusCode != tt.status || !strings.Contains(a.body, `"reason":"`+tt.reason+`"`) || ran {
+				t.Errorf("%d %s, handler ran: %v; want %d with reason %s and no handler", a.StatusCode, a.body, ran, tt.status, tt.reason)
+			}
+			if strings.Contains(a.body, "10.0.0.9") {
+				t.Errorf("the body tells the cause: %s", a.body)
+			}
+			s.Close()
+			if got := logged.Len() > 0; got != tt.logged {
+				t.Errorf("logged %q, want something: %v", &logged, tt.logged)
+			}
+
+			observed := serve(t, handle(tt.auth, func(http.ResponseWriter, *http.Request) {},
+				waybillhttp.Edge(tt.start), waybillhttp.Observe(), waybillhttp.Logger(nolog)))
+			if a := present(t, observed, ""); a.StatusCode != 200 {
+				t.Errorf("with Observe: %d, want 200", a.StatusCode)
+			}
+		})
+	}
+}
+
+// A renewal that fails leaves the client with a token that is still good.
+func TestEdgeCannotRenew(t *testing.T) {
+	now := time.Now()
+	key, err := keyring.Generate(keyring.HS256, keyring.Times{ // too old for another 15 minutes
+		Created: now.Add(-time.Hour), NotBefore: now.Add(-time.Hour), Expires: now.Add(10 * time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := keyring.NewRing(newSet(t, waybilltest.Domain, key))
+	old := issue(t, withRing(t, ring, at(-8*time.Minute)), cell.To("kept"))
+	var logged bytes.Buffer
+	s := serve(t, handle(withRing(t, ring), func(w http.ResponseWriter, r *http.Request) {
+		if got, _ := cell.Get(r.Context()); got != "kept" {
+			t.Errorf("cell %q, want kept", got)
+		}
+	}, waybillhttp.Edge(nil), waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
+	for range 2 {
+		if a := present(t, s, old); a.StatusCode != 200 || a.Header[updateKey] != nil {
+			t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
+		}
+	}
+	s.Close()
+	if n := strings.Count(logged.String(), "not renewed"); n != 1 {
+		t.Errorf("logged %d times, want once: %s", n, &logged)
+	}
+}
+
+// A journey that passes half of its life while the handler works is renewed at the end.
+func TestEdgeRenewsAtTheEnd(t *testing.T) {
+	var offset atomic.Int64
+	auth := authority(t, waybill.Clock(func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }))
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		offset.Store(int64(8 * time.Minute))
+		if r.URL.Path == "/silent" {
+			return
+		}
+		w.WriteHeader(204)
+	}, waybillhttp.Edge(nil)))
+	for _, path := range []string{"/", "/silent"} {
+		offset.Store(0)
+		r := request(t, t.Context(), "GET", s.URL+path)
+		r.Header.Set(headerKey, issue(t, auth))
+		wb := do(t, s.Client(), r).claims(t, auth)
+		if wb.Issued().Before(time.Now().Add(7 * time.Minute)) {
+			t.Errorf("GET %s: issued %v, want at the end of the request", path, wb.Issued())
+		}
+	}
+}

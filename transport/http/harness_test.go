@@ -1,0 +1,242 @@
+package waybillhttp_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/waybill-go/waybill"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+const (
+	headerKey = "Waybill"
+	updateKey = "Waybill-Update"
+)
+
+var (
+	cell   = waybill.NewClaim[string]("cell")
+	seats  = waybill.NewClaim[int]("seats").Merge(waybill.Max)
+	tags   = waybill.NewClaim[[]string]("tags").Merge(waybill.Union)
+	coupon = waybill.NewClaim[string]("coupon").OnSuccess()
+	tenant = waybill.NewClaim[string]("tenant").Fixed()
+)
+
+var declared = waybill.Claims(cell, seats, tags, coupon, tenant)
+
+// authority returns one service's Authority; all of them share their keys.
+func authority(t testing.TB, opts ...waybill.Option) *waybill.Authority {
+	t.Helper()
+	return waybilltest.Authority(t, append(opts, declared)...)
+}
+
+// issue returns a token.
+func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) string {
+	t.Helper()
+	wb, err := auth.Issue(changes...)
+	if err != nil {
+		t.Fatalf("issue: %v", err)
+	}
+	return wb.Token()
+}
+
+// at is the clock of an Authority whose time is off by d.
+func at(d time.Duration) waybill.Option {
+	return waybill.Clock(func() time.Time { return time.Now().Add(d) })
+}
+
+// protocols are what the tests run over.
+var protocols = []struct {
+	name  string
+	start func(testing.TB, http.Handler) *httptest.Server
+}{
+	{"HTTP/1.1", serve},
+	{"HTTP/2.0", serveHTTP2},
+}
+
+// serve starts a TLS server that speaks HTTP/1.1.
+func serve(t testing.TB, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, false)
+}
+
+func serveHTTP2(t testing.TB, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, true)
+}
+
+func start(t testing.TB, h http.Handler, http2 bool) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.EnableHTTP2 = http2
+	s.Config.ErrorLog = silent
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// host is the server's address, as AllowHosts takes it.
+func host(s *httptest.Server) string {
+	u, _ := url.Parse(s.URL)
+	return u.Host
+}
+
+// client returns one that sends auth's waybills to the servers.
+func client(t testing.TB, auth *waybill.Authority, servers []*httptest.Server, opts ...waybillhttp.Option) *http.Client {
+	t.Helper()
+	for _, s := range servers {
+		opts = append(opts, waybillhttp.AllowHosts(host(s)))
+	}
+	return &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, servers...), opts...)}
+}
+
+// base returns the transport that trusts the servers and speaks what they speak.
+func base(t testing.TB, servers ...*httptest.Server) http.RoundTripper {
+	t.Helper()
+	tr := servers[0].Client().Transport.(*http.Transport).Clone()
+	tr.TLSClientConfig = &tls.Config{RootCAs: tr.TLSClientConfig.RootCAs}
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+// answer is a response that was read to its end.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// do sends a request and reads the response.
+func do(t testing.TB, c *http.Client, r *http.Request) answer {
+	t.Helper()
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: reading the body: %v", r.Method, r.URL, err)
+	}
+	return answer{resp, string(b)}
+}
+
+func get(t testing.TB, ctx context.Context, c *http.Client, url string) answer {
+	t.Helper()
+	return do(t, c, request(t, ctx, http.MethodGet, url))
+}
+
+func request(t testing.TB, ctx context.Context, method, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// present sends a token by hand, as the client of an edge does, and returns the response.
+func present(t testing.TB, s *httptest.Server, token string) answer {
+	t.Helper()
+	r := request(t, t.Context(), http.MethodGet, s.URL)
+	if token != "" {
+		r.Header.Set(headerKey, token)
+	}
+	return do(t, s.Client(), r)
+}
+
+// claims opens the one update of a response.
+func (a answer) claims(t testing.TB, auth *waybill.Authority) *waybill.Waybill {
+	t.Helper()
+	updates := a.Header[updateKey]
+	if len(updates) != 1 {
+		t.Fatalf("%d updates in the response header, want 1", len(updates))
+	}
+	wb, err := auth.Open(updates[0])
+	if err != nil {
+		t.Fatalf("the update does not open: %v", err)
+	}
+	return wb
+}
+
+// seatsOf is what ctx says, or -1.
+func seatsOf(ctx context.Context) int {
+	n, ok := seats.Get(ctx)
+	if !ok {
+		return -1
+	}
+	return n
+}
+
+// check is for what must not fail in a handler, where t.Fatal is not allowed.
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("unexpected error: %v", err)
+	}
+}
+
+// meter counts what is recorded, by instrument and outcome.
+type meter struct {
+	noop.MeterProvider
+	mu     sync.Mutex
+	counts map[string]int64
+}
+
+func (m *meter) Meter(string, ...metric.MeterOption) metric.Meter { return meterOf{m: m} }
+
+// count returns one figure.
+func (m *meter) count(instrument, outcome string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counts[instrument+" "+outcome]
+}
+
+// all returns the names of what was counted, sorted.
+func (m *meter) all() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for name := range m.counts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+type meterOf struct {
+	noop.Meter
+	m *meter
+}
+
+func (m meterOf) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return counter{m: m.m, name: name}, nil
+}
+
+type counter struct {
+	noop.Int64Counter
+	m    *meter
+	name string
+}
+
+func (c counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	attrs := metric.NewAddConfig(opts).Attributes()
+	outcome, _ := attrs.Value(attribute.Key("outcome"))
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if c.m.counts == nil {
+		c.m.counts = map[string]int64{}
+	}
+	c.m.counts[c.name+" "+outcome.AsString()] += n
+}

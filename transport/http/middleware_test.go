@@ -1,0 +1,405 @@
+package waybillhttp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+var silent = log.New(io.Discard, "", 0) // servers log the panics that tests provoke
+
+// handle is a middleware around a function.
+func handle(auth *waybill.Authority, f http.HandlerFunc, opts ...waybillhttp.Option) http.Handler {
+	return waybillhttp.Middleware(auth, opts...)(f)
+}
+
+func TestTwoHopsForwardAndBack(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			auth := authority(t)
+			inner := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+				if got, _ := cell.Get(r.Context()); got != "eu-3" {
+					t.Errorf("inner service: cell %q, want eu-3", got)
+				}
+				if r.Proto != p.name {
+					t.Errorf("inner service: protocol %s, want %s", r.Proto, p.name)
+				}
+				check(t, waybill.Update(r.Context(), seats.To(2)))
+				io.WriteString(w, "inner")
+			}, waybillhttp.Required()))
+			outer := p.start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				a := get(t, r.Context(), client(t, auth, []*httptest.Server{inner}), inner.URL)
+				if a.body != "inner" {
+					t.Errorf("inner response %q, want inner", a.body)
+				}
+				if a.Header[updateKey] != nil {
+					t.Error("the caller sees the update in the response header, want it taken out")
+				}
+				if got := seatsOf(r.Context()); got != 2 {
+					t.Errorf("outer service: %d seats after the call, want 2", got)
+				}
+				io.WriteString(w, "outer")
+			}))
+			a := present(t, outer, issue(t, auth, cell.To("eu-3")))
+			if a.body != "outer" || a.StatusCode != 200 {
+				t.Fatalf("got %d %q, want 200 outer", a.StatusCode, a.body)
+			}
+			wb := a.claims(t, auth)
+			if n, _ := seats.Of(wb); n != 2 {
+				t.Errorf("the client's update has %d seats, want 2", n)
+			}
+			if got := a.Header.Get("Cache-Control"); got != "no-store" {
+				t.Errorf("Cache-Control %q beside an update, want no-store", got)
+			}
+		})
+	}
+}
+
+func TestUnchangedResponseIsNotTouched(t *testing.T) {
+	auth := authority(t)
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		io.WriteString(w, "ok")
+	}))
+	a := present(t, s, issue(t, auth, seats.To(1)))
+	if a.Header[updateKey] != nil || a.Header.Get("Cache-Control") != "public, max-age=60" {
+		t.Errorf("header %v, want no update and the handler's Cache-Control", a.Header)
+	}
+	if a.Header.Get("Content-Length") != "2" {
+		t.Errorf("Content-Length %q, want 2", a.Header.Get("Content-Length"))
+	}
+}
+
+func TestFailureKeepsOnSuccessClaims(t *testing.T) {
+	for status, want := range map[int]bool{200: true, 302: true, 404: false, 500: false} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			auth := authority(t)
+			s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				check(t, waybill.Update(r.Context(), seats.To(5), coupon.To("used")))
+				w.WriteHeader(status)
+			}))
+			r := request(t, t.Context(), "GET", s.URL)
+			r.Header.Set(headerKey, issue(t, auth))
+			resp, err := s.Client().Transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			wb := answer{Response: resp}.claims(t, auth)
+			if _, got := coupon.Of(wb); got != want {
+				t.Errorf("the OnSuccess claim went back with %d: %v, want %v", status, got, want)
+			}
+			if n, _ := seats.Of(wb); n != 5 {
+				t.Errorf("%d seats went back with %d, want 5", n, status)
+			}
+		})
+	}
+}
+
+func TestHandlerSeesNoToken(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, seats.To(1))
+	for name, opts := range map[string][]waybillhttp.Option{
+		"opened":  nil,
+		"skipped": {waybillhttp.Skip(func(*http.Request) bool { return true })},
+		"observe": {waybillhttp.Observe()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var inside http.Header
+			h := handle(auth, func(_ http.ResponseWriter, r *http.Request) { inside = r.Header }, opts...)
+			var outside http.Header
+			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(w, r)
+				outside = r.Header
+			}))
+			r := request(t, t.Context(), "GET", s.URL)
+			r.Header.Set(headerKey, token)
+			r.Header.Set(updateKey, token)
+			r.Header.Set("X-Other", "kept")
+			do(t, s.Client(), r)
+			for _, key := range []string{headerKey, updateKey} {
+				if _, ok := inside[key]; ok {
+					t.Errorf("the handler sees %s, want it taken out", key)
+				}
+				if outside.Get(key) != token {
+					t.Errorf("the original request lost %s, want it untouched", key)
+				}
+			}
+			if inside.Get("X-Other") != "kept" {
+				t.Errorf("X-Other is %q, want kept", inside.Get("X-Other"))
+			}
+		})
+	}
+}
+
+func TestSkipOpensNothing(t *testing.T) {
+	auth, m := authority(t), &meter{}
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := waybill.FromContext(r.Context()); !errors.Is(err, waybill.ErrNoWaybill) {
+			t.Errorf("a skipped request has a waybill (%v), want none", err)
+		}
+	}, waybillhttp.Required(), waybillhttp.MeterProvider(m),
+		waybillhttp.Skip(func(r *http.Request) bool { return r.URL.Path == "/healthz" })))
+	for path, want := range map[string]int{"/healthz": 200, "/": 401} {
+		if a := get(t, t.Context(), s.Client(), s.URL+path); a.StatusCode != want {
+			t.Errorf("GET %s: %d, want %d", path, a.StatusCode, want)
+		}
+	}
+	if got := fmt.Sprint(m.all()); got != "[waybill.open absent]" {
+		t.Errorf("counted %v, want the one request that was not skipped", got)
+	}
+}
+
+func TestObserveRefusesNothing(t *testing.T) {
+	auth, m := authority(t), &meter{}
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		if wb, err := waybill.FromContext(r.Context()); wb != nil {
+			t.Errorf("an invalid token gave %v (%v), want none", wb, err)
+		}
+	}, waybillhttp.Required(), waybillhttp.RequireClaims(tenant), waybillhttp.Observe(), waybillhttp.MeterProvider(m)))
+	for _, token := range []string{"", "garbage", forge(issue(t, auth))} {
+		if a := present(t, s, token); a.StatusCode != 200 {
+			t.Errorf("token of %d bytes: %d, want 200", len(token), a.StatusCode)
+		}
+	}
+	want := "[waybill.open absent waybill.open forged waybill.open malformed]"
+	if got := fmt.Sprint(m.all()); got != want {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+func TestNestedMiddleware(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, seats.To(1))
+	for _, tt := range []struct {
+		name  string
+		outer []waybillhttp.Option
+		inner []waybillhttp.Option
+		token string
+		want  int
+	}{
+		{"plain", nil, nil, token, 200},
+		{"no token", nil, nil, "", 200},
+		{"inner requires", nil, []waybillhttp.Option{waybillhttp.Required()}, token, 200},
+		{"inner requires what is absent", nil, []waybillhttp.Option{waybillhttp.Required()}, "", 401},
+		{"inner requires a claim", nil, []waybillhttp.Option{waybillhttp.RequireClaims(tenant)}, token, 403},
+		{"inner refuses what outer observes", []waybillhttp.Option{waybillhttp.Observe()}, nil, "garbage", 400},
+		{"edge outside", []waybillhttp.Option{waybillhttp.Edge(nil)}, []waybillhttp.Option{waybillhttp.Required()}, "", 200},
+		{"edge inside", nil, []waybillhttp.Option{waybillhttp.Edge(nil)}, "", 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &meter{}
+			count := waybillhttp.MeterProvider(m)
+			h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				if _, err := waybill.FromContext(r.Context()); err == nil {
+					check(t, waybill.Update(r.Context(), seats.To(9)))
+				}
+				w.WriteHeader(200)
+			}, append(tt.inner, count)...)
+			h = waybillhttp.Middleware(auth, append(tt.outer, count)...)(http.StripPrefix("", h))
+			a := present(t, serve(t, h), tt.token)
+			if a.StatusCode != tt.want {
+				t.Fatalf("status %d, want %d", a.StatusCode, tt.want)
+			}
+			opened := int64(0)
+			for _, outcome := range []string{"ok", "absent", "malformed"} {
+				opened += m.count("waybill.open", outcome)
+			}
+			if opened != 1 {
+				t.Errorf("opened %d times (%v), want once", opened, m.all())
+			}
+			if tt.token == token && tt.want == 200 {
+				if n, _ := seats.Of(a.claims(t, auth)); n != 9 {
+					t.Errorf("the update has %d seats, want 9", n)
+				}
+			}
+		})
+	}
+}
+
+// The mark of a middleware is of one header: another request without a token, in a context that inherits, has no waybill.
+func TestInheritedContextIsMasked(t *testing.T) {
+	auth := authority(t)
+	inner := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		if wb, _ := waybill.FromContext(r.Context()); wb != nil {
+			t.Errorf("a request without a token has %v, want none", wb)
+		}
+	})
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		other := httptest.NewRequestWithContext(r.Context(), "GET", "/", nil)
+		inner.ServeHTTP(httptest.NewRecorder(), other)
+	}))
+	present(t, s, issue(t, auth))
+}
+
+// A handler that puts the waybill aside may still have an edge further in: that begins a journey without a way back.
+func TestEdgeBehindWithout(t *testing.T) {
+	auth := authority(t)
+	edge := handle(auth, func(_ http.ResponseWriter, r *http.Request) {
+		if got, _ := cell.Get(r.Context()); got != "new" {
+			t.Errorf("the handler sees cell %q, want new", got)
+		}
+	}, waybillhttp.Required(), waybillhttp.Edge(func(*http.Request) ([]waybill.Change, error) {
+		return []waybill.Change{cell.To("new")}, nil
+	}))
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		edge.ServeHTTP(w, r.WithContext(waybill.Without(r.Context())))
+	}))
+	if a := present(t, s, issue(t, auth, cell.To("old"))); a.StatusCode != 200 || a.Header[updateKey] != nil {
+		t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
+	}
+}
+
+func TestPanicSendsNothingBack(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			auth := authority(t)
+			var inside context.Context
+			cause := errors.New("cause")
+			h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				inside = r.Context()
+				check(t, waybill.Update(inside, seats.To(7)))
+				w.Header().Set(updateKey, "copied from elsewhere")
+				w.Header().Set(http.TrailerPrefix+updateKey, "copied from elsewhere")
+				panic(cause)
+			})
+			s := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer func() {
+					if got := recover(); got != cause {
+						t.Errorf("recovered %v, want the handler's panic", got)
+					}
+					w.WriteHeader(500)
+				}()
+				h.ServeHTTP(w, r)
+			}))
+			a := present(t, s, issue(t, auth))
+			if a.StatusCode != 500 || a.Header[updateKey] != nil || a.Trailer[updateKey] != nil {
+				t.Errorf("got %d, header %v, trailer %v; want 500 without an update", a.StatusCode, a.Header, a.Trailer)
+			}
+			if err := waybill.Update(inside, seats.To(8)); !errors.Is(err, waybill.ErrCommitted) {
+				t.Errorf("Update after the panic: %v, want ErrCommitted", err)
+			}
+		})
+	}
+}
+
+func TestUpdateAfterTheResponse(t *testing.T) {
+	auth := authority(t)
+	var inside context.Context
+	s := serve(t, handle(auth, func(_ http.ResponseWriter, r *http.Request) { inside = r.Context() }))
+	present(t, s, issue(t, auth))
+	s.Close() // waits for the handler
+	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {
+		t.Errorf("Update after the response: %v, want ErrCommitted", err)
+	}
+}
+
+func TestNilAuthorityPanics(t *testing.T) {
+	for name, f := range map[string]func(){
+		"Middleware":   func() { waybillhttp.Middleware(nil) },
+		"NewTransport": func() { waybillhttp.NewTransport(nil, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic, want one: a service without an Authority would let everything pass")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+func BenchmarkMiddleware(b *testing.B) {
+	auth := authority(b)
+	ok := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) }
+	for _, bb := range []struct {
+		name, token string
+		h           http.Handler
+	}{
+		{"none", "", http.HandlerFunc(ok)},
+		{"no token", "", handle(auth, ok)},
+		{"token", issue(b, auth, cell.To("eu-3")), handle(auth, ok)},
+		{"changed", issue(b, auth, cell.To("eu-3")), handle(auth, func(w http.ResponseWriter, r *http.Request) {
+			waybill.Update(r.Context(), seats.To(2))
+			w.WriteHeader(200)
+		})},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			r := httptest.NewRequest("GET", "/", nil)
+			if bb.token != "" {
+				r.Header.Set(headerKey, bb.token)
+			}
+			var w http.ResponseWriter = &discard{header: http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				bb.h.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// forge returns a token whose signature does not match.
+func forge(token string) string {
+	i := strings.LastIndexByte(token, '.') + 5
+	c := byte('A')
+	if token[i] == c {
+		c = 'B'
+	}
+	return token[:i] + string(c) + token[i+1:]
+}
+
+func TestLogsHoldNoToken(t *testing.T) {
+	auth := authority(t)
+	var logged bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {}, waybillhttp.Logger(logger)))
+	token := forge(issue(t, auth, cell.To("eu-3")))
+	a := present(t, s, token)
+	s.Close()
+	for _, part := range strings.Split(token, ".") {
+		if strings.Contains(logged.String(), part) || strings.Contains(a.body, part) {
+			t.Errorf("the log or the response holds a part of the token:\n%s%s", &logged, a.body)
+		}
+	}
+	if !strings.Contains(logged.String(), "reason=forged") {
+		t.Errorf("log %q, want the refusal with reason=forged", &logged)
+	}
+}
+
+// waybilltest's context is that of a handler: a middleware further in does not own it.
+func TestContextOfATest(t *testing.T) {
+	auth := authority(t)
+	ctx := waybilltest.Context(t, auth, seats.To(3))
+	wb, err := waybill.FromContext(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
+	r.Header.Set(headerKey, wb.Token())
+	handle(auth, func(_ http.ResponseWriter, r *http.Request) {
+		check(t, waybill.Update(r.Context(), seats.To(4)))
+	}).ServeHTTP(httptest.NewRecorder(), r)
+	if got := seatsOf(ctx); got != 4 {
+		t.Errorf("%d seats in the caller's context, want 4: in one process the scope is shared", got)
+	}
+}

@@ -1,0 +1,48 @@
+package waybillhttp
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/waybill-go/waybill"
+)
+
+// retryAfter is what a refusal says that is no fault of the client, in seconds: long enough for a key ring to be read.
+const retryAfter = 5
+
+// problem is the body of a refusal, as RFC 9457 has it. It holds nothing of the cause.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Reason string `json:"reason"`
+}
+
+// statuses is the status of each class of refusal.
+var statuses = [...]int{
+	waybill.OK:              http.StatusOK,
+	waybill.Unauthenticated: http.StatusUnauthorized,
+	waybill.Denied:          http.StatusForbidden,
+	waybill.Invalid:         http.StatusBadRequest,
+	waybill.TooLarge:        http.StatusRequestHeaderFieldsTooLarge,
+	waybill.Unavailable:     http.StatusServiceUnavailable,
+}
+
+// refuse answers a request whose waybill is not good enough.
+func refuse(w http.ResponseWriter, err error) {
+	status, reason := statuses[waybill.ClassOf(err)], waybill.Reason(err)
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason}) // strings and a number
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	switch status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Waybill error="`+reason+`"`)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}

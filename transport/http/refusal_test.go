@@ -1,0 +1,206 @@
+package waybillhttp_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestRefusals(t *testing.T) {
+	auth := authority(t)
+	good := issue(t, auth, cell.To("eu-3"))
+	header := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	strange, strangeKid := unknownKey(t)
+	for _, tt := range []struct {
+		name   string
+		auth   *waybill.Authority
+		values []string
+		status int
+		reason string
+	}{
+		{"absent", auth, nil, 401, "absent"},
+		{"expired", auth, []string{issue(t, authority(t, at(-time.Hour)))}, 401, "expired"},
+		{"forged", auth, []string{forge(good)}, 401, "forged"},
+		{"of another algorithm", auth, []string{header(`{"alg":"none","kid":"k","typ":"waybill+jwt"}`) + good[strings.IndexByte(good, '.'):]}, 401, "algorithm"},
+		{"of another protection", auth, []string{issue(t, authority(t, waybill.Sealed()))}, 401, "protection"},
+		{"of another domain", otherDomain(t), []string{good}, 401, "audience"},
+		{"from the future", auth, []string{issue(t, authority(t, at(time.Hour)))}, 401, "not_yet_valid"},
+		{"too long a life", auth, []string{issue(t, authority(t, waybill.Life(2*time.Hour)))}, 401, "lifetime"},
+		{"unknown key", auth, []string{strange}, 401, "unknown_key"},
+		{"unknown key, ring out of touch", withRing(t, staleRing(t)), []string{strange}, 503, "unknown_key"},
+		{"revoked key", withRing(t, revokedRing(t, strangeKid)), []string{strange}, 401, "revoked"},
+		{"keys not loaded", withRing(t, keyring.NewRing(nil)), []string{good}, 503, "no_key"},
+		{"malformed", auth, []string{"garbage"}, 400, "malformed"},
+		{"empty", auth, []string{""}, 400, "malformed"},
+		{"joined by a proxy", auth, []string{good + ", " + good}, 400, "malformed"},
+		{"twice", auth, []string{good, good}, 400, "ambiguous"},
+		{"too large", auth, []string{strings.Repeat("a", waybill.DefaultAcceptLimit+1)}, 431, "too_large"},
+		{"lacks a claim", auth, []string{good}, 403, "missing_claim"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &meter{}
+			s := serve(t, handle(tt.auth, func(http.ResponseWriter, *http.Request) {
+				t.Error("the handler ran, want the request refused")
+			}, waybillhttp.Required(), waybillhttp.RequireClaims(tenant), waybillhttp.MeterProvider(m)))
+			r := request(t, t.Context(), "GET", s.URL)
+			r.Header[headerKey] = tt.values
+			a := do(t, s.Client(), r)
+
+			if a.StatusCode != tt.status {
+				t.Errorf("status %d, want %d", a.StatusCode, tt.status)
+			}
+			var got any
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+				t.Fatalf("body %q: %v", a.body, err)
+			}
+			want := map[string]any{
+				"type": "about:blank", "title": http.StatusText(tt.status), "status": float64(tt.status), "reason": tt.reason,
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("body %v, want %v", got, want)
+			}
+			for key, want := range map[string]string{
+				"Content-Type":     "application/problem+json",
+				"Cache-Control":    "no-store",
+				"Www-Authenticate": map[int]string{401: `Waybill error="` + tt.reason + `"`}[tt.status],
+				"Retry-After":      map[int]string{503: "5"}[tt.status],
+				updateKey:          "",
+			} {
+				if got := a.Header.Get(key); got != want {
+					t.Errorf("%s: %q, want %q", key, got, want)
+				}
+			}
+			outcome := tt.reason
+			if tt.status == 403 {
+				outcome = "ok" // the token is good
+			}
+			if got := m.count("waybill.open", outcome); got != 1 || len(m.all()) != 1 {
+				t.Errorf("counted %v, want waybill.open %s once", m.all(), outcome)
+			}
+		})
+	}
+}
+
+// Without Required only what is wrong is refused.
+func TestOptional(t *testing.T) {
+	auth := authority(t)
+	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {}))
+	for token, want := range map[string]int{"": 200, "garbage": 400, forge(issue(t, auth)): 401} {
+		if a := present(t, s, token); a.StatusCode != want {
+			t.Errorf("token of %d bytes: %d, want %d", len(token), a.StatusCode, want)
+		}
+	}
+}
+
+func TestRefusalOfHead(t *testing.T) {
+	s := serve(t, handle(authority(t), func(http.ResponseWriter, *http.Request) {}, waybillhttp.Required()))
+	a := do(t, s.Client(), request(t, t.Context(), "HEAD", s.URL))
+	if a.StatusCode != 401 || a.body != "" || a.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("HEAD: %d, body %q, header %v; want 401 with a challenge and no body", a.StatusCode, a.body, a.Header)
+	}
+}
+
+// withRing is an Authority with keys of its own.
+func withRing(t testing.TB, ring *keyring.Ring, opts ...waybill.Option) *waybill.Authority {
+	t.Helper()
+	auth, err := waybill.New(waybilltest.Domain, ring, append(opts, declared)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return auth
+}
+
+// newKey makes one that is active for an hour.
+func newKey(t testing.TB) *keyring.Key {
+	t.Helper()
+	now := time.Now().Add(-time.Minute)
+	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newSet(t testing.TB, domain string, keys ...*keyring.Key) *keyring.Set {
+	t.Helper()
+	set, err := keyring.NewSet(domain, keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// unknownKey returns a token of the domain under a key that only its issuer has, and the kid.
+func unknownKey(t testing.TB) (token, kid string) {
+	t.Helper()
+	key := newKey(t)
+	return issue(t, withRing(t, keyring.NewRing(newSet(t, waybilltest.Domain, key)))), key.ID()
+}
+
+// otherDomain is an Authority of another domain that shares the keys, as two domains never should.
+func otherDomain(t testing.TB) *waybill.Authority {
+	t.Helper()
+	keys := authority(t).Ring().Set().Keys()
+	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", keys...)), declared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return auth
+}
+
+// revokedRing is one in which kid was revoked.
+func revokedRing(t testing.TB, kid string) *keyring.Ring {
+	t.Helper()
+	set, err := keyring.ParseSet(fmt.Appendf(nil,
+		`{"ring":%q,"gen":2,"keys":[{"kid":%q,"revoked":{"revoked_at":1,"reason":"test"}}]}`, waybilltest.Domain, kid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyring.NewRing(set)
+}
+
+// staleRing is one whose source has failed for so long that the ring is no longer fresh.
+func staleRing(t testing.TB) *keyring.Ring {
+	t.Helper()
+	source := &flaky{data: newSet(t, waybilltest.Domain, newKey(t)).SecretJWKS(), failed: make(chan struct{})}
+	ring, err := keyring.Open(t.Context(), source, keyring.Poll(time.Millisecond), keyring.Logger(nolog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ring.Close() })
+	for ring.Fresh() {
+		<-source.failed // each failed poll looks again
+	}
+	return ring
+}
+
+// flaky is a source that works once.
+type flaky struct {
+	data   []byte
+	loads  atomic.Int64
+	failed chan struct{}
+}
+
+func (f *flaky) Load(ctx context.Context) ([]byte, error) {
+	if f.loads.Add(1) == 1 {
+		return f.data, nil
+	}
+	select {
+	case f.failed <- struct{}{}:
+	case <-ctx.Done():
+	case <-time.After(time.Millisecond):
+	}
+	return nil, errors.New("out of order")
+}

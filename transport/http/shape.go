@@ -1,0 +1,80 @@
+package waybillhttp
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/waybill-go/waybill/internal/telemetry"
+)
+
+// A handler learns by a type assertion what its ResponseWriter can do. The shapes below claim what the wrapped writer
+// claims, for the writers of net/http and for those that imitate them: HTTP/1, HTTP/2, [http.TimeoutHandler] and plain
+// recorders.
+
+// wrap returns rw to give to the handler, and the writer in it.
+func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *writer) {
+	_, flusher := w.(http.Flusher)
+	_, hijacker := w.(http.Hijacker)
+	_, pusher := w.(http.Pusher)
+	switch {
+	case flusher && hijacker:
+		s := &shapeHTTP1{flushing{base}}
+		return s, &s.writer
+	case flusher && pusher:
+		s := &shapeHTTP2{flushing{base}}
+		return s, &s.writer
+	case flusher:
+		s := &flushing{base}
+		return s, &s.writer
+	case pusher:
+		s := &shapeTimeout{base}
+		return s, &s.writer
+	}
+	s := new(writer) // not &base, which would put the parameter on the heap in every case
+	*s = base
+	return s, s
+}
+
+type flushing struct{ writer }
+
+// Flush makes this an [http.Flusher].
+func (w *flushing) Flush() { w.FlushError() }
+
+type shapeHTTP1 struct{ flushing }
+
+// Hijack makes this an [http.Hijacker]. There is no way back from then on.
+func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	if err == nil {
+		w.hijacked = true
+		if w.hop.Last(false) != "" {
+			w.m.rec.Updated(w.ctx, telemetry.TooLate)
+		}
+	}
+	return conn, buf, err
+}
+
+// ReadFrom makes this an [io.ReaderFrom], so that a file goes out by sendfile.
+func (w *shapeHTTP1) ReadFrom(src io.Reader) (int64, error) {
+	w.first()
+	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		return to.ReadFrom(src)
+	}
+	return io.Copy(w.ResponseWriter, src)
+}
+
+type shapeHTTP2 struct{ flushing }
+
+// Push makes this an [http.Pusher].
+func (w *shapeHTTP2) Push(target string, opts *http.PushOptions) error {
+	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+}
+
+type shapeTimeout struct{ writer }
+
+// Push makes this an [http.Pusher].
+func (w *shapeTimeout) Push(target string, opts *http.PushOptions) error {
+	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+}

@@ -1,0 +1,113 @@
+package waybillnats_test
+
+import (
+	"context"
+	"log"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+)
+
+var (
+	Cell  = waybill.NewClaim[string]("cell")
+	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
+)
+
+// A queue group that answers requests, and changes a claim.
+func ExampleHandler() {
+	ring, err := keyring.OpenFile(context.Background(), "/etc/waybill/ring.jwks")
+	if err != nil {
+		log.Fatal(err)
+	}
+	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
+	if err != nil {
+		log.Fatal(err)
+	}
+	nc, err := nats.Connect(nats.DefaultURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	quote := func(ctx context.Context, m *waybillnats.Msg) {
+		cell, _ := Cell.Get(ctx)
+		if err := waybill.Update(ctx, Seats.To(2)); err != nil {
+			log.Print(err)
+		}
+		if err := m.Respond([]byte("a price in " + cell)); err != nil {
+			log.Print(err)
+		}
+	}
+	_, err = nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc, quote, waybillnats.Required()))
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// A request brings the changes of its handler back.
+func ExampleRequest() {
+	var (
+		ctx context.Context // of a request that is being handled
+		nc  *nats.Conn
+	)
+	reply, err := waybillnats.Request(ctx, nc, &nats.Msg{Subject: "quotes"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	seats, _ := Seats.Get(ctx)
+	log.Printf("%s for %d", reply.Data, seats)
+}
+
+// An endpoint of a micro service.
+func ExampleMicroHandler() {
+	var (
+		auth *waybill.Authority
+		nc   *nats.Conn
+	)
+	service, err := micro.AddService(nc, micro.Config{Name: "pricing", Version: "1.0.0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = service.AddEndpoint("quotes", waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
+		if cell, ok := Cell.Get(ctx); !ok || cell == "" {
+			_ = r.Error("400", "which cell?", nil)
+			return
+		}
+		_ = r.RespondJSON(map[string]int{"price": 12})
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Several services answer one request. Each answer is merged against the token that was sent, so each gets a copy of
+// the call.
+func ExampleCarrier() {
+	var (
+		ctx   context.Context // of a request that is being handled
+		nc    *nats.Conn
+		inbox *nats.Subscription
+	)
+	call, err := waybill.Send(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	msg := nats.NewMsg("quotes.all")
+	msg.Reply = inbox.Subject
+	waybillnats.Carrier(msg.Header).Set(waybill.Header, call.Token())
+	if err := nc.PublishMsg(msg); err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		answer, err := inbox.NextMsgWithContext(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		one := *call
+		if _, err := one.Return(waybillnats.Carrier(answer.Header).Get(waybill.HeaderUpdate)); err != nil {
+			log.Print(err)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package waybilljetstream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/waybill-go/waybill"
+)
+
+// retryEvery is how often a held message is tried. A try that fails for want of a key costs a look-up.
+const retryEvery = 250 * time.Millisecond
+
+// held reports whether err says that a message is to be held.
+func held(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.held
+}
+
+// hold keeps a message that cannot be decided yet, until it can be or wait ends. The server hears that work is in
+// progress, so it neither delivers the message again nor counts a delivery. The message is handled in ctx.
+func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (delivery, error) {
+	pulse := time.NewTicker(o.beat)
+	defer pulse.Stop()
+	retry := time.NewTicker(min(retryEvery, o.beat))
+	defer retry.Stop()
+	err := msg.InProgress()
+	for !over(err) {
+		select {
+		case <-wait.Done():
+			return delivery{ctx: waybill.Without(ctx)}, why
+		case <-pulse.C:
+			err = msg.InProgress()
+		case <-retry.C:
+			if _, why = o.try(ctx, msg); !held(why) {
+				return o.open(ctx, msg)
+			}
+		}
+	}
+	return delivery{ctx: waybill.Without(ctx)}, why
+}
+
+// over reports whether nobody will hear of the message again.
+func over(err error) bool {
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) ||
+		errors.Is(err, jetstream.ErrMsgAlreadyAckd)
+}
