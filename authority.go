@@ -72,12 +72,20 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if set == nil {
 		return nil, ErrNoKey
 	}
-	var buf jose.HeaderBuffer
-	t, err := jose.Parse(token, &buf)
+	t, err := jose.Split(token)
 	if err != nil {
 		return nil, translate(err)
 	}
-	key := set.Lookup(t.Kid)
+	var buf jose.HeaderBuffer
+	key := set.LookupHead(t.Head())
+	if key != nil {
+		t, err = t.Named(key.Codec())
+	} else if t, err = t.ReadHeader(&buf); err == nil {
+		key = set.Lookup(t.Kid)
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
 	if key == nil || key.Gone(at.Add(-a.leeway)) {
 		return nil, a.noKey(set, t.Kid)
 	}
@@ -90,11 +98,11 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 		return nil, translate(err)
 	}
 	w := newWaybill(a.domain, key, p)
-	w.token = token
-	if err := jose.ParseClaims(&w.claims, payload, a.domain); err != nil {
+	w.body().token = token
+	if err := jose.ParseClaims(&w.body().claims, payload, a.domain); err != nil {
 		return nil, translate(err)
 	}
-	if err := a.judge(&w.claims, at.Unix()); err != nil {
+	if err := a.judge(&w.body().claims, at.Unix()); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -190,8 +198,8 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 		return nil, fmt.Errorf("%w: it would have %d bytes, the limit is %d", ErrTooLarge, n, a.issueLimit)
 	}
 	w := newWaybill(a.domain, key, p)
-	w.key = key
-	if err := jose.ParseClaims(&w.claims, payload, a.domain); err != nil {
+	w.body().key = key
+	if err := jose.ParseClaims(&w.body().claims, payload, a.domain); err != nil {
 		return nil, translate(err)
 	}
 	return w, nil

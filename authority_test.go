@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -284,9 +285,14 @@ func (l loader) Load(context.Context) ([]byte, error) { return l() }
 func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := must(keyring.NewSet("shop", lasting(t, keyring.HS256)))(t).SecretJWKS()
-		var fail error
-		ring := must(keyring.Open(t.Context(), loader(func() ([]byte, error) { return data, fail }),
-			keyring.Poll(time.Minute), keyring.Logger(discard)))(t)
+		var down atomic.Bool
+		load := func() ([]byte, error) {
+			if down.Load() {
+				return nil, errors.New("store down")
+			}
+			return data, nil
+		}
+		ring := must(keyring.Open(t.Context(), loader(load), keyring.Poll(time.Minute), keyring.Logger(discard)))(t)
 		defer ring.Close()
 		auth := must(waybill.New("shop", ring))(t)
 		stranger := issue(t, must(waybill.New("shop", ringOf(t, "shop", lasting(t, keyring.HS256))))(t)).Token()
@@ -301,12 +307,12 @@ func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 		if got := class(); got != waybill.Unauthenticated {
 			t.Errorf("fresh: got class %d, want Unauthenticated", got)
 		}
-		fail = errors.New("store down")
+		down.Store(true)
 		time.Sleep(5 * time.Minute)
 		if got := class(); got != waybill.Unavailable {
 			t.Errorf("out of touch: got class %d, want Unavailable", got)
 		}
-		fail = nil
+		down.Store(false)
 		time.Sleep(2 * time.Minute)
 		if got := class(); got != waybill.Unauthenticated {
 			t.Errorf("in touch again: got class %d, want Unauthenticated", got)

@@ -175,7 +175,7 @@ func (s *scope) withoutOnSuccess(cur *Waybill) *Waybill {
 		return nil
 	case next == nil:
 		return cur
-	case s.emitted.of == nil && sameClaims(next, s.base) && next.claims.Exp == s.base.claims.Exp:
+	case s.emitted.of == nil && sameClaims(next, s.base) && next.Expires().Equal(s.base.Expires()):
 		return s.base
 	}
 	return next

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -342,4 +343,46 @@ func TestSendExpired(t *testing.T) {
 	if _, err := waybill.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
 		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
 	}
+}
+
+// TestReadOnlyHop: a node with only the public key reports what it cannot do, and sends nothing that it would have to make.
+func TestReadOnlyHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		private := lasting(t, keyring.EdDSA)
+		edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
+		reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+		token := issue(t, edge, Cell.To("a")).Token()
+
+		ctx, _ := reader.Receive(t.Context(), nil)
+		_, err := reader.Start(ctx, Cell.To("a"))
+		wantIs(t, err, waybill.ErrReadOnly)
+		_, err = waybill.FromContext(ctx)
+		wantIs(t, err, waybill.ErrNoWaybill)
+
+		// An update whose OnSuccess claim would have to be taken out is not sent on at all.
+		for _, test := range []struct {
+			change waybill.Change
+			lost   error
+		}{{Receipt.To("r"), waybill.ErrReadOnly}, {Cell.To("b"), nil}} {
+			ctx, hop := receive(t, reader, token)
+			call := send(t, ctx)
+			update := answer(t, edge, call.Token(), test.change)
+			must(call.Return(update))(t)
+			if got := hop.Commit(true); (got == update) != (test.lost == nil) || got != "" && got != update {
+				t.Errorf("failed: got %q, want the update verbatim or nothing", got)
+			}
+			if err := waybill.Lost(ctx); !errors.Is(err, test.lost) {
+				t.Errorf("Lost: got %v, want %v", err, test.lost)
+			}
+		}
+
+		time.Sleep(waybill.DefaultLife - time.Minute)
+		ctx, hop := receive(t, reader, token)
+		wantIs(t, hop.Renew(), waybill.ErrReadOnly)
+		same, err := waybill.Reissue(ctx)
+		wantIs(t, err, waybill.ErrReadOnly)
+		if same != ctx || now(t, ctx).Token() != token {
+			t.Error("what failed changed something")
+		}
+	})
 }

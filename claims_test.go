@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -287,4 +288,30 @@ func TestUnion(t *testing.T) {
 	waybilltest.CheckRule(t, waybill.Max, 1, 2, 3)
 	waybilltest.CheckRule(t, waybill.Min, -1, 0, 2)
 	waybilltest.CheckRule(t, longest, "", "a", "b", "bb")
+}
+
+// TestTooManyClaims: what no opener would read is not issued.
+func TestTooManyClaims(t *testing.T) {
+	var declared []waybill.Declaration
+	var changes []waybill.Change
+	for i := range 252 { // besides the five that every token has
+		c := waybill.NewClaim[int](strconv.Itoa(i))
+		declared = append(declared, c)
+		changes = append(changes, c.To(0))
+	}
+	auth := waybilltest.Authority(t, waybill.Claims(declared...), waybill.AcceptLimit(7168), waybill.IssueLimit(7168))
+	if wb, err := auth.Issue(changes...); !errors.Is(err, waybill.ErrMalformed) {
+		t.Errorf("257 claims: got %v, %v, want ErrMalformed", wb, err)
+	}
+	ctx := waybilltest.Context(t, auth, changes[:249]...) // with "bas" there is room for one more
+	change(t, ctx, changes[1])
+	before := now(t, ctx)
+	wantIs(t, waybill.Update(ctx, changes[249], changes[250]), waybill.ErrMalformed)
+	if now(t, ctx) != before {
+		t.Error("a change that failed changed something")
+	}
+	change(t, ctx, changes[249])
+	if _, err := auth.Open(send(t, ctx).Token()); err != nil {
+		t.Errorf("256 claims: got %v", err)
+	}
 }

@@ -89,9 +89,9 @@ func (e edits) appendNew(p *jose.Builder) {
 // now it also renews the token's times.
 func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duration) (payload []byte, exp time.Time) {
 	var p jose.Builder
-	p.Grow(len(from.claims.Payload()) + e.size() + 40)
+	p.Grow(len(from.body().claims.Payload()) + e.size() + 40)
 	exp = from.Expires()
-	iat := from.claims.Iat
+	iat := from.body().claims.Iat
 	if !now.IsZero() {
 		iat = now.Unix()
 		exp = now.Add(life)
@@ -99,7 +99,7 @@ func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duratio
 			exp = from.Ends()
 		}
 	}
-	from.claims.All(func(name, value []byte) bool {
+	from.body().claims.All(func(name, value []byte) bool {
 		switch string(name) {
 		case jose.Bas:
 		case jose.Iat:

@@ -47,7 +47,8 @@ func AcceptBack(claims ...Declaration) ReturnOption {
 
 // Return merges the update that came back with the call's answer into the scope that the call was made in. An update
 // of another token, an altered or an oversize one is refused whole: the error says why, [Lost] tells the handler, and the
-// call's own result is not touched. A call may bring several updates; each counts against the one before.
+// call's own result is not touched. A call may bring several updates; each counts against the one before. Where several
+// callees answer one message, each answer is returned to a copy of the Call.
 //
 // The merge is three-way, on application claims: what one side changed is taken, what both changed follows the claim's
 // rule. It is judged as of the moment the call was sent.
@@ -79,7 +80,7 @@ func (c *Call) open(update string) (*Waybill, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.protection != c.sent.protection {
+	if w.Protection() != c.sent.Protection() {
 		return nil, fmt.Errorf("%w: the update's is not the token's", ErrProtection)
 	}
 	if w.text(jose.Bas) != c.sent.base() {
@@ -134,7 +135,7 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 
 // readOnly reports whether this node cannot change w for want of a private key.
 func (a *Authority) readOnly(w *Waybill) bool {
-	return w.protection == ProtectionPublic && !holdsPrivate(a.ring.Set())
+	return w.Protection() == ProtectionPublic && !holdsPrivate(a.ring.Set())
 }
 
 // merger is one three-way merge. A nil value is an absent claim.
@@ -159,11 +160,11 @@ func (m *merger) run() error {
 		err = m.claim(string(name))
 		return err == nil
 	}
-	m.theirs.claims.All(each)
+	m.theirs.body().claims.All(each)
 	if err != nil {
 		return err
 	}
-	m.base.claims.All(func(name, value []byte) bool {
+	m.base.body().claims.All(func(name, value []byte) bool {
 		if m.theirs.raw(string(name)) != nil {
 			return true // seen above
 		}
@@ -221,7 +222,7 @@ func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == ni
 func sameClaims(a, b *Waybill) bool {
 	covers := func(a, b *Waybill) bool {
 		ok := true
-		a.claims.All(func(name, value []byte) bool {
+		a.body().claims.All(func(name, value []byte) bool {
 			ok = slices.Contains(reserved, string(name)) || same(value, b.raw(string(name)))
 			return ok
 		})

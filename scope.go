@@ -172,7 +172,7 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 		bas = s.base.base()
 	}
 	payload, exp := e.amend(from, bas, renew, s.auth.life)
-	return s.auth.protect(from.protection, payload, exp)
+	return s.auth.protect(from.Protection(), payload, exp)
 }
 
 func (s *scope) start(changes []Change) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -14,10 +15,12 @@ import (
 
 // Waybill is a verified token: its claims, and the exact bytes that they came from. Only an [Authority] makes one. It is
 // immutable and safe for concurrent use; the nil Waybill has no claims. It never prints its token.
-type Waybill struct{ *body }
+type Waybill struct {
+	hidden atomic.Pointer[body] // set once
+}
 
-// body is behind a pointer because package fmt calls no method of a value in somebody's unexported field, and prints what
-// is in it: of a Waybill an address.
+// body is behind a pointer that package fmt does not follow: fmt calls no method of a value in somebody's unexported field,
+// and prints what is in it.
 type body struct {
 	claims     jose.Claims
 	domain     string
@@ -35,22 +38,25 @@ func newWaybill(domain string, key *keyring.Key, p Protection) *Waybill {
 		waybill Waybill
 		body    body
 	})
-	w.waybill.body = &w.body
+	w.waybill.hidden.Store(&w.body)
 	w.body.domain, w.body.kid, w.body.protection = domain, key.ID(), p
 	return &w.waybill
 }
+
+func (w *Waybill) body() *body { return w.hidden.Load() }
 
 // Token returns the token as it goes on the wire. Handle it as a credential.
 func (w *Waybill) Token() string {
 	if w == nil {
 		return ""
 	}
-	w.once.Do(func() {
-		if w.token == "" {
-			w.token = w.key.Codec().Issue(w.claims.Payload(), w.domain)
+	b := w.body()
+	b.once.Do(func() {
+		if b.token == "" {
+			b.token = b.key.Codec().Issue(b.claims.Payload(), b.domain)
 		}
 	})
-	return w.token
+	return b.token
 }
 
 // ID returns the "sid": 128 random bits that name the journey in logs, constant as long as it lasts.
@@ -61,7 +67,7 @@ func (w *Waybill) Domain() string {
 	if w == nil {
 		return ""
 	}
-	return w.domain
+	return w.body().domain
 }
 
 // Issuer returns the "iss", if any.
@@ -75,7 +81,7 @@ func (w *Waybill) KeyID() string {
 	if w == nil {
 		return ""
 	}
-	return w.kid
+	return w.body().kid
 }
 
 // Protection returns how the token is protected.
@@ -83,7 +89,7 @@ func (w *Waybill) Protection() Protection {
 	if w == nil {
 		return 0
 	}
-	return w.protection
+	return w.body().protection
 }
 
 // Issued returns the "iat".
@@ -103,28 +109,28 @@ func (w *Waybill) Payload() []byte {
 	if w == nil {
 		return nil
 	}
-	return append([]byte(nil), w.claims.Payload()...)
+	return append([]byte(nil), w.body().claims.Payload()...)
 }
 
 func (w *Waybill) raw(name string) []byte {
 	if w == nil {
 		return nil
 	}
-	return w.claims.Raw(name)
+	return w.body().claims.Raw(name)
 }
 
 func (w *Waybill) text(name string) string {
 	if w == nil {
 		return ""
 	}
-	return w.claims.Text(name)
+	return w.body().claims.Text(name)
 }
 
 func (w *Waybill) time(of func(*jose.Claims) int64) time.Time {
 	if w == nil {
 		return time.Time{}
 	}
-	return time.Unix(of(&w.claims), 0).UTC()
+	return time.Unix(of(&w.body().claims), 0).UTC()
 }
 
 // base is what an update names in its "bas": the first 16 bytes of SHA-256 of the exact token.
@@ -139,7 +145,7 @@ func (w *Waybill) String() string {
 		return "no waybill"
 	}
 	return fmt.Sprintf("%s waybill %s of %s, key %s, %d bytes of claims",
-		w.protection, w.ID(), w.domain, w.kid, len(w.claims.Payload()))
+		w.Protection(), w.ID(), w.Domain(), w.KeyID(), len(w.body().claims.Payload()))
 }
 
 // Format prints what [Waybill.String] returns, whatever the verb.
@@ -151,5 +157,5 @@ func (w *Waybill) LogValue() slog.Value {
 		return slog.StringValue("no waybill")
 	}
 	return slog.GroupValue(
-		slog.String("sid", w.ID()), slog.String("kid", w.kid), slog.Int("bytes", len(w.claims.Payload())))
+		slog.String("sid", w.ID()), slog.String("kid", w.KeyID()), slog.Int("bytes", len(w.body().claims.Payload())))
 }

@@ -22,22 +22,37 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// TestNothingIsLeft ends the demo in the two ways that it can end, and looks for what remains.
+// TestNothingIsLeft ends the demo in the ways that it can end, and looks for what remains.
 func TestNothingIsLeft(t *testing.T) {
 	// The usual port is taken, if only by this test.
 	if lis, err := net.Listen("tcp", show.Address); err == nil {
 		defer lis.Close()
 	}
-	for name, end := range map[string]func(pid int) error{
+	kill := func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
+	for _, c := range []struct {
+		name   string
+		within string // the shell command that runs the demo, if any
+		end    func(pid int) error
+		clean  bool // the demo ends by itself, and has cleaned up when it does
+	}{
 		// A terminal sends Ctrl-C to the whole group.
-		"Ctrl-C":                func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) },
-		"SIGKILL of the parent": func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) },
+		{"Ctrl-C", "", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, true},
+		{"SIGTERM", "", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, true},
+		{"SIGKILL", "", kill, false},
+		{"SIGKILL of whoever started it", `"$0"; true`, kill, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			cmd, dir := command(t)
+			if c.within != "" {
+				cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", c.within, cmd.Path}
+			}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			url := serve(t, cmd)
-			processes := children(t, cmd.Process.Pid)
+			demo := cmd.Process.Pid
+			if c.within != "" {
+				demo = children(t, demo)[0]
+			}
+			processes := children(t, demo)
 			if len(processes) != 14 {
 				t.Errorf("%d processes, want 13 services and the janitor: %v", len(processes), processes)
 			}
@@ -47,13 +62,19 @@ func TestNothingIsLeft(t *testing.T) {
 			tryByHand(t, url)
 			secretsStayIn(t, dir, processes)
 
-			if err := end(cmd.Process.Pid); err != nil {
+			if err := c.end(cmd.Process.Pid); err != nil {
 				t.Fatal(err)
 			}
 			err := cmd.Wait()
-			if name == "Ctrl-C" && err != nil {
-				t.Errorf("after Ctrl-C: %v, want exit code 0", err)
+			if c.clean {
+				if err != nil {
+					t.Errorf("ended with %v, want exit code 0", err)
+				}
+				if left := alive(processes) + strings.Join(leftovers(t, dir), " "); left != "" {
+					t.Errorf("ended, and there remain %s", left)
+				}
 			}
+			processes = append(processes, demo)
 			await(t, "all processes to end", func() string { return alive(processes) })
 			await(t, "the temporary directory to go", func() string { return strings.Join(leftovers(t, dir), " ") })
 		})

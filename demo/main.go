@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
@@ -67,6 +68,7 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	ctx = untilOrphaned(ctx)
 	if !*headless {
 		return show.Serve(ctx, *seed, os.Stdout)
 	}
@@ -83,6 +85,20 @@ func run(args []string) error {
 		return err
 	}
 	return report(verdict, *format)
+}
+
+// untilOrphaned returns a context that also ends when whoever started this process is gone: "go run" does not hand on the
+// signal that kills it.
+func untilOrphaned(ctx context.Context) context.Context {
+	parent := os.Getppid()
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for os.Getppid() == parent {
+			time.Sleep(200 * time.Millisecond)
+		}
+		cancel()
+	}()
+	return ctx
 }
 
 func report(v *show.Verdict, format string) error {

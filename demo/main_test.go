@@ -30,7 +30,8 @@ func command(t *testing.T, args ...string) (cmd *exec.Cmd, dir string) {
 	}
 	dir = t.TempDir()
 	cmd = exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), "WAYBILL_DEMO_MAIN=1", "TMPDIR="+dir, "TMP="+dir)
+	cmd.Env = append(os.Environ(), "WAYBILL_DEMO_MAIN=1", "TMPDIR="+dir, "TMP="+dir,
+		"GORACE=atexit_sleep_ms=0") // under the race detector a process would take a second to end
 	return cmd, dir
 }
 

@@ -20,17 +20,20 @@ func OpenFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
 
 // Load reads the file. Writers replace it by renaming a complete file over it, as "waybill keys" and Kubernetes do.
 func (f File) Load(context.Context) ([]byte, error) {
+	info, err := os.Stat(string(f))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if !info.Mode().IsRegular() { // before it is opened: a pipe would wait for its writer
+		return nil, fmt.Errorf("keyring: %s is not a regular file", f)
+	}
 	file, err := os.Open(string(f))
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
+	if info, err = file.Stat(); err != nil { // of what was opened, which may be another one by now
 		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("keyring: %s is not a regular file", f)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
 	if err != nil {

@@ -149,10 +149,11 @@ func (k *Key) read(j jwk) error {
 		return errors.New("kty, crv and alg do not fit: oct with HS256 or dir, OKP with Ed25519 and EdDSA")
 	}
 	if k.alg != EdDSA {
-		var err error
-		if k.secret, err = strict.DecodeString(j.K); err != nil || len(k.secret) < 32 {
+		secret, err := strict.DecodeString(j.K)
+		if err != nil || len(secret) < 32 {
 			return errors.New("k is not at least 32 bytes in base64url")
 		}
+		k.secret = func() []byte { return secret }
 		return k.finish(j.Kid)
 	}
 	x, err := strict.DecodeString(j.X)
@@ -165,7 +166,8 @@ func (k *Key) read(j jwk) error {
 		if err != nil || len(seed) != ed25519.SeedSize {
 			return errors.New("d is not 32 bytes in base64url")
 		}
-		k.priv = ed25519.NewKeyFromSeed(seed)
+		priv := ed25519.NewKeyFromSeed(seed)
+		k.priv = func() ed25519.PrivateKey { return priv }
 	}
 	return k.finish(j.Kid)
 }
@@ -196,14 +198,14 @@ func (s *Set) jwks(keys []*Key, secret bool) []byte {
 		case k.alg == EdDSA:
 			j.Kty, j.Crv, j.Use, j.X = "OKP", "Ed25519", "sig", strict.EncodeToString(k.pub)
 			if secret && k.priv != nil {
-				j.D = strict.EncodeToString(k.priv.Seed())
+				j.D = strict.EncodeToString(k.priv().Seed())
 			}
 		case !secret:
 			continue
 		case k.alg == Dir:
-			j.Kty, j.Ops, j.K = "oct", []string{"deriveKey"}, strict.EncodeToString(k.secret)
+			j.Kty, j.Ops, j.K = "oct", []string{"deriveKey"}, strict.EncodeToString(k.secret())
 		default:
-			j.Kty, j.Use, j.K = "oct", "sig", strict.EncodeToString(k.secret)
+			j.Kty, j.Use, j.K = "oct", "sig", strict.EncodeToString(k.secret())
 		}
 		f.Keys = append(f.Keys, j)
 	}

@@ -38,9 +38,11 @@ type Key struct {
 	times   Times
 	foreign bool
 
-	secret []byte // symmetric
+	// Secrets are behind functions because package fmt calls no method of a value in somebody's unexported field, and
+	// prints what is in it: of a function no more than an address.
+	secret func() []byte // symmetric; else nil
 	pub    ed25519.PublicKey
-	priv   ed25519.PrivateKey // nil: verifies only
+	priv   func() ed25519.PrivateKey // nil: verifies only
 
 	codec *jose.Key
 }
@@ -50,13 +52,15 @@ func Generate(alg Algorithm, times Times) (*Key, error) {
 	k := &Key{alg: alg, times: times}
 	switch alg {
 	case HS256, Dir:
-		k.secret = make([]byte, 32)
-		rand.Read(k.secret)
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		k.secret = func() []byte { return secret }
 	case EdDSA:
-		var err error
-		if k.pub, k.priv, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		pub, priv, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
 			return nil, err
 		}
+		k.pub, k.priv = pub, func() ed25519.PrivateKey { return priv }
 	default:
 		return nil, fmt.Errorf("keyring: unknown algorithm %q: use HS256, dir or EdDSA", alg)
 	}
@@ -90,11 +94,15 @@ func (k *Key) finish(kid string) error {
 	var err error
 	switch k.alg {
 	case HS256:
-		k.codec, err = jose.NewSecret(jose.HS256, kid, k.secret)
+		k.codec, err = jose.NewSecret(jose.HS256, kid, k.secret())
 	case Dir:
-		k.codec, err = jose.NewSecret(jose.A256GCM, kid, k.secret)
+		k.codec, err = jose.NewSecret(jose.A256GCM, kid, k.secret())
 	case EdDSA:
-		k.codec, err = jose.NewEd25519(kid, k.pub, k.priv)
+		var priv ed25519.PrivateKey
+		if k.priv != nil {
+			priv = k.priv()
+		}
+		k.codec, err = jose.NewEd25519(kid, k.pub, priv)
 	}
 	return err
 }
@@ -102,9 +110,9 @@ func (k *Key) finish(kid string) error {
 // derivedKid is the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times.
 func (k *Key) derivedKid() string {
 	h := sha256.New()
-	material := k.secret
-	if k.alg == EdDSA {
-		material = k.pub
+	material := []byte(k.pub)
+	if k.alg != EdDSA {
+		material = k.secret()
 	}
 	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.alg), []byte(k.use()), material} {
 		h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(part))))

@@ -18,6 +18,7 @@ type Set struct {
 	generation uint64
 	keys       []*Key // newest NotBefore first
 	byID       map[string]*Key
+	byHead     map[string]*Key // by the encoded header of the tokens that they sign
 	revoked    map[string]Revocation
 }
 
@@ -36,7 +37,10 @@ func newSet(domain string, generation uint64, keys []*Key, revoked map[string]Re
 	if err := CheckDomain(domain); err != nil {
 		return nil, err
 	}
-	s := &Set{domain: domain, generation: generation, byID: make(map[string]*Key, len(keys)), revoked: revoked}
+	s := &Set{
+		domain: domain, generation: generation, revoked: revoked,
+		byID: make(map[string]*Key, len(keys)), byHead: make(map[string]*Key, len(keys)),
+	}
 	count := map[Algorithm]int{}
 	for _, k := range keys {
 		if k == nil {
@@ -52,6 +56,9 @@ func newSet(domain string, generation uint64, keys []*Key, revoked map[string]Re
 			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.alg)
 		}
 		s.byID[k.kid] = k
+		if head := k.codec.Head(); head != "" {
+			s.byHead[head] = k
+		}
 		s.keys = append(s.keys, k)
 	}
 	slices.SortStableFunc(s.keys, func(a, b *Key) int {
@@ -110,6 +117,15 @@ func (s *Set) Lookup(kid []byte) *Key {
 		return nil
 	}
 	return s.byID[string(kid)]
+}
+
+// LookupHead returns the key whose tokens have this encoded header, or nil: a key of sealed tokens, or a header that is
+// spelled otherwise, is found by [Set.Lookup].
+func (s *Set) LookupHead(head string) *Key {
+	if s == nil {
+		return nil
+	}
+	return s.byHead[head]
 }
 
 // Revoked reports whether a key of that name was revoked.

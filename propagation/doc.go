@@ -20,4 +20,3 @@
 // The propagator has no way back, and it strips nothing: a handler that copies the headers it received into a call of its
 // own passes the token on. Middleware of this module takes the token out.
 package waybillprop
-

@@ -52,7 +52,7 @@ func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarr
 	case !p.always && !g.Take():
 		p.rec.Suppressed(ctx, "", "")
 	default:
-		carrier.Set(waybill.Header, call.Token())
+		write(carrier, call.Token())
 		p.rec.Injected(ctx, nil)
 	}
 }
@@ -71,12 +71,23 @@ func (p *propagator) Extract(ctx context.Context, carrier propagation.TextMapCar
 	return ctx
 }
 
+// headerKey is the name as net/http spells it. Its carriers would spell it out for each call.
+const headerKey = "Waybill"
+
+func write(carrier propagation.TextMapCarrier, token string) {
+	if header, ok := carrier.(propagation.HeaderCarrier); ok {
+		header[headerKey] = []string{token}
+		return
+	}
+	carrier.Set(waybill.Header, token)
+}
+
 // values returns what the carrier holds, all of it if the carrier can tell: two tokens are none. A carrier that cannot
 // does not tell an empty token from an absent one either.
 func values(carrier propagation.TextMapCarrier) []string {
 	switch c := carrier.(type) {
 	case propagation.HeaderCarrier: // older versions lack the method below
-		return http.Header(c).Values(waybill.Header)
+		return c[headerKey]
 	case interface{ Values(key string) []string }: // propagation.ValuesGetter
 		return c.Values(waybill.Header)
 	}

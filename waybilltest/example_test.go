@@ -19,10 +19,10 @@ func Route(ctx context.Context) string {
 }
 
 func Example() {
-	t := new(testing.T) // a test has one already
+	var t exampleTB // stands for the *testing.T of a test
 
-	auth := waybilltest.Authority(exampleTB{t}, waybill.Claims(Cell))
-	ctx := waybilltest.Context(exampleTB{t}, auth, Cell.To("eu-3"))
+	auth := waybilltest.Authority(t, waybill.Claims(Cell))
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 
 	fmt.Println(Route(ctx))
 	fmt.Println(Route(context.Background()))
@@ -32,7 +32,7 @@ func Example() {
 }
 
 func ExampleCheckRule() {
-	t := exampleTB{new(testing.T)} // a test has one already
+	var t exampleTB // stands for the *testing.T of a test
 
 	// A rule that keeps the longer of two names depends on the order if they are of one length.
 	longer := func(_, mine, theirs string) string {

@@ -1,7 +1,6 @@
 package jose
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -37,13 +36,13 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 	if err := c.index.scan(payload); err != nil {
 		return malformed("payload: " + err.Error())
 	}
+	if c.index.escaped {
+		return malformed("payload: a claim name is written with an escape")
+	}
 	var aud, sid []byte
 	for i := range c.index.n {
 		m := c.index.at(i)
 		name, v := m.name(payload), m.value(payload)
-		if bytes.IndexByte(name, '\\') >= 0 {
-			return malformed("payload: a claim name is written with an escape")
-		}
 		ok := true
 		switch string(name) {
 		case Aud:
@@ -107,13 +106,25 @@ func audience(aud []byte, domain string) error {
 	return &Error{Audience, "for another audience"}
 }
 
-func seconds(v []byte) (int64, bool) {
-	n, err := strconv.ParseInt(string(v), 10, 64)
-	return n, err == nil && 0 < n && n <= maxTime
+// seconds reads a NumericDate, which here is a whole number above zero. The scanner has seen that v is a JSON value.
+func seconds(v []byte) (n int64, ok bool) {
+	for _, c := range v {
+		if c < '0' || c > '9' || n > maxTime/10 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, 0 < n && n <= maxTime
 }
 
+// canonical128 accepts 128 bits in base64url.
 func canonical128(s []byte) bool {
-	return canonicalSalt(s)
+	if len(s) != saltLen {
+		return false
+	}
+	var raw [16]byte
+	_, ok := decode64(raw[:], s)
+	return ok
 }
 
 // Payload returns the exact bytes that were parsed.

@@ -14,8 +14,6 @@
 // The package reads no clock and no context, and keeps no reference to the buffers it was given.
 package jose
 
-import "encoding/base64"
-
 // Alg is the algorithm of a key, and so of the tokens made with it.
 type Alg uint8
 
@@ -65,7 +63,3 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 func malformed(text string) error { return &Error{Malformed, text} }
-
-// encoding is base64url without padding; Strict refuses stray trailing bits. It skips CR and LF, so Parse
-// refuses tokens that hold either.
-var encoding = base64.RawURLEncoding.Strict()

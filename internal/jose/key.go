@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"hash"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -15,7 +16,8 @@ import (
 // MinSecret is the shortest secret of a symmetric key, in bytes (RFC 7518, section 3.2).
 const MinSecret = 32
 
-// Key makes and opens tokens of one algorithm. It is safe for concurrent use and must not be copied.
+// Key makes and opens tokens of one algorithm. It is safe for concurrent use and must not be copied. Its secrets are
+// behind functions, of which package fmt prints no more than an address.
 type Key struct {
 	alg Alg
 	kid string
@@ -23,13 +25,13 @@ type Key struct {
 	head string    // signed and public: the encoded header and its dot
 	macs sync.Pool // signed: *macState
 
-	prk     []byte // sealed: what content keys are expanded from
+	prk     func() []byte // sealed: what content keys are expanded from
 	derived atomic.Pointer[map[derivation]cipher.AEAD]
 	admit   sync.Mutex // serialises writers of derived
 	sealers sync.Map   // domain → *sealer
 
 	pub  ed25519.PublicKey
-	priv ed25519.PrivateKey // nil: verifies only
+	priv func() ed25519.PrivateKey // nil: verifies only
 }
 
 // NewSecret returns a key of HS256 or A256GCM. It copies what it needs of secret.
@@ -51,7 +53,7 @@ func NewSecret(alg Alg, kid string, secret []byte) (*Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.prk = prk
+		k.prk = func() []byte { return prk }
 		k.derived.Store(&map[derivation]cipher.AEAD{})
 	default:
 		return nil, errors.New("not a symmetric algorithm")
@@ -71,11 +73,18 @@ func NewEd25519(kid string, pub ed25519.PublicKey, priv ed25519.PrivateKey) (*Ke
 		return nil, errors.New("private key does not belong to the public key")
 	}
 	head := string(append(appendHeader(nil, EdDSA, kid, ""), '.'))
-	return &Key{alg: EdDSA, kid: kid, head: head, pub: pub, priv: priv}, nil
+	k := &Key{alg: EdDSA, kid: kid, head: head, pub: pub}
+	if priv != nil {
+		k.priv = func() ed25519.PrivateKey { return priv }
+	}
+	return k, nil
 }
 
 // Alg returns the key's algorithm.
 func (k *Key) Alg() Alg { return k.alg }
+
+// Head returns the encoded header of every token that the key signs, and "" for a key that seals: those differ.
+func (k *Key) Head() string { return strings.TrimSuffix(k.head, ".") }
 
 // CanIssue reports whether the key makes tokens, and not only opens them.
 func (k *Key) CanIssue() bool { return k.alg != EdDSA || k.priv != nil }
@@ -86,14 +95,20 @@ func (k *Key) Open(t *Token, domain string) ([]byte, error) {
 	if t.Alg != k.alg {
 		return nil, errAlgorithm
 	}
+	var payload []byte
+	var err error
 	switch k.alg {
 	case HS256:
-		return k.openMAC(t)
+		payload, err = k.openMAC(t)
 	case A256GCM:
-		return k.openSealed(t, domain)
+		payload, err = k.openSealed(t, domain)
 	default:
-		return k.openSignature(t)
+		payload, err = k.openSignature(t)
 	}
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	return payload, nil
 }
 
 // Issue protects payload. It panics if the key cannot issue: callers ask CanIssue first.
@@ -126,15 +141,16 @@ var (
 	errAlgorithm = &Error{Algorithm, "the header's alg is not the key's"}
 	errForged    = &Error{Forged, "signature or tag does not match"}
 	errBase64    = &Error{Malformed, "a part is not canonical base64url"}
+	errParts     = &Error{Malformed, "a signature algorithm in a token of five parts"}
 	errLength    = &Error{Malformed, "a part has the wrong length"}
 )
 
 // macState is one goroutine's HMAC, keyed once, and a buffer. Nothing of it outlives a call.
 type macState struct {
-	mac hash.Hash
-	buf []byte
-	sum [sha256.Size]byte
-	got [sha256.Size + 2]byte
+	mac  hash.Hash
+	buf  []byte
+	sum  [sha256.Size]byte
+	want [macLen]byte
 }
 
 func (k *Key) openMAC(t *Token) ([]byte, error) {
@@ -144,15 +160,23 @@ func (k *Key) openMAC(t *Token) ([]byte, error) {
 	s := k.macs.Get().(*macState)
 	defer k.macs.Put(s)
 	s.buf = append(s.buf[:0], t.text...)
-	if _, err := encoding.Decode(s.got[:], s.buf[t.dots[1]+1:]); err != nil {
-		return nil, errBase64
-	}
 	s.mac.Reset()
 	s.mac.Write(s.buf[:t.dots[1]])
-	if !hmac.Equal(s.mac.Sum(s.sum[:0]), s.got[:sha256.Size]) {
-		return nil, errForged
+	// Encoded forms are compared, so that no other spelling of the same MAC passes.
+	encoding.Encode(s.want[:], s.mac.Sum(s.sum[:0]))
+	if got := s.buf[t.dots[1]+1:]; !hmac.Equal(s.want[:], got) {
+		return nil, refuseMAC(got)
 	}
 	return decode(s.buf[t.dots[0]+1 : t.dots[1]])
+}
+
+// refuseMAC tells a MAC that does not match from one that is misspelled.
+func refuseMAC(got []byte) error {
+	var raw [sha256.Size]byte
+	if _, ok := decode64(raw[:], got); !ok {
+		return errBase64
+	}
+	return errForged
 }
 
 func (k *Key) issueMAC(payload []byte) string {
@@ -169,14 +193,14 @@ func (k *Key) openSignature(t *Token) ([]byte, error) {
 	if len(t.text)-t.dots[1]-1 != ed25519Len {
 		return nil, errLength
 	}
-	var sig [ed25519.SignatureSize + 2]byte
+	var sig [ed25519.SignatureSize]byte
 	s := buffers.Get().(*buffer)
 	defer buffers.Put(s)
 	s.b = append(s.b[:0], t.text...)
-	if _, err := encoding.Decode(sig[:], s.b[t.dots[1]+1:]); err != nil {
+	if _, ok := decode64(sig[:], s.b[t.dots[1]+1:]); !ok {
 		return nil, errBase64
 	}
-	if !ed25519.Verify(k.pub, s.b[:t.dots[1]], sig[:ed25519.SignatureSize]) {
+	if !ed25519.Verify(k.pub, s.b[:t.dots[1]], sig[:]) {
 		return nil, errForged
 	}
 	return decode(s.b[t.dots[0]+1 : t.dots[1]])
@@ -186,7 +210,7 @@ func (k *Key) issueSignature(payload []byte) string {
 	s := buffers.Get().(*buffer)
 	defer buffers.Put(s)
 	s.b = encoding.AppendEncode(append(s.b[:0], k.head...), payload)
-	sig := ed25519.Sign(k.priv, s.b)
+	sig := ed25519.Sign(k.priv(), s.b)
 	s.b = encoding.AppendEncode(append(s.b, '.'), sig)
 	return string(s.b)
 }
@@ -201,8 +225,8 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // decode returns the bytes of one part, in memory of their own.
 func decode(part []byte) ([]byte, error) {
-	out := make([]byte, encoding.DecodedLen(len(part)))
-	if _, err := encoding.Decode(out, part); err != nil {
+	out, ok := decode64(make([]byte, encoding.DecodedLen(len(part))), part)
+	if !ok {
 		return nil, errBase64
 	}
 	return out, nil

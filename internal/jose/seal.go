@@ -49,7 +49,7 @@ func (k *Key) derive(domain string, salt []byte) cipher.AEAD {
 		info = binary.BigEndian.AppendUint16(info, uint16(len(s)))
 		info = append(info, s...)
 	}
-	key, err := hkdf.Expand(sha256.New, k.prk, string(info), 32)
+	key, err := hkdf.Expand(sha256.New, k.prk(), string(info), 32)
 	if err != nil {
 		panic(err) // only lengths can be wrong, and they are constants
 	}
@@ -84,14 +84,11 @@ func (k *Key) openSealed(t *Token, domain string) ([]byte, error) {
 	text := len(s.b)
 	s.b = append(s.b, make([]byte, nonceSize+encoding.DecodedLen(t.dots[3]-t.dots[2]-1)+tagSize+2)...)
 	nonce, box := s.b[text:text+nonceSize], s.b[text+nonceSize:]
-	if _, err := encoding.Decode(nonce, s.b[t.dots[1]+1:t.dots[2]]); err != nil {
-		return nil, errBase64
-	}
-	n, err := encoding.Decode(box, s.b[t.dots[2]+1:t.dots[3]])
-	if err != nil {
-		return nil, errBase64
-	}
-	if _, err := encoding.Decode(box[n:], s.b[t.dots[3]+1:text]); err != nil {
+	_, ok := decode64(nonce, s.b[t.dots[1]+1:t.dots[2]])
+	sealed, ok2 := decode64(box, s.b[t.dots[2]+1:t.dots[3]])
+	n := len(sealed)
+	_, ok3 := decode64(box[n:], s.b[t.dots[3]+1:text])
+	if !ok || !ok2 || !ok3 {
 		return nil, errBase64
 	}
 	// RFC 7516, section 5.1, step 14: the additional data is the encoded header.

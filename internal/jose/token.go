@@ -28,52 +28,76 @@ type Token struct {
 
 	text string
 	dots [4]int // positions; a JWS has the first two
+	n    int    // how many
 }
 
-// Parse splits text and reads its header into buf. Whoever calls it has checked the length of text; more than
-// [MaxToken] is refused all the same.
+// Parse is [Split] and [Token.ReadHeader].
 func Parse(text string, buf *HeaderBuffer) (Token, error) {
+	t, err := Split(text)
+	if err != nil {
+		return t, err
+	}
+	return t.ReadHeader(buf)
+}
+
+// Split finds the parts of text. Whoever calls it has checked the length of text; more than [MaxToken] is refused all the
+// same.
+func Split(text string) (Token, error) {
 	t := Token{text: text}
 	if len(text) > MaxToken {
 		return t, malformed("token longer than any accepted limit")
 	}
-	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
-		return t, malformed("line break in token")
-	}
-	n := 0
-	for rest := 0; ; n++ {
+	for rest := 0; ; t.n++ {
 		i := strings.IndexByte(text[rest:], '.')
 		if i < 0 {
 			break
 		}
-		if n == len(t.dots) {
+		if t.n == len(t.dots) {
 			return t, malformed("more than five parts")
 		}
-		t.dots[n] = rest + i
+		t.dots[t.n] = rest + i
 		rest += i + 1
 	}
-	if n != 2 && n != 4 {
+	if t.n != 2 && t.n != 4 {
 		return t, malformed("not a compact JWS (3 parts) or JWE (5 parts)")
 	}
-	head := text[:t.dots[0]]
+	return t, nil
+}
+
+// Head returns the encoded header.
+func (t Token) Head() string { return t.text[:t.dots[0]] }
+
+// Named returns t as a token of the key whose [Key.Head] is the token's own, so that there is no header to read.
+func (t Token) Named(k *Key) (Token, error) {
+	if t.n != 2 {
+		return t, errParts
+	}
+	t.Alg = k.alg
+	return t, nil
+}
+
+// ReadHeader returns t with its header read into buf.
+func (t Token) ReadHeader(buf *HeaderBuffer) (Token, error) {
+	head := t.Head()
 	if encoding.DecodedLen(len(head)) > len(buf) {
 		return t, malformed("header too long")
 	}
 	var enc [maxHeader*4/3 + 4]byte
-	size, err := encoding.Decode(buf[:], enc[:copy(enc[:], head)])
-	if err != nil {
-		return t, malformed("header is not canonical base64url")
+	raw, ok := decode64(buf[:], enc[:copy(enc[:], head)])
+	if !ok {
+		return t, t.explain(malformed("header is not canonical base64url"))
 	}
-	h, known := knownHeader(buf[:size])
+	h, known := knownHeader(raw)
 	if !known {
+		var err error
 		// What the parser reads escapes to the heap: give it a copy, so that buf need not go there.
-		if h, err = parseHeader(bytes.Clone(buf[:size])); err != nil {
+		if h, err = parseHeader(bytes.Clone(raw)); err != nil {
 			return t, err
 		}
 	}
 	t.Alg = h.alg
 	if h.alg == A256GCM {
-		if n != 4 {
+		if t.n != 4 {
 			return t, malformed("alg dir in a token of three parts")
 		}
 		i := bytes.IndexByte(h.kid, '.')
@@ -81,12 +105,12 @@ func Parse(text string, buf *HeaderBuffer) (Token, error) {
 			return t, malformed("kid of a sealed token has no salt")
 		}
 		t.Kid, t.Salt = h.kid[:i], h.kid[i+1:]
-		if !canonicalSalt(t.Salt) {
+		if !canonical128(t.Salt) {
 			return t, malformed("salt is not 16 bytes in canonical base64url")
 		}
 	} else {
-		if n != 2 {
-			return t, malformed("a signature algorithm in a token of five parts")
+		if t.n != 2 {
+			return t, errParts
 		}
 		t.Kid = h.kid
 	}
@@ -96,29 +120,23 @@ func Parse(text string, buf *HeaderBuffer) (Token, error) {
 	return t, nil
 }
 
+// explain names the commonest misspelling: a line break behind a token that was read from a file.
+func (t Token) explain(err error) error {
+	if strings.ContainsAny(t.text, "\r\n") {
+		return malformed("line break in token")
+	}
+	return err
+}
+
 // ValidKid reports whether kid may name a key: 1 to 64 characters of the base64url alphabet.
 func ValidKid[T string | []byte](kid T) bool {
 	if len(kid) == 0 || len(kid) > maxKid {
 		return false
 	}
 	for i := range len(kid) {
-		if !base64url(kid[i]) {
+		if values[kid[i]] == 0xff {
 			return false
 		}
 	}
 	return true
-}
-
-func base64url(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
-}
-
-// canonicalSalt accepts 22 characters whose last one leaves no stray bits: 132 bits carry 128.
-func canonicalSalt(s []byte) bool {
-	if len(s) != saltLen {
-		return false
-	}
-	var raw [18]byte
-	_, err := encoding.Decode(raw[:], s)
-	return err == nil
 }

@@ -6,9 +6,9 @@
 //	srv := grpc.NewServer(waybillgrpc.ServerOptions(auth)...)
 //	conn, err := grpc.NewClient(target, append(waybillgrpc.DialOptions(auth), grpc.WithTransportCredentials(creds))...)
 //
-// Handlers then read and change claims in their context. The options chain, so other interceptors may stand beside these;
-// where the order is yours, put ours first: outside of recovery, so that a panic sends nothing back, and outside of retry
-// middleware, so that all attempts carry the same token.
+// Handlers then read and change claims in their context. The options chain, so other interceptors may stand beside these.
+// Where the order is yours, put ours behind recovery on the server, so that a panic sends nothing back, and before retry
+// middleware on the client, so that all attempts carry the same token.
 //
 // # On the server
 //

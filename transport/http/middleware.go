@@ -39,8 +39,11 @@ type middleware struct {
 
 // serve is one request. A nested middleware leaves the way back to the outermost one, but holds to its own policy.
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	original := r
 	if m.skip != nil && m.skip(r) {
-		next.ServeHTTP(w, without(r))
+		r = without(r)
+		defer handUp(original, r)
+		next.ServeHTTP(w, r)
 		return
 	}
 	ctx, hop := m.receive(r)
@@ -58,11 +61,21 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	if ctx != r.Context() {
 		r = r.WithContext(ctx)
 	}
+	defer handUp(original, r)
 	if !own {
 		next.ServeHTTP(w, r)
 		return
 	}
 	m.answer(w, r, hop, next)
+}
+
+// handUp gives to the original request what net/http looks for there behind the handler: the form whose files it removes,
+// and the pattern that instrumentation further out names its spans by.
+func handUp(original, r *http.Request) {
+	if r.MultipartForm != nil {
+		original.MultipartForm = r.MultipartForm
+	}
+	original.Pattern = r.Pattern
 }
 
 // receive opens the waybill, unless somebody further out has.

@@ -144,6 +144,41 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	}
 }
 
+// The server removes the files of a form from the request that it made, and instrumentation reads the pattern there.
+func TestFormAndPatternAreHandedUp(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth)
+	for name, opts := range map[string][]waybillhttp.Option{
+		"opened":  nil,
+		"skipped": {waybillhttp.Skip(func(*http.Request) bool { return true })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mux := http.NewServeMux()
+			mux.HandleFunc("POST /carts/{id}", func(_ http.ResponseWriter, r *http.Request) {
+				check(t, r.ParseMultipartForm(1))
+				panic(http.ErrAbortHandler) // also then
+			})
+			var outside *http.Request
+			h := waybillhttp.Middleware(auth, opts...)(mux)
+			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer func() { recover() }()
+				outside = r
+				h.ServeHTTP(w, r)
+			}))
+			r, err := http.NewRequest("POST", s.URL+"/carts/7", strings.NewReader("--b\r\n"+
+				"Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\ncontent\r\n--b--\r\n"))
+			check(t, err)
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+			r.Header.Set(headerKey, token)
+			do(t, s.Client(), r)
+			s.Close()
+			if outside.MultipartForm == nil || outside.Pattern != "POST /carts/{id}" {
+				t.Errorf("the original request has form %v, pattern %q; want those of the handler", outside.MultipartForm, outside.Pattern)
+			}
+		})
+	}
+}
+
 func TestSkipOpensNothing(t *testing.T) {
 	auth, m := authority(t), &meter{}
 	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
@@ -242,6 +277,22 @@ func TestInheritedContextIsMasked(t *testing.T) {
 		inner.ServeHTTP(httptest.NewRecorder(), other)
 	}))
 	present(t, s, issue(t, auth))
+}
+
+// A token that somebody in between puts into the header is a token.
+func TestTokenSetInBetween(t *testing.T) {
+	auth := authority(t)
+	inner := handle(auth, func(_ http.ResponseWriter, r *http.Request) {
+		if got := seatsOf(r.Context()); got != 2 {
+			t.Errorf("the handler sees %d seats, want those of the token set in between: 2", got)
+		}
+	})
+	other := issue(t, auth, seats.To(2))
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set(headerKey, other)
+		inner.ServeHTTP(w, r)
+	}))
+	present(t, s, issue(t, auth, seats.To(1)))
 }
 
 // A handler that puts the waybill aside may still have an edge further in: that begins a journey without a way back.

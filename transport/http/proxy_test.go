@@ -110,7 +110,8 @@ func TestProxyOfUpgrade(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nWaybill-Update: "+forged+"\r\n\r\n")
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"+
+			"Waybill-Update: "+forged+"\r\n\r\n")
 		line, _ := buf.ReadString('\n')
 		io.WriteString(conn, line)
 	}))

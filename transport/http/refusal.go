@@ -35,7 +35,6 @@ func refuse(w http.ResponseWriter, err error) {
 	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason}) // strings and a number
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusUnauthorized:

@@ -33,7 +33,8 @@ func TestRefusals(t *testing.T) {
 		{"absent", auth, nil, 401, "absent"},
 		{"expired", auth, []string{issue(t, authority(t, at(-time.Hour)))}, 401, "expired"},
 		{"forged", auth, []string{forge(good)}, 401, "forged"},
-		{"of another algorithm", auth, []string{header(`{"alg":"none","kid":"k","typ":"waybill+jwt"}`) + good[strings.IndexByte(good, '.'):]}, 401, "algorithm"},
+		{"of another algorithm", auth,
+			[]string{header(`{"alg":"none","kid":"k","typ":"waybill+jwt"}`) + good[strings.IndexByte(good, '.'):]}, 401, "algorithm"},
 		{"of another protection", auth, []string{issue(t, authority(t, waybill.Sealed()))}, 401, "protection"},
 		{"of another domain", otherDomain(t), []string{good}, 401, "audience"},
 		{"from the future", auth, []string{issue(t, authority(t, at(time.Hour)))}, 401, "not_yet_valid"},
@@ -101,6 +102,24 @@ func TestOptional(t *testing.T) {
 		if a := present(t, s, token); a.StatusCode != want {
 			t.Errorf("token of %d bytes: %d, want %d", len(token), a.StatusCode, want)
 		}
+	}
+}
+
+// A refusal ends the hop: nobody changes the journey of a request that was refused.
+func TestRefusalEndsTheHop(t *testing.T) {
+	auth := authority(t)
+	var inside context.Context
+	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {}, waybillhttp.RequireClaims(tenant),
+		waybillhttp.Edge(func(r *http.Request) ([]waybill.Change, error) {
+			inside = r.Context()
+			return nil, nil
+		})))
+	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[updateKey] != nil {
+		t.Errorf("got %d, header %v; want 403 without an update", a.StatusCode, a.Header)
+	}
+	s.Close()
+	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {
+		t.Errorf("Update after the refusal: %v, want ErrCommitted", err)
 	}
 }
 

@@ -233,6 +233,22 @@ func TestHeaderAndTrailerAreMerged(t *testing.T) {
 	}
 }
 
+// Over HTTP/2 a trailer stands behind a body of known length too.
+func TestTrailerBehindKnownLength(t *testing.T) {
+	auth := authority(t)
+	s := serveHTTP2(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "2")
+		flushed(w)
+		check(t, waybill.Update(r.Context(), seats.To(5)))
+	}))
+	ctx, err := auth.Start(t.Context())
+	check(t, err)
+	a := get(t, ctx, client(t, auth, []*httptest.Server{s}), s.URL)
+	if got := seatsOf(ctx); got != 5 || a.ContentLength != 2 {
+		t.Errorf("%d seats behind a body of %d bytes, want 5 and 2", got, a.ContentLength)
+	}
+}
+
 // net/http unpacks gzip behind our back; the trailer is still there at the end.
 func TestTrailerBehindGzip(t *testing.T) {
 	for _, p := range protocols {

@@ -180,10 +180,18 @@ func TestForeignUpdateIsDropped(t *testing.T) {
 			ctx, err := auth.Start(t.Context(), seats.To(1))
 			check(t, err)
 			c := &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog))}
-			a := get(t, ctx, c, s.URL)
-			_, announced := a.Trailer[updateKey]
-			if a.Header[updateKey] != nil || announced {
-				t.Errorf("header %v, trailer %v; want no update", a.Header, a.Trailer)
+			resp, err := c.Do(request(t, ctx, "GET", s.URL))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			for _, when := range []string{"before", "after"} {
+				if _, ok := resp.Trailer[updateKey]; ok || resp.Header[updateKey] != nil {
+					t.Errorf("%s the body: header %v, trailer %v; want no update", when, resp.Header, resp.Trailer)
+				}
+				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if got := seatsOf(ctx); got != 1 {
 				t.Errorf("%d seats, want the caller's 1", got)
@@ -469,6 +477,24 @@ type closer struct {
 }
 
 func (c *closer) CloseIdleConnections() { *c.idle++ }
+
+// The body of a switched protocol is a connection; a wrapped one would be none.
+func TestSwitchedProtocolKeepsItsBody(t *testing.T) {
+	conn := struct {
+		io.Reader
+		io.WriteCloser
+	}{}
+	tr := waybillhttp.NewTransport(authority(t), roundTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 101, ContentLength: -1, Body: conn}, nil
+	}))
+	resp, err := tr.RoundTrip(request(t, t.Context(), "GET", "https://a.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body != conn {
+		t.Errorf("the body is a %T, want the base's", resp.Body)
+	}
+}
 
 // A request without a header map is a request.
 func TestNilHeader(t *testing.T) {

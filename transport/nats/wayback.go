@@ -19,7 +19,7 @@ type wayBack struct {
 
 	mu     sync.Mutex
 	unsent string // an update whose answer could not be sent: the next one takes it
-	over   bool   // the handler has returned
+	failed bool   // as the last answer said
 }
 
 // answer sends an answer with the update that is due, or without it if only so it can be sent.
@@ -43,13 +43,11 @@ func (b *wayBack) answer(failed bool, send func(update string) error) error {
 	return nil
 }
 
-// next returns the update to send now, or "".
+// next returns the update to send now, or "": nothing has changed, or the hop has ended.
 func (b *wayBack) next(failed bool) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
-		return ""
-	}
+	b.failed = failed
 	update := b.hop.Update(failed)
 	if update == "" {
 		update = b.unsent
@@ -72,12 +70,13 @@ func (b *wayBack) run(reply string, handle func()) {
 	defer func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.over = true
+		late := b.unsent != ""
+		b.unsent = ""
 		if !returned {
 			b.hop.Discard()
 			return
 		}
-		if late := b.hop.Commit(false) != "" || b.unsent != ""; late && reply != "" {
+		if late = b.hop.Commit(b.failed) != "" || late; late && reply != "" {
 			b.rec.Updated(b.ctx, telemetry.TooLate)
 		}
 	}()

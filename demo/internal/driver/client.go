@@ -27,6 +27,7 @@ type Trouble struct {
 	Cut       atomic.Int64 // calls whose callee died while it was answering, at any hop
 	Retries   atomic.Int64 // calls made again, at any hop
 	Misrouted atomic.Int64 // quotes asked of a cell that was not the journey's
+	PaidTwice atomic.Int64 // journeys whose traveller clicked twice
 }
 
 // client is a traveller's browser.
@@ -37,7 +38,7 @@ type client struct {
 }
 
 func newClient(url string, trouble *Trouble) *client {
-	base := &http.Transport{MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 10 * time.Second}
+	base := &http.Transport{MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 15 * time.Second}
 	return &client{url: url, http: &http.Client{Transport: otelhttp.NewTransport(base)}, trouble: trouble}
 }
 

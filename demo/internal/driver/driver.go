@@ -58,6 +58,13 @@ func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
 			v.ask.Set("flight", flight)
 			v.want["flight"] = flight
 		}
+		if v.step == gateway.Pay && n%4 == 1 {
+			// A traveller who clicks twice. The first answer never reaches the page.
+			if _, err := d.client.post(ctx, v.step, v.ask, token); err != nil {
+				return page, fmt.Errorf("journey %d: %w", n, err)
+			}
+			d.Trouble.PaidTwice.Add(1)
+		}
 		r, err := d.take(ctx, page, v, token)
 		if err != nil {
 			return page, fmt.Errorf("journey %d: %w", n, err)
@@ -78,7 +85,7 @@ func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
 }
 
 // patience is how long a traveller tries one step.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // take does one step until it is done.
 func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (reply, error) {

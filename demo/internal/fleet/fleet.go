@@ -146,8 +146,8 @@ func (f *Fleet) Names(role string) []string {
 	return names
 }
 
-// Close ends all replicas, then the directory.
-func (f *Fleet) Close() {
+// Stop ends all replicas.
+func (f *Fleet) Stop() {
 	f.mu.Lock()
 	f.closed = true
 	var wg sync.WaitGroup
@@ -156,5 +156,10 @@ func (f *Fleet) Close() {
 	}
 	f.mu.Unlock()
 	wg.Wait()
+}
+
+// Close ends all replicas, and the directory when nobody can write to it any more.
+func (f *Fleet) Close() {
+	f.Stop()
 	f.janitor.stop()
 }

@@ -23,8 +23,12 @@ type Options struct {
 	Sabotage driver.Sabotage
 }
 
-// rate is how many bookings begin in a second.
-const rate = 20
+// rate is how many bookings begin in a second, and crowd how many are under way at most. A machine that keeps up has
+// about half of the crowd; a slower one gets fewer bookings, not more and more of them at once.
+const (
+	rate  = 20
+	crowd = 60
+)
 
 // Headless runs the whole show and returns the verdict. It tells its progress to w.
 func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
@@ -115,8 +119,7 @@ func whole(spans []tracing.Span) bool {
 	return roots == 1 && len(tracing.Orphans(spans)) == 0
 }
 
-// storm starts bookings at an even rate, whatever becomes of those before, until there are enough and the script is
-// over. It returns why bookings failed.
+// storm starts bookings at an even rate until there are enough and the script is over. It returns why bookings failed.
 func (s *script) storm(ctx context.Context, journeys int) (failures []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -125,6 +128,7 @@ func (s *script) storm(ctx context.Context, journeys int) (failures []string, er
 
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	places := make(chan struct{}, crowd)
 	tick := time.NewTicker(time.Second / rate)
 	defer tick.Stop()
 	for n, running := 1, true; n < journeys || running; n++ {
@@ -141,7 +145,9 @@ func (s *script) storm(ctx context.Context, journeys int) (failures []string, er
 			return failures, ctx.Err()
 		case <-tick.C:
 		}
+		places <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-places }()
 			if _, err := s.driver.Book(ctx, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()

@@ -69,6 +69,10 @@ func (s *script) kill(ctx context.Context, role string) error {
 		if err := s.observer.Busy(ctx, pid); err != nil {
 			return fmt.Errorf("waiting for work at %s: %w", name, err)
 		}
+		// Somewhere in the middle of it.
+		if err := pause(ctx, time.Duration(s.rng.Int64N(int64(8*time.Millisecond)))); err != nil {
+			return err
+		}
 		s.fleet.Kill(name)
 		cut, err := s.observer.CutOff(ctx, pid)
 		if err != nil {

@@ -113,14 +113,17 @@ func several(base fleet.Spec, role string) []fleet.Spec {
 	return specs
 }
 
+// close ends everything. The directory goes last: the broker writes to it until it has stopped.
 func (s *stage) close() {
+	if s.fleet == nil {
+		return
+	}
+	s.fleet.Stop()
 	if s.nats != nil {
 		s.nats.Close()
-	}
-	if s.fleet != nil {
-		s.fleet.Close()
 	}
 	if s.broker != nil {
 		s.broker.Close()
 	}
+	s.fleet.Close()
 }

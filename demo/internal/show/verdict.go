@@ -129,7 +129,8 @@ func (v *Verdict) tickets(ctx context.Context, s *stage) error {
 		return err
 	}
 	again := int(info.State.Msgs) - len(issued)
-	v.check("duplicates", duplicates == 0 && again == 0, "%d tickets, %d orders", duplicates, again)
+	v.check("duplicates", duplicates == 0 && again == 0,
+		"%d tickets, %d orders, though %d paid twice", duplicates, again, s.driver.Trouble.PaidTwice.Load())
 	return nil
 }
 

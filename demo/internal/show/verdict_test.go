@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/broker/brokertest"
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/keys"
@@ -39,7 +40,7 @@ func TestTickets(t *testing.T) {
 		{"ordered twice", map[string][]fulfil.Ticket{"j": {good}}, 2, []string{"duplicates"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &stage{ledger: &ledger.Ledger{}, js: stream(t)}
+			s := &stage{ledger: &ledger.Ledger{}, driver: &driver.Driver{}, js: brokertest.JetStream(t)}
 			page := s.ledger.Begin()
 			page.Acknowledge(gateway.Ticket, nil, ledger.Sent{}, gateway.Answer{Journey: "j", State: claims(t, held)})
 			for sid, tickets := range c.issued {
@@ -59,28 +60,6 @@ func TestTickets(t *testing.T) {
 			}
 		})
 	}
-}
-
-func stream(t *testing.T) jetstream.JetStream {
-	t.Helper()
-	b, err := broker.Start(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	nc, err := broker.Connect(b.URL(), b.Password(), t.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := broker.Declare(t.Context(), js); err != nil {
-		t.Fatal(err)
-	}
-	return js
 }
 
 func publish(t *testing.T, js jetstream.JetStream, subject string, v any) {
@@ -110,7 +89,7 @@ func claims(t *testing.T, values map[string]any) trip.State {
 // TestJudgeOfNothing checks that a run in which nothing happened, or only a misrouted call, does not pass.
 func TestJudgeOfNothing(t *testing.T) {
 	s := &script{stage: &stage{
-		ledger: &ledger.Ledger{}, driver: &driver.Driver{}, fleet: &fleet.Fleet{}, js: stream(t),
+		ledger: &ledger.Ledger{}, driver: &driver.Driver{}, fleet: &fleet.Fleet{}, js: brokertest.JetStream(t),
 	}}
 	s.driver.Trouble.Misrouted.Add(1)
 	v := &Verdict{}

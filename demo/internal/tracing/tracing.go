@@ -27,7 +27,6 @@ type Span struct {
 	Parent   string // empty for the root
 	Began    time.Time
 	Duration time.Duration
-	Waybill  string // what the waybill's transport said of it, if anything
 }
 
 // Setup makes the provider of a process and installs it.
@@ -55,11 +54,6 @@ func (e exporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) 
 		}
 		if s.Parent().IsValid() {
 			span.Parent = s.Parent().SpanID().String()
-		}
-		for _, a := range s.Attributes() {
-			if a.Key == "waybill.outcome" {
-				span.Waybill = a.Value.AsString()
-			}
 		}
 		data, err := json.Marshal(span)
 		if err != nil {

@@ -44,9 +44,6 @@ var _ Fulfil = server{}
 
 // Ticket implements [Fulfil]. The order was the waybill alone, so the ticket is made from its claims.
 func (s server) Ticket(ctx context.Context) error {
-	if err := service.Work(ctx); err != nil {
-		return err
-	}
 	wb, err := waybill.FromContext(ctx)
 	if err != nil {
 		return err
@@ -62,6 +59,8 @@ func (s server) Ticket(ctx context.Context) error {
 		return err
 	}
 	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket.
-	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithMsgID(wb.ID()))
-	return err
+	if _, err := s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithMsgID(wb.ID())); err != nil {
+		return err
+	}
+	return service.Work(ctx) // a kill now is the worst: the ticket is out, and the order not acknowledged
 }

@@ -30,13 +30,9 @@ func (c Client) Quote(ctx context.Context, ask Ask) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(ask)
-	if err != nil {
-		return err
-	}
-	timeout := 300 * time.Millisecond
+	timeout := 500 * time.Millisecond
 	for {
-		err := c.request(ctx, subject, data, timeout)
+		err := c.request(ctx, subject, ask, timeout)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -53,9 +49,14 @@ func (c Client) Quote(ctx context.Context, ask Ask) error {
 	}
 }
 
-func (c Client) request(ctx context.Context, subject string, data []byte, timeout time.Duration) error {
+func (c Client) request(ctx context.Context, subject string, ask Ask, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	until, _ := ctx.Deadline()
+	data, err := json.Marshal(question{ask, until})
+	if err != nil {
+		return err
+	}
 	m := &nats.Msg{Subject: subject, Data: data}
 	ctx, span := tracing.Send(ctx, "ask "+subject, m)
 	defer span.End()

@@ -1,7 +1,10 @@
 // Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim of the waybill.
 package pricing
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Pricing is the service, as its callers see it and as it is implemented.
 type Pricing interface {
@@ -14,6 +17,12 @@ type Ask struct {
 	Flight   string `json:",omitempty"`
 	Hotel    string `json:",omitempty"`
 	Currency string `json:",omitempty"`
+}
+
+// question is the message.
+type question struct {
+	Ask
+	Until time.Time // when the caller gives up, and asks again
 }
 
 // Error is an answer that is a refusal.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -34,12 +35,13 @@ func Run(_ context.Context, e *service.Env) error {
 		done := e.Watch.Begin(ctx, "NATS")
 		err := srv.serve(ctx, r.Data())
 		done()
-		if refusal, ok := errors.AsType[*Error](err); ok {
-			r.Error(refusal.Code, refusal.Text, nil)
-		} else if err != nil {
-			r.Error("500", "no quote", nil)
-		} else {
+		switch refusal, refused := errors.AsType[*Error](err); {
+		case err == nil:
 			r.Respond(nil)
+		case refused:
+			r.Error(refusal.Code, refusal.Text, nil)
+		case err != errLate:
+			r.Error("500", "no quote", nil)
 		}
 	}, waybillnats.Required())
 	svc, err := micro.AddService(e.NATS, micro.Config{Name: "pricing", Version: "1.0.0"})
@@ -60,12 +62,18 @@ type server struct{ replica, cell string }
 
 var _ Pricing = server{}
 
+// errLate says that nobody waits for the answer any more. To work it out nevertheless would make those late who wait.
+var errLate = errors.New("pricing: too late")
+
 func (s server) serve(ctx context.Context, data []byte) error {
-	var ask Ask
-	if err := json.Unmarshal(data, &ask); err != nil {
+	var q question
+	if err := json.Unmarshal(data, &q); err != nil {
 		return &Error{BadAsk, "not a question"}
 	}
-	return s.Quote(ctx, ask)
+	if time.Now().After(q.Until) {
+		return errLate
+	}
+	return s.Quote(ctx, q.Ask)
 }
 
 // rates are what 100 hundredths of the inner unit are worth.

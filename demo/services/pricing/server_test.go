@@ -1,8 +1,10 @@
 package pricing
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/trip"
@@ -43,5 +45,30 @@ func TestQuote(t *testing.T) {
 				t.Errorf("total: got %d, want %d", total, c.total)
 			}
 		})
+	}
+}
+
+// TestServeLate checks that a question whose asker has given up is left alone.
+func TestServeLate(t *testing.T) {
+	auth := waybilltest.Authority(t, waybill.Claims(trip.Claims...))
+	for _, c := range []struct {
+		name  string
+		until time.Time
+		want  error
+	}{
+		{"in time", time.Now().Add(time.Hour), nil},
+		{"too late", time.Now().Add(-time.Hour), errLate},
+	} {
+		ctx := waybilltest.Context(t, auth, trip.Cell.To("eu"))
+		data, err := json.Marshal(question{Ask{Flight: "AMS-101"}, c.until})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (server{"pricing-eu", "eu"}).serve(ctx, data); err != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+		if _, quoted := trip.Total.Get(ctx); quoted != (c.want == nil) {
+			t.Errorf("%s: quoted %v, want %v", c.name, quoted, c.want == nil)
+		}
 	}
 }

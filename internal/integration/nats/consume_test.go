@@ -337,6 +337,38 @@ func TestConsumeEnds(t *testing.T) {
 	}
 }
 
+// tapped is a consumer whose callback a test calls.
+type tapped struct {
+	jetstream.Consumer
+	callback chan jetstream.MessageHandler
+}
+
+func (c tapped) Consume(h jetstream.MessageHandler,
+	opts ...jetstream.PullConsumeOpt) (jetstream.ConsumeContext, error) {
+	c.callback <- h
+	return c.Consumer.Consume(h, opts...)
+}
+
+// A message that nats.go still delivers after the end is left to the server: its handler could only fail.
+func TestDeliveredAfterTheEnd(t *testing.T) {
+	q := newQueue(t)
+	auth := waybilltest.Authority(t, claims)
+	cons := tapped{q.consumer(t), make(chan jetstream.MessageHandler, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	run, err := waybilljetstream.Consume(ctx, auth, cons, func(context.Context, jetstream.Msg) error {
+		t.Error("the handler runs")
+		return nil
+	})
+	check(t, err)
+	cancel()
+	receive(t, run.Closed(), "the end of the consuming")
+	q.publish(t, auth, "")
+	m, err := cons.Next()
+	check(t, err)
+	receive(t, cons.callback, "the callback")(m)
+	q.quiet(t)
+}
+
 // recovering is a consumer whose callbacks may panic, as under a runtime that recovers.
 type recovering struct {
 	jetstream.Consumer

@@ -16,7 +16,7 @@ import (
 )
 
 // ackWait is short enough to pass several times while a test holds a message.
-const ackWait = 300 * time.Millisecond
+const ackWait = time.Second
 
 // impatient is a consumer that parks a message for ever if it is delivered twice and not acknowledged.
 func impatient(c *jetstream.ConsumerConfig) { c.AckWait, c.MaxDeliver = ackWait, 2 }
@@ -71,6 +71,7 @@ func delivered(t testing.TB, to chan<- string) handler {
 
 // While the keys are not loaded, messages are held, all of them beside each other, and no delivery is used up.
 func TestHeldUntilLoaded(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	set := newSet(t, generate(t))
 	sender := newAuthority(t, keyring.NewRing(set))
@@ -125,6 +126,7 @@ func (s *source) set(set *keyring.Set) {
 
 // A key that the ring cannot know yet holds its message, and no other; one that it should know by now does not.
 func TestHeldUntilConfirmed(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	known, fresh, never := generate(t), generate(t), generate(t)
 	src := &source{reads: make(chan struct{}, 1)}
@@ -163,6 +165,7 @@ func TestHeldUntilConfirmed(t *testing.T) {
 
 // A message that is stored ahead of this node's clock waits for it.
 func TestHeldForTheClock(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	now := newClock(-time.Hour)
 	auth := waybilltest.Authority(t, claims, now.option())
@@ -178,6 +181,7 @@ func TestHeldForTheClock(t *testing.T) {
 
 // Open holds too; when its context ends, the message is neither Nak'ed nor terminated.
 func TestOpenHolds(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	set := newSet(t, generate(t))
 	ring := keyring.NewRing(nil)
@@ -229,6 +233,7 @@ func TestOpenHolds(t *testing.T) {
 
 // What is held when the consuming ends is left to the server.
 func TestHoldEndsWithConsuming(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	set := newSet(t, generate(t))
 	ring := keyring.NewRing(nil)

@@ -101,9 +101,11 @@ func TestMicroMaxPayload(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			provider, counted := count(t)
+			answered := make(chan struct{}, 1)
 			serveMicro(t, nc, name, waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
 				note(t, waybill.Update(ctx, Seats.To(3)))
 				note(t, answer(r))
+				answered <- struct{}{}
 			}, waybillnats.MeterProvider(provider)))
 			ctx := waybilltest.Context(t, auth, Seats.To(1))
 			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: name})
@@ -112,6 +114,7 @@ func TestMicroMaxPayload(t *testing.T) {
 				t.Errorf("reply of %d bytes, want at least %d", len(reply.Data), limit-100)
 			}
 			wantClaims(t, ctx, "", 1, nil)
+			receive(t, answered, "the handler")
 			counted.want(t, "waybill.update", "too_large", 1)
 		})
 	}

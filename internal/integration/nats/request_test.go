@@ -122,10 +122,16 @@ func TestParallelRequests(t *testing.T) {
 func TestErrorAnswer(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "fails", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	provider, counted := count(t)
+	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(3), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {"500"}, micro.ErrorHeader: {"no"}}}))
-	}))
+	}, waybillnats.MeterProvider(provider))
+	returned := make(chan struct{}, 2)
+	serve(t, nc, "fails", func(m *nats.Msg) {
+		handler(m)
+		returned <- struct{}{}
+	})
 	ctx := waybilltest.Context(t, auth, Coupon.To("good"))
 	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "fails"})
 	check(t, err)
@@ -133,6 +139,18 @@ func TestErrorAnswer(t *testing.T) {
 	if got, _ := Coupon.Get(ctx); got != "good" {
 		t.Errorf("coupon %q, want %q", got, "good")
 	}
+	h := nats.Header{"Waybill": {token(t, auth, Coupon.To("good"))}}
+	raw, err := nc.RequestMsg(&nats.Msg{Subject: "fails", Header: h}, patience)
+	check(t, err)
+	update, err := auth.Open(raw.Header.Get("Waybill-Update"))
+	check(t, err)
+	if got, _ := Coupon.Of(update); got != "good" {
+		t.Errorf("the update of the answer has coupon %q, want %q", got, "good")
+	}
+	receive(t, returned, "the first return")
+	receive(t, returned, "the second return")
+	counted.want(t, "waybill.update", "answered", 2)
+	counted.want(t, "waybill.update", "too_late", 0) // what an error keeps back is not late
 }
 
 // A server that does not use this library may answer anything; the caller keeps what it may not believe out.
@@ -143,6 +161,13 @@ func TestUpdateRefused(t *testing.T) {
 	var evil func(m *nats.Msg) []string
 	serve(t, nc, "evil", func(m *nats.Msg) {
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{"WAYBILL-Update": evil(m)}}))
+	})
+	serve(t, nc, "failing", func(m *nats.Msg) {
+		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
+		note(t, waybill.Update(ctx, Cell.To("eu-9"), Coupon.To("spent")))
+		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{
+			"waybill-update": {hop.Commit(false)}, "nats-service-error-code": {"500"},
+		}}))
 	})
 	update := func(m *nats.Msg) string {
 		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
@@ -181,6 +206,26 @@ func TestUpdateRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of a failure", func(t *testing.T) {
+		ctx := waybilltest.Context(t, auth, Coupon.To("good"))
+		_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "failing"})
+		check(t, err)
+		cell, _ := Cell.Get(ctx)
+		if coupon, _ := Coupon.Get(ctx); cell != "eu-9" || coupon != "good" {
+			t.Errorf("cell %q, coupon %q; want %q, %q", cell, coupon, "eu-9", "good")
+		}
+	})
+	t.Run("of a token that was not sent there", func(t *testing.T) {
+		ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+		wb, err := waybill.FromContext(ctx)
+		check(t, err)
+		evil = func(*nats.Msg) []string {
+			return []string{update(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
+		}
+		_, err = waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "evil"}, waybillnats.AllowSubjects("other"))
+		check(t, err)
+		wantClaims(t, ctx, "eu-3", 0, nil)
+	})
 	t.Run("nothing sent", func(t *testing.T) {
 		evil = func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }
 		provider, counted := count(t)
@@ -358,11 +403,12 @@ func TestPanic(t *testing.T) {
 	inbox := listen(t, nc, nc.NewInbox())
 	var hctx context.Context
 	var hmsg *waybillnats.Msg
+	provider, counted := count(t)
 	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
 		hctx, hmsg = ctx, m
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		panic("boom")
-	})
+	}, waybillnats.MeterProvider(provider))
 	check(t, nc.PublishMsg(&nats.Msg{Subject: "boom", Reply: inbox.Subject,
 		Header: nats.Header{"Waybill": {token(t, auth, Seats.To(1))}}}))
 	m := next(t, raw)
@@ -374,6 +420,7 @@ func TestPanic(t *testing.T) {
 		}()
 		handler(m)
 	}()
+	counted.want(t, "waybill.update", "too_late", 0) // it was not late
 	if err := waybill.Update(hctx, Seats.To(3)); !errors.Is(err, waybill.ErrCommitted) {
 		t.Errorf("Update after the panic: error %v, want %v", err, waybill.ErrCommitted)
 	}

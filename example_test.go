@@ -1,0 +1,161 @@
+package waybill_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// exampleRing has one key for signed waybills. A service opens its ring with [keyring.OpenFile] instead.
+func exampleRing() *keyring.Ring {
+	now := time.Now()
+	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
+	if err != nil {
+		panic(err)
+	}
+	set, err := keyring.NewSet("shop", key)
+	if err != nil {
+		panic(err)
+	}
+	return keyring.NewRing(set)
+}
+
+// Two services share a ring. The transports do what Receive, Send, Commit and Return do here.
+func Example() {
+	ring := exampleRing()
+	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
+	if err != nil {
+		panic(err)
+	}
+
+	// The edge starts a journey and calls a service.
+	ctx, err := auth.Start(context.Background(), Cell.To("eu-3"), Seats.To(1))
+	if err != nil {
+		panic(err)
+	}
+	call, err := waybill.Send(ctx)
+	if err != nil {
+		panic(err)
+	}
+
+	// The service reads the claims and changes one.
+	handler, hop := auth.Receive(context.Background(), []string{call.Token()})
+	cell, _ := Cell.Get(handler)
+	fmt.Println("the service is in", cell)
+	if err := waybill.Update(handler, Seats.To(3)); err != nil {
+		panic(err)
+	}
+
+	// The change comes back with the answer.
+	if _, err := call.Return(hop.Commit(false)); err != nil {
+		panic(err)
+	}
+	seats, _ := Seats.Get(ctx)
+	fmt.Println("the edge sees", seats, "seats")
+	// Output:
+	// the service is in eu-3
+	// the edge sees 3 seats
+}
+
+func ExampleUpdate() {
+	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell, Seats, Tenant))
+	if err != nil {
+		panic(err)
+	}
+	ctx, err := auth.Start(context.Background(), Cell.To("eu-3"), Tenant.To("acme"))
+	if err != nil {
+		panic(err)
+	}
+
+	more := func(seats int) int { return seats + 2 }
+	fmt.Println(waybill.Update(ctx, Seats.With(more), Cell.Delete()))
+
+	// All or nothing: the tenant is fixed for the journey, so the seats stay too.
+	err = waybill.Update(ctx, Seats.To(9), Tenant.To("other"))
+	fmt.Println(errors.Is(err, waybill.ErrFixed))
+
+	seats, _ := Seats.Get(ctx)
+	_, err = Cell.Lookup(ctx)
+	fmt.Println(seats, err)
+	// Output:
+	// <nil>
+	// true
+	// 2 waybill: no such claim: cell
+}
+
+func ExampleAuthority_Open() {
+	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell))
+	if err != nil {
+		panic(err)
+	}
+	issued, err := auth.Issue(Cell.To("eu-3"))
+	if err != nil {
+		panic(err)
+	}
+
+	wb, err := auth.Open(issued.Token())
+	fmt.Println(wb.Domain(), wb.Protection(), wb.Expires().Sub(wb.Issued()), err)
+
+	wb, err = auth.Open(issued.Token() + "x")
+	fmt.Println(wb, waybill.Reason(err))
+	// Output:
+	// shop signed 15m0s <nil>
+	// no waybill malformed
+}
+
+// A job that outlives its request takes the claims with it; what it changes does not travel back.
+func ExampleDetach() {
+	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell))
+	if err != nil {
+		panic(err)
+	}
+	request, cancel := context.WithCancel(context.Background())
+	ctx, err := auth.Start(request, Cell.To("eu-3"))
+	if err != nil {
+		panic(err)
+	}
+
+	job := waybill.Detach(ctx)
+	cancel()
+
+	cell, _ := Cell.Get(job)
+	fmt.Println(cell, job.Err(), ctx.Err())
+	// Output:
+	// eu-3 <nil> context canceled
+}
+
+// A rule decides what is left of changes that happen at the same time.
+func ExampleClaim_Merge() {
+	Visited := waybill.NewClaim[[]string]("visited").Merge(waybill.Union)
+	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Visited))
+	if err != nil {
+		panic(err)
+	}
+	ctx, err := auth.Start(context.Background(), Visited.To([]string{"cart"}))
+	if err != nil {
+		panic(err)
+	}
+
+	visit := func(token, place string) string {
+		handler, hop := auth.Receive(context.Background(), []string{token})
+		if err := waybill.Update(handler, Visited.With(func(v []string) []string { return append(v, place) })); err != nil {
+			panic(err)
+		}
+		return hop.Commit(false)
+	}
+	prices, _ := waybill.Send(ctx)
+	stock, _ := waybill.Send(ctx)
+	answers := []string{visit(prices.Token(), "prices"), visit(stock.Token(), "stock")}
+	if _, err := stock.Return(answers[1]); err != nil {
+		panic(err)
+	}
+	if _, err := prices.Return(answers[0]); err != nil {
+		panic(err)
+	}
+	fmt.Println(Visited.Get(ctx))
+	// Output: [cart prices stock] true
+}

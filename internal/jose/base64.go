@@ -1,0 +1,66 @@
+package jose
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// encoding is base64url without padding (RFC 4648, section 5).
+var encoding = base64.RawURLEncoding
+
+// decode64 appends what src stands for to dst[:0] and returns it. It is stricter than encoding/base64, which skips line
+// breaks, and about twice as fast: opening a token is largely this. dst must have room for the result.
+func decode64(dst, src []byte) (out []byte, ok bool) {
+	dst = dst[:encoding.DecodedLen(len(src))]
+	out = dst
+	var bad byte // its high bit: a character outside the alphabet
+	t := &values
+	for len(src) >= 8 && len(dst) >= 8 { // 8 characters are 6 bytes; the other 2 are overwritten by the next round
+		s := (*[8]byte)(src)
+		a, b, c, d := t[s[0]], t[s[1]], t[s[2]], t[s[3]]
+		e, f, g, h := t[s[4]], t[s[5]], t[s[6]], t[s[7]]
+		bad |= a | b | c | d | e | f | g | h
+		binary.BigEndian.PutUint64(dst, uint64(a)<<58|uint64(b)<<52|uint64(c)<<46|uint64(d)<<40|
+			uint64(e)<<34|uint64(f)<<28|uint64(g)<<22|uint64(h)<<16)
+		src, dst = src[8:], dst[6:]
+	}
+	for len(src) >= 4 {
+		a, b, c, d := t[src[0]], t[src[1]], t[src[2]], t[src[3]]
+		bad |= a | b | c | d
+		dst[0], dst[1], dst[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
+		src, dst = src[4:], dst[3:]
+	}
+	// What is left over must not carry stray bits: they would be a second spelling.
+	switch len(src) {
+	case 0:
+	case 2:
+		a, b := t[src[0]], t[src[1]]
+		bad |= a | b
+		if b&0x0f != 0 {
+			return nil, false
+		}
+		dst[0] = a<<2 | b>>4
+	case 3:
+		a, b, c := t[src[0]], t[src[1]], t[src[2]]
+		bad |= a | b | c
+		if c&0x03 != 0 {
+			return nil, false
+		}
+		dst[0], dst[1] = a<<2|b>>4, b<<4|c>>2
+	default:
+		return nil, false
+	}
+	return out, bad&0x80 == 0
+}
+
+// values are the six bits of each character, or 0xff.
+var values = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i, c := range []byte(alphabet) {
+		t[c] = byte(i)
+	}
+	return t
+}()

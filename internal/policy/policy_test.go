@@ -1,0 +1,69 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/policy"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestJudge(t *testing.T) {
+	cell, seats := waybill.NewClaim[string]("cell"), waybill.NewClaim[*int]("seats")
+	auth := waybilltest.Authority(t, waybill.Claims(cell, seats))
+	receive := func(values ...string) context.Context {
+		ctx, _ := auth.Receive(t.Context(), values)
+		return ctx
+	}
+	started, err := auth.Start(receive(), cell.To("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew, err := auth.Start(receive("garbage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contexts := map[string]context.Context{
+		"absent":       receive(),
+		"no hop":       t.Context(),
+		"invalid":      receive("garbage"),
+		"two":          receive("a", "b"),
+		"bare":         waybilltest.Context(t, auth),
+		"with cell":    waybilltest.Context(t, auth, cell.To("")),
+		"with both":    waybilltest.Context(t, auth, cell.To("a"), seats.To(nil)), // null is a value
+		"started":      started,
+		"started anew": anew,
+	}
+	var optional, required, observe, cells, both, watched policy.Policy
+	required.Required = true
+	observe.Observe = true
+	cells.Require([]waybill.Declaration{cell})
+	both.Require([]waybill.Declaration{cell})
+	both.Require([]waybill.Declaration{seats})
+	watched = policy.Policy{Required: true, Observe: true, Claims: []string{"cell"}}
+	for _, test := range []struct {
+		name string
+		policy.Policy
+		refused map[string]error
+	}{
+		{"optional", optional, map[string]error{"invalid": waybill.ErrMalformed, "two": waybill.ErrAmbiguous}},
+		{"required", required, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,
+			"two": waybill.ErrAmbiguous}},
+		{"observe", observe, nil},
+		{"observe what is required", watched, nil},
+		{"cell required", cells, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,
+			"two": waybill.ErrAmbiguous, "bare": waybill.ErrMissingClaim, "started anew": waybill.ErrMissingClaim}},
+		{"both required", both, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,
+			"two": waybill.ErrAmbiguous, "bare": waybill.ErrMissingClaim, "with cell": waybill.ErrMissingClaim,
+			"started": waybill.ErrMissingClaim, "started anew": waybill.ErrMissingClaim}},
+	} {
+		for name, ctx := range contexts {
+			err := test.Judge(ctx)
+			if want := test.refused[name]; !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("%s, %s: got %v, want %v", test.name, name, err, want)
+			}
+		}
+	}
+}

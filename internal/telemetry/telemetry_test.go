@@ -1,0 +1,259 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	mnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tnoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// meter is a provider that counts: the root module does not require an SDK.
+type meter struct {
+	mnoop.MeterProvider
+	fail error
+
+	mu     sync.Mutex
+	counts map[string]int64
+	names  []string
+}
+
+func newMeter() *meter { return &meter{counts: map[string]int64{}} }
+
+func (m *meter) Meter(name string, _ ...metric.MeterOption) metric.Meter {
+	m.names = append(m.names, name)
+	return scope{m: m}
+}
+
+type scope struct {
+	mnoop.Meter
+	m *meter
+}
+
+func (s scope) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return counter{name: name, m: s.m}, s.m.fail
+}
+
+func (s scope) Int64Histogram(name string, _ ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	return histogram{name: name, m: s.m}, s.m.fail
+}
+
+type counter struct {
+	mnoop.Int64Counter
+	name string
+	m    *meter
+}
+
+func (c counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	set := metric.NewAddConfig(opts).Attributes()
+	c.m.add(c.name, set, n)
+}
+
+type histogram struct {
+	mnoop.Int64Histogram
+	name string
+	m    *meter
+}
+
+func (h histogram) Record(_ context.Context, n int64, opts ...metric.RecordOption) {
+	set := metric.NewRecordConfig(opts).Attributes()
+	h.m.add(h.name, set, n)
+}
+
+func (m *meter) add(name string, set attribute.Set, n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts[name+" "+set.Encoded(attribute.DefaultEncoder())] += n
+}
+
+// String lists what was counted since the last time.
+func (m *meter) String() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(m.counts)) {
+		all = append(all, fmt.Sprintf("%s %d", name, m.counts[name]))
+	}
+	clear(m.counts)
+	return strings.Join(all, "\n")
+}
+
+func (m *meter) want(t *testing.T, what string, want ...string) {
+	t.Helper()
+	if got := m.String(); got != strings.Join(want, "\n") {
+		t.Errorf("%s: got\n%s\nwant\n%s", what, got, strings.Join(want, "\n"))
+	}
+}
+
+// span notes its attributes.
+type span struct {
+	tnoop.Span
+	recording bool
+	attrs     map[string]string
+}
+
+func (s *span) IsRecording() bool { return s.recording }
+
+func (s *span) SetAttributes(kv ...attribute.KeyValue) {
+	for _, a := range kv {
+		s.attrs[string(a.Key)] = a.Value.AsString()
+	}
+}
+
+func TestOpened(t *testing.T) {
+	m := newMeter()
+	r := telemetry.New("http", m, slog.New(slog.DiscardHandler))
+	if !slices.Equal(m.names, []string{"waybill"}) {
+		t.Errorf("got meters %q, want waybill", m.names)
+	}
+	auth := waybilltest.Authority(t)
+	wb, err := auth.Issue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := wb.Token()
+	for _, test := range []struct {
+		values []string
+		want   []string
+		attrs  map[string]string
+	}{
+		{[]string{token}, []string{"waybill.open outcome=ok,transport=http 1", fmt.Sprintf("waybill.token.size transport=http %d", len(token))},
+			map[string]string{"waybill.outcome": "ok", "waybill.sid": wb.ID(), "waybill.kid": wb.KeyID()}},
+		{nil, []string{"waybill.open outcome=absent,transport=http 1"}, map[string]string{"waybill.outcome": "absent"}},
+		{[]string{token + "x"}, []string{"waybill.open outcome=malformed,transport=http 1"}, map[string]string{"waybill.outcome": "malformed"}},
+		{[]string{token, token}, []string{"waybill.open outcome=ambiguous,transport=http 1"}, map[string]string{"waybill.outcome": "ambiguous"}},
+	} {
+		outer := &span{recording: true, attrs: map[string]string{}}
+		ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), outer), test.values)
+		r.Opened(ctx, hop)
+		m.want(t, "opened", test.want...)
+		if !maps.Equal(outer.attrs, test.attrs) {
+			t.Errorf("%s: got attributes %v, want %v", test.want[0], outer.attrs, test.attrs)
+		}
+		if len(test.values) > 1 {
+			continue
+		}
+		// A layer further in describes its own span, and counts nothing again.
+		inner := &span{recording: true, attrs: map[string]string{}}
+		ctx, hop = auth.Receive(trace.ContextWithSpan(ctx, inner), test.values)
+		r.Opened(ctx, hop)
+		m.want(t, "opened again")
+		if !maps.Equal(inner.attrs, test.attrs) {
+			t.Errorf("%s: inner span: got attributes %v, want %v", test.want[0], inner.attrs, test.attrs)
+		}
+	}
+	quiet := &span{attrs: map[string]string{}}
+	ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), quiet), []string{token})
+	r.Opened(ctx, hop)
+	if len(quiet.attrs) > 0 {
+		t.Errorf("a span that does not record: got %v", quiet.attrs)
+	}
+}
+
+func TestInjected(t *testing.T) {
+	m := newMeter()
+	r := telemetry.New("grpc", m, nil)
+	for err, want := range map[error]string{
+		nil: "sent", waybill.ErrForeignDomain: "foreign_domain", waybill.ErrNoWaybill: "absent", waybill.ErrExpired: "expired",
+		fmt.Errorf("why: %w", waybill.ErrForged): "forged", errors.New("other"): "error",
+	} {
+		r.Injected(t.Context(), err)
+		m.want(t, "injected", "waybill.inject outcome="+want+",transport=grpc 1")
+	}
+}
+
+func TestUpdated(t *testing.T) {
+	m := newMeter()
+	r := telemetry.New("nats", m, nil)
+	r.Updated(t.Context(), telemetry.Answered)
+	r.Updated(t.Context(), telemetry.Answered)
+	r.Updated(t.Context(), "unchanged")
+	m.want(t, "updated", "waybill.update outcome=answered,transport=nats 2")
+	for _, test := range []struct {
+		outcome waybill.Outcome
+		err     error
+		want    []string
+	}{
+		{waybill.Unchanged, nil, nil},
+		{waybill.Merged, nil, []string{"waybill.update outcome=merged,transport=nats 1"}},
+		{waybill.Relayed, nil, []string{"waybill.update outcome=relayed,transport=nats 1"}},
+		{waybill.Conflict, nil, []string{"waybill.update outcome=conflict,transport=nats 1"}},
+		{waybill.Refused, waybill.ErrStale, []string{"waybill.update outcome=refused,transport=nats 1"}},
+		{waybill.Refused, fmt.Errorf("x: %w", waybill.ErrTooLate), []string{"waybill.update outcome=too_late,transport=nats 1"}},
+		{waybill.Refused, waybill.ErrTooLarge, []string{"waybill.update outcome=too_large,transport=nats 1"}},
+	} {
+		r.Returned(t.Context(), test.outcome, test.err)
+		m.want(t, string(test.outcome), test.want...)
+	}
+}
+
+// TestSuppressed: each suppression is counted, and the first of each destination logged, of a bounded number of them.
+func TestSuppressed(t *testing.T) {
+	m := newMeter()
+	var log bytes.Buffer
+	r := telemetry.New("http", m, slog.New(slog.NewTextHandler(&log, nil)))
+	for range 3 {
+		r.Suppressed(t.Context(), "api.example", "not on the list")
+		r.Suppressed(t.Context(), "cdn.example", "plaintext")
+	}
+	m.want(t, "suppressed", "waybill.inject outcome=suppressed,transport=http 6")
+	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "destination=api.example") != 1 || !strings.Contains(got, "why=plaintext") {
+		t.Errorf("got the log %s, want one line for each destination", got)
+	}
+	log.Reset()
+	const many = 2000
+	for i := range many {
+		r.Suppressed(t.Context(), fmt.Sprintf("host-%d.example", i), "not on the list")
+	}
+	if got := strings.Count(log.String(), "\n"); got < 200 || got > 256 {
+		t.Errorf("got %d lines for %d destinations, want at most 256", got, many)
+	}
+	m.want(t, "suppressed", fmt.Sprintf("waybill.inject outcome=suppressed,transport=http %d", many))
+}
+
+// TestBrokenProvider: an instrument that cannot be made is reported once, and what happens goes on.
+func TestBrokenProvider(t *testing.T) {
+	var reported []error
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { reported = append(reported, err) }))
+	m := newMeter()
+	m.fail = errors.New("no instrument")
+	r := telemetry.New("http", m, nil)
+	if len(reported) != 4 || !errors.Is(reported[0], m.fail) {
+		t.Errorf("got %v, want an error for each of 4 instruments", reported)
+	}
+	r.Injected(t.Context(), nil)
+	r.Updated(t.Context(), telemetry.Answered)
+}
+
+// TestConcurrent is of most use under the race detector.
+func TestConcurrent(t *testing.T) {
+	m := newMeter()
+	r := telemetry.New("http", m, slog.New(slog.DiscardHandler))
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 100 {
+				r.Injected(t.Context(), nil)
+				r.Suppressed(t.Context(), fmt.Sprint(i*100+j), "x")
+			}
+		})
+	}
+	all.Wait()
+	m.want(t, "all", "waybill.inject outcome=sent,transport=http 800", "waybill.inject outcome=suppressed,transport=http 800")
+}
