@@ -169,7 +169,7 @@ func Max[T cmp.Ordered](_, mine, theirs T) T { return max(mine, theirs) }
 func Min[T cmp.Ordered](_, mine, theirs T) T { return min(mine, theirs) }
 
 // Union is a merge rule for lists used as sets: what either side added is in, what either side removed is out. The
-// result is sorted.
+// result is sorted. It is a merge, not a plain union of sets: to add elements to a list use Union(nil, list, elements).
 func Union[S ~[]E, E cmp.Ordered](base, mine, theirs S) S {
 	out := make(S, 0, len(mine)+len(theirs))
 	for _, e := range slices.Concat(mine, theirs) {
