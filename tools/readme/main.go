@@ -106,7 +106,7 @@ func check(root, path string, code string) error {
 			}
 		}
 	}
-	for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
 			return fmt.Errorf("dead link: %s", m[1])
 		}
