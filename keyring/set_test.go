@@ -71,6 +71,27 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%q: got %v, want none", kid, got)
 		}
 	}
+	// The header that a key writes names it too; those of sealed tokens differ by their salt, and are read.
+	dir := generate(t, keyring.Dir, around())
+	three := newSet(t, a, b, dir)
+	for _, k := range []*keyring.Key{a, b, dir} {
+		want := k
+		if k == dir {
+			want = nil
+		}
+		head, _, _ := strings.Cut(k.Codec().Issue([]byte("{}"), "shop"), ".")
+		if got := three.LookupHead(head); got != want {
+			t.Errorf("header of %v: got %v, want %v", k, got, want)
+		}
+		for _, other := range []string{"", head[:len(head)-1], head + "A", head + ".", strings.ToLower(head)} {
+			if got := three.LookupHead(other); got != nil {
+				t.Errorf("header %q: got %v, want none", other, got)
+			}
+		}
+	}
+	if got := (*keyring.Set)(nil).LookupHead("a"); got != nil {
+		t.Errorf("nil set: got %v", got)
+	}
 	kid := []byte(a.ID())
 	if n := testing.AllocsPerRun(100, func() { set.Lookup(kid); set.Revoked(kid); set.Active(keyring.HS256, epoch, epoch) }); n != 0 {
 		t.Errorf("got %v allocations, want none", n)

@@ -157,23 +157,22 @@ func (s *scanner) object(depth int) error {
 		return nil
 	}
 	first := s.n
-	escaped := false
+	var names map[string]bool // after their escapes, from the first name on that has one
 	for {
 		nameStart := s.i + 1
-		esc, err := s.str()
+		escaped, err := s.str()
 		if err != nil {
 			return err
 		}
-		escaped = escaped || esc
 		m := member{nameStart: uint16(nameStart), nameEnd: uint16(s.i - 1)}
-		for i := first; i < s.n; i++ {
-			other := s.at(i)
-			if !escaped && other.nameEnd-other.nameStart != m.nameEnd-m.nameStart {
-				continue
+		if escaped && names == nil {
+			names = make(map[string]bool)
+			for i := first; i < s.n; i++ {
+				names[unquote(s.at(i).name(s.b))] = true
 			}
-			if sameName(m.name(s.b), other.name(s.b), escaped) {
-				return errDuplicate
-			}
+		}
+		if s.stands(m, first, names) {
+			return errDuplicate
 		}
 		if s.n-first == maxMembers {
 			return errCount
@@ -188,7 +187,7 @@ func (s *scanner) object(depth int) error {
 		m.valueEnd = uint16(s.i)
 		s.push(m)
 		if s.take('}') {
-			s.escaped = escaped // the outermost object comes last
+			s.escaped = names != nil // the outermost object comes last
 			return nil
 		}
 		if !s.take(',') {
@@ -356,12 +355,21 @@ func (s *scanner) digits() int {
 	return n
 }
 
-// sameName compares two names as encoding/json would, after their escapes.
-func sameName(a, b []byte, escaped bool) bool {
-	if !escaped {
-		return bytes.Equal(a, b)
+// stands reports whether m's name is one of its object's already, whose members are on the stack from first on. Names are
+// the same if encoding/json would think so: if there are escapes among them, names holds what they stand for, and gets m's.
+func (s *scanner) stands(m member, first int, names map[string]bool) bool {
+	if names == nil {
+		for i := first; i < s.n; i++ {
+			if other := s.at(i); other.nameEnd-other.nameStart == m.nameEnd-m.nameStart && bytes.Equal(m.name(s.b), other.name(s.b)) {
+				return true
+			}
+		}
+		return false
 	}
-	return unquote(a) == unquote(b)
+	name := unquote(m.name(s.b))
+	twice := names[name]
+	names[name] = true
+	return twice
 }
 
 // unquote resolves the escapes of a string that the scanner has accepted.

@@ -37,6 +37,8 @@ func TestValidValue(t *testing.T) {
 		{`"\'"`, false}, {"\"\n\"", false}, {"\"\x00\"", false}, {"\"\x1f\"", false}, {`'a'`, false},
 		{`"\ud83d"`, false}, {`"\ude00"`, false}, {`"\ud83d\u0041"`, false}, {`"\ud83d\ud83d"`, false}, {`"\ude00\ud83d"`, false},
 		{`"\ud83d`, false}, {`"\ud83d\`, false}, {`"\ud83d\u`, false}, {`"\ud83d\ude0`, false}, {`"\ud83dx"`, false}, {`"\ud83d\n"`, false},
+		{`"\ud83d\nde00"`, false}, {`"\ud83dxude00"`, false}, {`"\ud83d\Ude00"`, false}, {`"\udfff"`, false}, {`"\udc00"`, false}, {`"\udbff"`, false},
+		{`"\udbff\udfff"`, true}, {`"\ud800\udc00"`, true}, {`"\ud800\udbff"`, false}, {`"\udbff\ue000"`, false},
 		{"\"\xff\"", false}, {"\"\xc0\x80\"", false}, {"\"\xed\xa0\x80\"", false}, {"\"\xf4\x90\x80\x80\"", false}, {"\"\xe2\x82\"", false}, {"\"\x80\"", false},
 		{`[`, false}, {`]`, false}, {`[1`, false}, {`[1,`, false}, {`[1,]`, false}, {`[,1]`, false}, {`[1 ,2]`, false}, {`[1}`, false}, {`[1]]`, false},
 		{`{`, false}, {`}`, false}, {`{"a"`, false}, {`{"a":`, false}, {`{"a":1`, false}, {`{"a":1,`, false}, {`{"a":1,}`, false}, {`{,}`, false},
