@@ -86,6 +86,10 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
+	if key == nil && a.ring.Unknown(t.Kid) {
+		set = a.ring.Set()
+		key = set.Lookup(t.Kid)
+	}
 	if key == nil || key.Gone(at.Add(-a.leeway)) {
 		return nil, a.noKey(set, t.Kid)
 	}
@@ -186,7 +190,7 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	if set == nil {
 		return nil, fmt.Errorf("%w: the ring is not loaded", ErrNoKey)
 	}
-	key := set.Active(p.algorithm(), a.now(), exp)
+	key := a.ring.Active(p.algorithm(), a.now(), exp)
 	if key == nil {
 		if p == ProtectionPublic && !holdsPrivate(set) {
 			return nil, ErrReadOnly

@@ -279,7 +279,12 @@ func TestOpenKeyErrors(t *testing.T) {
 
 type loader func() ([]byte, error)
 
-func (l loader) Load(context.Context) ([]byte, error) { return l() }
+func (l loader) Load(context.Context) (keyring.Blob, error) {
+	data, err := l()
+	return keyring.Blob{Data: data}, err
+}
+
+func (l loader) Nudges(context.Context) <-chan struct{} { return nil }
 
 // TestUnknownKeyWhileOutOfTouch tells an unknown key of a ring that was confirmed lately from one of a ring that was not.
 func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
@@ -512,4 +517,27 @@ func wrapped(err error) error {
 		return nil
 	}
 	return fmt.Errorf("somewhere: %w", err)
+}
+
+// TestUnknownKeyFetched: an Authority whose ring waits for unknown keys opens a token under one that was just made.
+func TestUnknownKeyFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, next := lasting(t, keyring.HS256), lasting(t, keyring.HS256)
+		set := must(keyring.NewSet("shop", old))(t)
+		ring := must(keyring.Open(t.Context(), loader(func() ([]byte, error) { return set.SecretJWKS(), nil }),
+			keyring.WaitUnknown(), keyring.Poll(time.Hour), keyring.Logger(discard)))(t)
+		defer ring.Close()
+		auth := must(waybill.New("shop", ring))(t)
+		token := issue(t, must(waybill.New("shop", ringOf(t, "shop", next)))(t)).Token()
+		_, err := auth.Open(token)
+		wantIs(t, err, waybill.ErrUnknownKey)
+		time.Sleep(2 * time.Second)
+		set = must(set.With(next))(t)
+		if _, err := auth.Open(token); err != nil {
+			t.Errorf("got %v, want the key fetched", err)
+		}
+		if got := ring.Stats().UnknownFetched; got != 1 {
+			t.Errorf("got %d fetches, want 1", got)
+		}
+	})
 }

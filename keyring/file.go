@@ -19,33 +19,33 @@ func OpenFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
 }
 
 // Load reads the file. Writers replace it by renaming a complete file over it, as "waybill keys" and Kubernetes do.
-func (f File) Load(context.Context) ([]byte, error) {
+func (f File) Load(context.Context) (Blob, error) {
 	info, err := os.Stat(string(f))
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
 	if !info.Mode().IsRegular() { // before it is opened: a pipe would wait for its writer
-		return nil, fmt.Errorf("keyring: %s is not a regular file", f)
+		return Blob{}, fmt.Errorf("keyring: %s is not a regular file", f)
 	}
 	file, err := os.Open(string(f))
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
 	defer file.Close()
 	if info, err = file.Stat(); err != nil { // of what was opened, which may be another one by now
-		return nil, fmt.Errorf("keyring: %w", err)
+		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
 	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("keyring: %s is over the limit of %d bytes", f, MaxBytes)
+		return Blob{}, fmt.Errorf("keyring: %s is over the limit of %d bytes", f, MaxBytes)
 	}
 	if err := f.checkMode(info.Mode(), data); err != nil {
-		return nil, err
+		return Blob{}, err
 	}
-	return data, nil
+	return Blob{Data: data}, nil
 }
 
 // checkMode refuses a secret that everybody on the machine can read or replace. Public rings may be readable.

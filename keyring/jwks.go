@@ -16,15 +16,17 @@ import (
 // MaxBytes is the largest ring that is read.
 const MaxBytes = 256 << 10
 
-// file is a ring as a JWK Set (RFC 7517, section 5), with the members ring and gen beside keys.
+// file is a ring as a JWK Set (RFC 7517, section 5), with the members ring, epoch and gen beside keys.
 type file struct {
 	Ring       string `json:"ring,omitempty"`
+	Epoch      uint64 `json:"epoch,omitempty"`
 	Generation uint64 `json:"gen,omitempty"`
 	Keys       []jwk  `json:"keys"`
 }
 
 // jwk is one entry (RFC 7517, section 4; RFC 8037, section 2). The times are those that OpenID Federation defines for
-// historical keys.
+// historical keys. An entry with revoked or refused is the mark of a key that opens nothing any more, and holds none; its
+// exp is until when the mark stays.
 type jwk struct {
 	Kty     string   `json:"kty,omitempty"`
 	Crv     string   `json:"crv,omitempty"`
@@ -38,7 +40,9 @@ type jwk struct {
 	Iat     int64    `json:"iat,omitempty"`
 	Nbf     int64    `json:"nbf,omitempty"`
 	Exp     int64    `json:"exp,omitempty"`
+	Keep    int64    `json:"keep_until,omitempty"`
 	Revoked *tomb    `json:"revoked,omitempty"`
+	Refused bool     `json:"refused,omitempty"`
 }
 
 type tomb struct {
@@ -58,16 +62,22 @@ func ParseSet(data []byte) (*Set, error) {
 			"(a JWK Set of other software is opened with keyring.Foreign)")
 	}
 	var keys []*Key
-	revoked := map[string]Revocation{}
+	revoked, refused := map[string]Revocation{}, map[string]time.Time{}
 	for i, j := range f.Keys {
-		if j.Revoked != nil {
-			if _, ok := revoked[j.Kid]; ok || j.K != "" || j.D != "" || j.X != "" || !kidShape(j.Kid) {
+		if j.Revoked != nil || j.Refused {
+			_, twice := revoked[j.Kid]
+			_, again := refused[j.Kid]
+			if twice || again || j.K != "" || j.D != "" || j.X != "" || !kidShape(j.Kid) || j.Revoked != nil && j.Refused {
 				return nil, fmt.Errorf("keyring: key %d: not a proper revocation", i)
 			}
-			revoked[j.Kid] = Revocation{time.Unix(j.Revoked.At, 0).UTC(), j.Revoked.Reason}
+			if j.Refused {
+				refused[j.Kid] = unix(j.Exp)
+			} else {
+				revoked[j.Kid] = Revocation{time.Unix(j.Revoked.At, 0).UTC(), j.Revoked.Reason, unix(j.Exp)}
+			}
 			continue
 		}
-		k := &Key{times: Times{time.Unix(j.Iat, 0), time.Unix(j.Nbf, 0), time.Unix(j.Exp, 0)}}
+		k := &Key{times: Times{time.Unix(j.Iat, 0), time.Unix(j.Nbf, 0), time.Unix(j.Exp, 0)}, keep: unix(j.Keep)}
 		if j.Kid == "" {
 			return nil, fmt.Errorf("keyring: key %d has no kid", i)
 		}
@@ -76,7 +86,23 @@ func ParseSet(data []byte) (*Set, error) {
 		}
 		keys = append(keys, k)
 	}
-	return newSet(f.Ring, f.Generation, keys, revoked)
+	return newSet(head{f.Ring, f.Epoch, f.Generation}, keys, revoked, refused)
+}
+
+// unix is the time of a member, or the zero time if it is missing.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// seconds is the member for a time: none for the zero time.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // ParseForeign reads a JWK Set that other software made: its kids are taken as they are, and without times its keys
@@ -101,7 +127,7 @@ func ParseForeign(domain string, data []byte) (*Set, error) {
 		}
 		keys = append(keys, k)
 	}
-	return newSet(domain, 1, keys, nil)
+	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
 }
 
 // parseFile reads a JWK Set. Members it does not know are refused in a ring of our own, and ignored in a foreign one, as
@@ -188,9 +214,9 @@ func (s *Set) SecretJWKS() []byte { return s.jwks(s.keys, true) }
 func (s *Set) PublicJWKS() []byte { return s.jwks(s.keys, false) }
 
 func (s *Set) jwks(keys []*Key, secret bool) []byte {
-	f := file{Ring: s.domain, Generation: s.generation, Keys: []jwk{}}
+	f := file{Ring: s.domain, Epoch: s.epoch, Generation: s.generation, Keys: []jwk{}}
 	for _, k := range keys {
-		j := jwk{Kid: k.kid, Alg: string(k.alg)}
+		j := jwk{Kid: k.kid, Alg: string(k.alg), Keep: seconds(k.keep)}
 		if !k.foreign {
 			j.Iat, j.Nbf, j.Exp = k.times.Created.Unix(), k.times.NotBefore.Unix(), k.times.Expires.Unix()
 		}
@@ -211,7 +237,10 @@ func (s *Set) jwks(keys []*Key, secret bool) []byte {
 	}
 	for _, kid := range slices.Sorted(maps.Keys(s.revoked)) {
 		r := s.revoked[kid]
-		f.Keys = append(f.Keys, jwk{Kid: kid, Revoked: &tomb{r.At.Unix(), r.Reason}})
+		f.Keys = append(f.Keys, jwk{Kid: kid, Exp: seconds(r.Until), Revoked: &tomb{r.At.Unix(), r.Reason}})
+	}
+	for _, kid := range slices.Sorted(maps.Keys(s.refused)) {
+		f.Keys = append(f.Keys, jwk{Kid: kid, Exp: seconds(s.refused[kid]), Refused: true})
 	}
 	out, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {

@@ -37,6 +37,7 @@ type Key struct {
 	kid     string
 	times   Times
 	foreign bool
+	keep    time.Time // see KeepUntil; zero: the key is kept no longer than its times say
 
 	// Secrets are behind functions because package fmt calls no method of a value in somebody's unexported field, and
 	// prints what is in it: of a function no more than an address.
@@ -110,11 +111,7 @@ func (k *Key) finish(kid string) error {
 // derivedKid is the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times.
 func (k *Key) derivedKid() string {
 	h := sha256.New()
-	material := []byte(k.pub)
-	if k.alg != EdDSA {
-		material = k.secret()
-	}
-	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.alg), []byte(k.use()), material} {
+	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.alg), []byte(k.use()), k.material()} {
 		h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(part))))
 		h.Write(part)
 	}
@@ -122,6 +119,14 @@ func (k *Key) derivedKid() string {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(t.Unix())))
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:8])
+}
+
+// material is what makes the key this one: the secret, or the public half.
+func (k *Key) material() []byte {
+	if k.alg == EdDSA {
+		return k.pub
+	}
+	return k.secret()
 }
 
 // use is what the key does: the JWK's "use", or its one "key_ops" for a key that only derives others.
@@ -149,7 +154,7 @@ func (k *Key) Public() *Key {
 	if k.alg != EdDSA {
 		return nil
 	}
-	p := &Key{alg: k.alg, times: k.times, foreign: k.foreign, pub: k.pub}
+	p := &Key{alg: k.alg, times: k.times, foreign: k.foreign, keep: k.keep, pub: k.pub}
 	if err := p.finish(k.kid); err != nil {
 		panic(err) // the same key with less in it
 	}

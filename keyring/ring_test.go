@@ -25,7 +25,7 @@ type store struct {
 	block chan struct{} // until it is closed or the context ends, if not nil
 }
 
-func (s *store) Load(ctx context.Context) ([]byte, error) {
+func (s *store) Load(ctx context.Context) (keyring.Blob, error) {
 	s.mu.Lock()
 	block := s.block
 	s.mu.Unlock()
@@ -33,14 +33,17 @@ func (s *store) Load(ctx context.Context) ([]byte, error) {
 		select {
 		case <-block:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return keyring.Blob{}, ctx.Err()
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads++
-	return s.data, s.err
+	return keyring.Blob{Data: s.data}, s.err
 }
+
+// Nudges says that there are none.
+func (s *store) Nudges(context.Context) <-chan struct{} { return nil }
 
 func (s *store) set(data []byte, err error) {
 	s.mu.Lock()

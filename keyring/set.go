@@ -14,31 +14,39 @@ const MaxKeys = 64
 
 // Set is an immutable collection of the keys of one trust domain. A nil Set has no keys.
 type Set struct {
+	head
+	keys    []*Key // newest NotBefore first
+	byID    map[string]*Key
+	byHead  map[string]*Key // by the encoded header of the tokens that they sign
+	revoked map[string]Revocation
+	refused map[string]time.Time // names that two different keys bore, and until when the mark stays
+}
+
+// head is what a set says of itself.
+type head struct {
 	domain     string
+	epoch      uint64
 	generation uint64
-	keys       []*Key // newest NotBefore first
-	byID       map[string]*Key
-	byHead     map[string]*Key // by the encoded header of the tokens that they sign
-	revoked    map[string]Revocation
 }
 
 // Revocation is what stays of a revoked key: its name, and no key material.
 type Revocation struct {
 	At     time.Time
 	Reason string
+	Until  time.Time // when the key would have ended, and the mark may go; zero: the mark stays
 }
 
 // NewSet makes the first generation of a domain's keys. The domain is what stands in the "aud" of its tokens.
 func NewSet(domain string, keys ...*Key) (*Set, error) {
-	return newSet(domain, 1, keys, nil)
+	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
 }
 
-func newSet(domain string, generation uint64, keys []*Key, revoked map[string]Revocation) (*Set, error) {
-	if err := CheckDomain(domain); err != nil {
+func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[string]time.Time) (*Set, error) {
+	if err := CheckDomain(h.domain); err != nil {
 		return nil, err
 	}
 	s := &Set{
-		domain: domain, generation: generation, revoked: revoked,
+		head: h, revoked: revoked, refused: refused,
 		byID: make(map[string]*Key, len(keys)), byHead: make(map[string]*Key, len(keys)),
 	}
 	count := map[Algorithm]int{}
@@ -51,6 +59,9 @@ func newSet(domain string, generation uint64, keys []*Key, revoked map[string]Re
 		}
 		if _, ok := revoked[k.kid]; ok {
 			return nil, fmt.Errorf("keyring: key %q is both present and revoked", k.kid)
+		}
+		if _, ok := refused[k.kid]; ok {
+			return nil, fmt.Errorf("keyring: key %q is both present and refused", k.kid)
 		}
 		if count[k.alg]++; count[k.alg] > MaxKeys {
 			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.alg)
@@ -84,8 +95,11 @@ func CheckDomain(domain string) error {
 
 // With returns the next generation of the set, with keys added to it.
 func (s *Set) With(keys ...*Key) (*Set, error) {
-	return newSet(s.domain, s.generation+1, append(slices.Clone(s.keys), keys...), s.revoked)
+	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.refused)
 }
+
+// next is the head of the generation after s.
+func (s *Set) next() head { return head{s.domain, s.epoch, s.generation + 1} }
 
 // Domain returns the trust domain.
 func (s *Set) Domain() string {
@@ -101,6 +115,21 @@ func (s *Set) Generation() uint64 {
 		return 0
 	}
 	return s.generation
+}
+
+// Epoch returns how often the domain's keys were burnt: a set of a later epoch replaces every key of the earlier ones.
+func (s *Set) Epoch() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.epoch
+}
+
+// WithEpoch returns the set as one of another epoch.
+func (s *Set) WithEpoch(epoch uint64) *Set {
+	c := *s
+	c.epoch = epoch
+	return &c
 }
 
 // Keys returns the keys, the newest first.

@@ -212,14 +212,16 @@ type flaky struct {
 	failed chan struct{}
 }
 
-func (f *flaky) Load(ctx context.Context) ([]byte, error) {
+func (f *flaky) Load(ctx context.Context) (keyring.Blob, error) {
 	if f.loads.Add(1) == 1 {
-		return f.data, nil
+		return keyring.Blob{Data: f.data}, nil
 	}
 	select {
 	case f.failed <- struct{}{}:
 	case <-ctx.Done():
 	case <-time.After(time.Millisecond):
 	}
-	return nil, errors.New("out of order")
+	return keyring.Blob{}, errors.New("out of order")
 }
+
+func (f *flaky) Nudges(context.Context) <-chan struct{} { return nil }

@@ -98,16 +98,9 @@ func (o *opener) undecided(err error, stored, now time.Time) bool {
 	case waybill.ClassOf(err) == waybill.Unavailable:
 		return true
 	case errors.Is(err, waybill.ErrUnknownKey):
-		return !o.confirmed(stored)
+		return !o.auth.Ring().ConfirmedSince(stored)
 	case errors.Is(err, waybill.ErrNotYetValid):
 		return stored.After(now)
 	}
 	return false
-}
-
-// confirmed reports whether the ring was confirmed after a message was stored, so that it must know the message's
-// key. A ring without a source is never out of date.
-func (o *opener) confirmed(stored time.Time) bool {
-	age := o.auth.Ring().Stats().Age
-	return age == 0 || time.Now().Add(-age).After(stored)
 }

@@ -1,0 +1,118 @@
+package agering
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// MaxEnvelope is the largest sealed ring in bytes.
+const MaxEnvelope = 1 << 20
+
+// maxEndorsements bounds the revocations of a ring.
+const maxEndorsements = 1024
+
+// envelope is a sealed ring as it is written: one line of JSON in this order. It holds all that a member needs who knows
+// a root, so that the same bytes serve as value of a bucket, Secret, file in git and local copy.
+type envelope struct {
+	Version    int             `json:"v"`
+	Domain     string          `json:"domain"`
+	Generation uint64          `json:"gen"`
+	Epoch      uint64          `json:"epoch"`
+	By         string          `json:"by"`
+	Roster     json.RawMessage `json:"roster"`
+	Revoked    []endorsement   `json:"revoked,omitempty"`
+	Sealed     []byte          `json:"ct"` // an age file with the JWK Set
+	Sig        []byte          `json:"sig"`
+}
+
+// endorsement is a revoker's word that a key is revoked. It belongs to the revocation and not to the envelope, so that
+// members that may not revoke carry it on when they write. When and why the key was revoked is a remark in the ring, and
+// not covered: whether it is revoked must survive that two remarks are merged.
+type endorsement struct {
+	Kid string `json:"kid"`
+	By  string `json:"by"`
+	Sig []byte `json:"sig"`
+}
+
+func parseEnvelope(line []byte) (*envelope, error) {
+	if len(line) > MaxEnvelope {
+		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(line), MaxEnvelope)
+	}
+	var e envelope
+	if !decode(line, &e) {
+		return nil, errors.New("agering: not a sealed ring, or cut off")
+	}
+	if e.Version != 1 {
+		return nil, fmt.Errorf("agering: a sealed ring of version %d is not known here", e.Version)
+	}
+	if err := keyring.CheckDomain(e.Domain); err != nil {
+		return nil, fmt.Errorf("agering: sealed ring: %w", err)
+	}
+	if err := checkName(e.By); err != nil {
+		return nil, fmt.Errorf("agering: sealed ring: %w", err)
+	}
+	if len(e.Revoked) > maxEndorsements {
+		return nil, fmt.Errorf("agering: %d revocations are over the limit of %d", len(e.Revoked), maxEndorsements)
+	}
+	for i, r := range e.Revoked {
+		if i > 0 && r.Kid <= e.Revoked[i-1].Kid {
+			return nil, errors.New("agering: a revocation stands twice or in the wrong place")
+		}
+	}
+	return &e, nil
+}
+
+// statement is what the proposer signs: all of the envelope.
+func (e *envelope) statement() []byte {
+	roster, revoked, sealed := sha256.Sum256(e.Roster), sha256.Sum256(encode(e.Revoked)), sha256.Sum256(e.Sealed)
+	return statement([]byte("waybill/ring/v1"), []byte(e.Domain), number(e.Generation), number(e.Epoch), []byte(e.By),
+		roster[:], revoked[:], sealed[:])
+}
+
+// judge reports whether a roster lets the envelope in.
+func (e *envelope) judge(r *signedRoster) error {
+	if e.Epoch != r.Epoch {
+		return fmt.Errorf("%w: the ring is of epoch %d, roster %d of epoch %d", ErrOldEpoch, e.Epoch, r.Seq, r.Epoch)
+	}
+	by := r.Member(e.By)
+	if by == nil || !by.MayPropose {
+		return fmt.Errorf("%w: the ring was written by %s, see roster %d", ErrNotProposer, e.By, r.Seq)
+	}
+	if !ed25519.Verify(by.Sign, e.statement(), e.Sig) {
+		return fmt.Errorf("%w: %s did not write this ring", ErrSignature, e.By)
+	}
+	for _, end := range e.Revoked {
+		if err := end.judge(e.Domain, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *endorsement) statement(domain string) []byte {
+	return statement([]byte("waybill/revocation/v1"), []byte(domain), []byte(n.Kid))
+}
+
+// judge reports whether a roster lets the revocation in.
+func (n *endorsement) judge(domain string, r *signedRoster) error {
+	by := r.Member(n.By)
+	if by == nil || !by.MayRevoke {
+		return fmt.Errorf("%w: key %q was revoked by %q, see roster %d", ErrNotRevoker, printable(n.Kid), printable(n.By), r.Seq)
+	}
+	if !ed25519.Verify(by.Sign, n.statement(domain), n.Sig) {
+		return fmt.Errorf("%w: %s did not revoke key %q", ErrSignature, by.Name, printable(n.Kid))
+	}
+	return nil
+}
+
+// line is the envelope as it is written.
+func (e *envelope) line() []byte { return encode(e) }
+
+// rosterLine is the embedded roster as a line of its own.
+func (e *envelope) rosterLine() []byte { return append(bytes.Clone(e.Roster), '\n') }

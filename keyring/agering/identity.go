@@ -1,0 +1,145 @@
+package agering
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+)
+
+// Identity is what a service is known by: a name, an age identity that opens rings, and a key that signs them. It is
+// immutable, safe for concurrent use, and never prints its keys.
+type Identity struct {
+	public Member
+	age    age.Identity
+	secret string // the age identity as text
+	sign   ed25519.PrivateKey
+}
+
+const (
+	nameField = "waybill-identity:"
+	signField = "waybill-sign-key:"
+)
+
+// NewIdentity makes the identity of a service with X25519 keys.
+func NewIdentity(name string) (*Identity, error) {
+	x, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	return newIdentity(name, x.String(), newSeed())
+}
+
+// NewHybridIdentity makes an identity whose rings stay closed also to who records them now and has a quantum computer
+// later: ML-KEM-768 with X25519. Its recipient has 2 kB, and all members of a roster are of one kind.
+func NewHybridIdentity(name string) (*Identity, error) {
+	h, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	return newIdentity(name, h.String(), newSeed())
+}
+
+func newSeed() []byte {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed)
+	return seed
+}
+
+// newIdentity takes the keys as they stand in a file.
+func newIdentity(name, secret string, seed []byte) (*Identity, error) {
+	if err := checkName(name); err != nil {
+		return nil, fmt.Errorf("agering: identity: %w", err)
+	}
+	id := &Identity{secret: secret, sign: ed25519.NewKeyFromSeed(seed), public: Member{Name: name}}
+	// The errors of age can quote what they could not read.
+	if x, err := age.ParseX25519Identity(secret); err == nil && x.String() == secret {
+		id.age, id.public.Recipient = x, x.Recipient().String()
+	} else if h, err := age.ParseHybridIdentity(secret); err == nil && h.String() == secret {
+		id.age, id.public.Recipient = h, h.Recipient().String()
+	} else {
+		return nil, errors.New("agering: identity: not an age identity of kind X25519 or hybrid")
+	}
+	id.public.Sign = id.sign.Public().(ed25519.PublicKey)
+	return id, nil
+}
+
+// ParseIdentity reads the text that [Identity.Text] returns. Empty lines and lines that begin with # are skipped.
+func ParseIdentity(text []byte) (*Identity, error) {
+	lines, err := dataLines(text)
+	if err != nil || len(lines) != 3 || !strings.HasPrefix(lines[0], nameField) || !strings.HasPrefix(lines[2], signField) {
+		return nil, errors.New("agering: not an identity: want the lines waybill-identity:NAME, AGE-SECRET-KEY-…, " +
+			"waybill-sign-key:…")
+	}
+	seed, ok := keyOf(strings.TrimPrefix(lines[2], signField))
+	if !ok {
+		return nil, errors.New("agering: identity: the signing key is not 32 bytes in base64url")
+	}
+	return newIdentity(strings.TrimPrefix(lines[0], nameField), lines[1], seed)
+}
+
+// dataLines are the lines of a text without comments.
+func dataLines(text []byte) ([]string, error) {
+	if len(text) > maxSecretFile {
+		return nil, errors.New("too long")
+	}
+	var out []string
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) > 0 && line[0] != '#' {
+			out = append(out, string(line))
+		}
+	}
+	return out, nil
+}
+
+// LoadIdentity reads an identity file. One that every user of the machine can read is refused.
+func LoadIdentity(path string) (*Identity, error) {
+	text, err := readSecretFile(path)
+	if err != nil {
+		return nil, err
+	}
+	id, err := ParseIdentity(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return id, nil
+}
+
+// Save writes the identity to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
+func (id *Identity) Save(path string) error {
+	head := fmt.Sprintf("# secret: whoever reads this file is %s\n# created: %s\n# public: %s\n",
+		id.Name(), time.Now().UTC().Format(time.RFC3339), id.public)
+	return writeSecretFile(path, append([]byte(head), id.Text()...))
+}
+
+// Text returns the identity, secrets included, as [ParseIdentity] reads it. Handle it as a secret.
+func (id *Identity) Text() []byte {
+	sign := url.EncodeToString(id.sign.Seed())
+	return fmt.Appendf(nil, "%s%s\n%s\n%s%s\n", nameField, id.public.Name, id.secret, signField, sign)
+}
+
+// Name returns the name of the service.
+func (id *Identity) Name() string { return id.public.Name }
+
+// Public returns the entry for a roster, without roles. Its String is the line to hand to the operator.
+func (id *Identity) Public() Member {
+	m := id.public
+	m.Sign = bytes.Clone(m.Sign)
+	return m
+}
+
+// String names the identity without its keys.
+func (id *Identity) String() string { return "identity " + id.public.Name }
+
+// Format prints what [Identity.String] returns, whatever the verb.
+func (id *Identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, id.String()) }
+
+// LogValue names the identity in a structured log.
+func (id *Identity) LogValue() slog.Value { return slog.StringValue(id.String()) }

@@ -1,0 +1,117 @@
+package agering
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
+type Root struct{ key ed25519.PrivateKey }
+
+// PublicRoot is the public half of a [Root], as it stands in the configuration of every service.
+type PublicRoot struct{ key [ed25519.PublicKeySize]byte }
+
+// MaxRoots is how many roots a configuration may hold: one that is used, others to replace it.
+const MaxRoots = 3
+
+const (
+	rootField       = "waybill-root-key:"
+	publicRootField = "waybill-root:"
+)
+
+// NewRoot makes a root.
+func NewRoot() *Root {
+	return &Root{ed25519.NewKeyFromSeed(newSeed())}
+}
+
+// ParseRoot reads the text that [Root.Text] returns. Empty lines and lines that begin with # are skipped.
+func ParseRoot(text []byte) (*Root, error) {
+	lines, err := dataLines(text)
+	if err == nil && len(lines) == 1 {
+		field, ok := strings.CutPrefix(lines[0], rootField)
+		if seed, good := keyOf(field); ok && good {
+			return &Root{ed25519.NewKeyFromSeed(seed)}, nil
+		}
+	}
+	return nil, errors.New("agering: not a root: want the line waybill-root-key:…")
+}
+
+// LoadRoot reads a root file. One that every user of the machine can read is refused.
+func LoadRoot(path string) (*Root, error) {
+	text, err := readSecretFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := ParseRoot(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return r, nil
+}
+
+// Save writes the root to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
+func (r *Root) Save(path string) error {
+	head := fmt.Sprintf("# secret: whoever reads this file decides who is a member; keep it offline\n"+
+		"# created: %s\n# public: %s\n", time.Now().UTC().Format(time.RFC3339), r.Public())
+	return writeSecretFile(path, append([]byte(head), r.Text()...))
+}
+
+// Text returns the root, secret included, as [ParseRoot] reads it. Handle it as a secret.
+func (r *Root) Text() []byte {
+	return fmt.Appendf(nil, "%s%s\n", rootField, url.EncodeToString(r.key.Seed()))
+}
+
+// Public returns the public half.
+func (r *Root) Public() PublicRoot {
+	return PublicRoot{[ed25519.PublicKeySize]byte(r.key.Public().(ed25519.PublicKey))}
+}
+
+// String names the root by its public half.
+func (r *Root) String() string { return r.Public().String() }
+
+// Format prints what [Root.String] returns, whatever the verb.
+func (r *Root) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
+
+// LogValue names the root in a structured log.
+func (r *Root) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// String returns the line that stands in configurations.
+func (p PublicRoot) String() string { return publicRootField + url.EncodeToString(p.key[:]) }
+
+// ParseRoots reads one to three lines as [PublicRoot.String] returns them.
+func ParseRoots(lines ...string) ([]PublicRoot, error) {
+	var roots []PublicRoot
+	for _, line := range lines {
+		field, ok := strings.CutPrefix(line, publicRootField)
+		key, good := keyOf(field)
+		if !ok || !good {
+			return nil, errors.New("agering: not a root's public half: want the line waybill-root:…")
+		}
+		roots = append(roots, PublicRoot{[ed25519.PublicKeySize]byte(key)})
+	}
+	return roots, checkRoots(roots)
+}
+
+func checkRoots(roots []PublicRoot) error {
+	if len(roots) == 0 || len(roots) > MaxRoots {
+		return fmt.Errorf("agering: %d roots: a configuration holds one to %d", len(roots), MaxRoots)
+	}
+	for i, r := range roots {
+		if r == (PublicRoot{}) || slices.Contains(roots[:i], r) {
+			return errors.New("agering: a root is empty or stands twice")
+		}
+	}
+	return nil
+}
+
+// signedByOne reports whether one of the roots made the signature.
+func signedByOne(roots []PublicRoot, message, sig []byte) bool {
+	return slices.ContainsFunc(roots, func(r PublicRoot) bool {
+		return ed25519.Verify(r.key[:], message, sig)
+	})
+}

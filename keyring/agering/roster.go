@@ -1,0 +1,251 @@
+package agering
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+const (
+	// MaxMembers is how many members a roster may have. Members are services, not processes.
+	MaxMembers = 256
+
+	// MaxRoster is the largest roster in bytes: that many hybrid members.
+	MaxRoster = 768 << 10
+
+	// maxEmbedded is the largest roster that travels whole inside of every envelope; of a larger one the recipients are
+	// left out. A hundred members with X25519 have 20 kB, thirty hybrid ones 64 kB.
+	maxEmbedded = 64 << 10
+)
+
+// Roster says who the members of a trust domain are. The operator signs it with a [Root].
+type Roster struct {
+	Domain string
+
+	// Seq is the roster's number. Every change raises it; no service ever goes back to a lower one.
+	Seq uint64
+
+	// Epoch is what the keys of a ring belong to: each key to the epoch in which it was made. Raising it burns all keys of
+	// the epochs before, also those that the operator never saw. It never falls.
+	Epoch uint64
+
+	// EpochStart is when the epoch began, in whole seconds: no key made before it is of this epoch. It may be zero in the
+	// first epoch, which then takes over keys that are older than it, and is fixed within an epoch.
+	EpochStart time.Time
+
+	// Expires is the end, in whole seconds. Services refuse the roster and all rings under it from then on, so that a
+	// forgotten one does not live for ever; the rings they have open stay open.
+	Expires time.Time
+
+	Members []Member
+}
+
+// rosterText is a roster as it is written: one line of JSON in this order.
+type rosterText struct {
+	Version    int          `json:"v"`
+	Domain     string       `json:"domain"`
+	Seq        uint64       `json:"seq"`
+	Epoch      uint64       `json:"epoch"`
+	EpochStart int64        `json:"epoch_start"`
+	Expires    int64        `json:"exp"`
+	Members    []memberText `json:"members"`
+	Sig        []byte       `json:"sig"`
+}
+
+type memberText struct {
+	Name       string `json:"name"`
+	Recipient  string `json:"recipient"`
+	Sign       []byte `json:"sign"`
+	MayPropose bool   `json:"may_propose"`
+	MayRevoke  bool   `json:"may_revoke"`
+}
+
+// signedRoster is a roster that a root has signed.
+type signedRoster struct {
+	Roster
+	text   rosterText
+	digest [sha256.Size]byte // of what is signed: the same for both forms of a roster
+	full   bool              // it has the recipients, not their digests
+
+	embedded []byte // as it travels inside of an envelope
+}
+
+// Sign returns the roster as one line that services accept, and that ends with a line feed. It sorts the members by name.
+func (r *Roster) Sign(root *Root) ([]byte, error) {
+	t := r.unsigned()
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("agering: roster: %w", err)
+	}
+	kinds := map[bool]string{}
+	for _, m := range t.Members {
+		_, hybrid, err := parseRecipient(m.Recipient)
+		if err != nil {
+			return nil, fmt.Errorf("agering: roster: %s: %w", m.Name, err)
+		}
+		kinds[hybrid] = m.Name
+	}
+	if len(kinds) > 1 {
+		return nil, fmt.Errorf("agering: roster: %s is hybrid and %s is not: a ring sealed to both would be safe for neither, "+
+			"so all members are of one kind", kinds[true], kinds[false])
+	}
+	t.Sig = ed25519.Sign(root.key, t.statement())
+	out := encode(t)
+	if len(out) > MaxRoster {
+		return nil, fmt.Errorf("agering: roster: %d bytes are over the limit of %d", len(out), MaxRoster)
+	}
+	return out, nil
+}
+
+// OpenRoster reads what [Roster.Sign] returned, if one of the roots signed it. It looks at no clock: see [Roster.Valid].
+func OpenRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
+	s, err := parseRoster(signed, roots)
+	if err != nil {
+		return nil, err
+	}
+	return &s.Roster, nil
+}
+
+// Valid returns [ErrExpired] from the roster's end on.
+func (r *Roster) Valid(now time.Time) error {
+	if now.Before(r.Expires) {
+		return nil
+	}
+	return fmt.Errorf("%w: number %d on %s; the operator signs the next one", ErrExpired, r.Seq,
+		r.Expires.UTC().Format(time.RFC3339))
+}
+
+// Member returns the member of a name, or nil.
+func (r *Roster) Member(name string) *Member {
+	i, ok := slices.BinarySearchFunc(r.Members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
+	if !ok {
+		return nil
+	}
+	return &r.Members[i]
+}
+
+// unsigned is the roster as it is written, without a signature.
+func (r *Roster) unsigned() rosterText {
+	t := rosterText{Version: 1, Domain: r.Domain, Seq: r.Seq, Epoch: r.Epoch, Expires: r.Expires.Unix()}
+	if !r.EpochStart.IsZero() {
+		t.EpochStart = r.EpochStart.Unix()
+	}
+	for _, m := range r.Members {
+		t.Members = append(t.Members, memberText{m.Name, m.Recipient, m.Sign, m.MayPropose, m.MayRevoke})
+	}
+	slices.SortFunc(t.Members, func(a, b memberText) int { return strings.Compare(a.Name, b.Name) })
+	return t
+}
+
+// statement is what the root signs: the roster with digests for recipients, so that both forms have one signature.
+func (t *rosterText) statement() []byte {
+	brief := t.brief()
+	brief.Sig = nil
+	return statement([]byte("waybill/roster/v1"), encode(brief))
+}
+
+func (t *rosterText) brief() rosterText {
+	out := *t
+	out.Members = slices.Clone(t.Members)
+	for i := range out.Members {
+		out.Members[i].Recipient = digestOf(out.Members[i].Recipient)
+	}
+	return out
+}
+
+// check looks at everything but the signature and the inside of the recipients.
+func (t *rosterText) check() error {
+	if t.Version != 1 {
+		return fmt.Errorf("version %d is not known here", t.Version)
+	}
+	if err := keyring.CheckDomain(t.Domain); err != nil {
+		return err
+	}
+	if t.Seq == 0 || t.Epoch == 0 {
+		return errors.New("seq and epoch begin at 1")
+	}
+	if t.EpochStart < 0 || t.EpochStart == 0 && t.Epoch > 1 {
+		return errors.New("an epoch after the first needs its start")
+	}
+	if t.Expires <= t.EpochStart {
+		return errors.New("it ends before it begins")
+	}
+	if len(t.Members) == 0 || len(t.Members) > MaxMembers {
+		return fmt.Errorf("%d members: a roster has 1 to %d", len(t.Members), MaxMembers)
+	}
+	seen := map[string]string{} // keys, to whose they are
+	proposers := 0
+	for i, m := range t.Members {
+		member := Member{Name: m.Name, Sign: m.Sign}
+		if err := member.check(); err != nil {
+			return err
+		}
+		if i > 0 && m.Name <= t.Members[i-1].Name {
+			return fmt.Errorf("%s stands twice or in the wrong place", m.Name)
+		}
+		for _, key := range []string{digestOf(m.Recipient), string(m.Sign)} {
+			if other, ok := seen[key]; ok {
+				return fmt.Errorf("%s and %s share a key", other, m.Name)
+			}
+			seen[key] = m.Name
+		}
+		if m.MayPropose {
+			proposers++
+		}
+	}
+	if proposers == 0 {
+		return errors.New("nobody may propose")
+	}
+	return nil
+}
+
+// parseRoster reads one of the two forms of a signed roster, as a line.
+func parseRoster(line []byte, roots []PublicRoot) (*signedRoster, error) {
+	if len(line) > MaxRoster {
+		return nil, fmt.Errorf("agering: a roster of %d bytes is over the limit of %d", len(line), MaxRoster)
+	}
+	var s signedRoster
+	if !decode(line, &s.text) {
+		return nil, errors.New("agering: not a signed roster")
+	}
+	if err := s.text.check(); err != nil {
+		return nil, fmt.Errorf("agering: roster: %w", err)
+	}
+	message := s.text.statement()
+	if !signedByOne(roots, message, s.text.Sig) {
+		return nil, fmt.Errorf("%w: none of the %d configured roots signed this roster", ErrSignature, len(roots))
+	}
+	s.digest = sha256.Sum256(message)
+	s.Roster = s.text.roster()
+	digests := 0
+	for _, m := range s.Members {
+		if isDigest(m.Recipient) {
+			digests++
+		}
+	}
+	if s.full = digests == 0; !s.full && digests != len(s.Members) {
+		return nil, errors.New("agering: roster: recipients and digests are mixed")
+	}
+	if len(line) > maxEmbedded {
+		line = encode(s.text.brief())
+	}
+	s.embedded = bytes.Clone(line[:len(line)-1])
+	return &s, nil
+}
+
+func (t *rosterText) roster() Roster {
+	r := Roster{Domain: t.Domain, Seq: t.Seq, Epoch: t.Epoch, Expires: time.Unix(t.Expires, 0).UTC()}
+	if t.EpochStart != 0 {
+		r.EpochStart = time.Unix(t.EpochStart, 0).UTC()
+	}
+	for _, m := range t.Members {
+		r.Members = append(r.Members, Member{m.Name, m.Recipient, m.Sign, m.MayPropose, m.MayRevoke})
+	}
+	return r
+}

@@ -1,0 +1,117 @@
+package agering
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use.
+type SeqGuard struct {
+	path string
+
+	mu   sync.Mutex
+	last guardText // zero: none yet
+}
+
+// guardText is what a guard remembers: one line of JSON in this order.
+type guardText struct {
+	Domain     string `json:"domain"`
+	Seq        uint64 `json:"seq"`
+	Epoch      uint64 `json:"epoch"`
+	EpochStart int64  `json:"epoch_start"`
+	Digest     []byte `json:"sha256"`
+}
+
+const maxGuardFile = 1 << 10
+
+// NewSeqGuard returns a guard that remembers as long as it lives: a process that starts anew takes the first roster it
+// meets, be it an old one that has not ended.
+func NewSeqGuard() *SeqGuard { return &SeqGuard{} }
+
+// OpenSeqGuard returns a guard that remembers in a file, too. The file need not exist; its directory must. A file that is
+// not what a guard wrote is an error and never the same as none. Each process has its own file.
+func OpenSeqGuard(path string) (*SeqGuard, error) {
+	g := &SeqGuard{path: path}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return g, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxGuardFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	if g.last, err = parseGuard(data); err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return g, nil
+}
+
+func parseGuard(line []byte) (guardText, error) {
+	var t guardText
+	if len(line) > maxGuardFile || !decode(line, &t) || keyring.CheckDomain(t.Domain) != nil || t.Seq == 0 || t.Epoch == 0 ||
+		t.EpochStart < 0 || len(t.Digest) != sha256.Size {
+		return guardText{}, errors.New("agering: not the state of a roster guard")
+	}
+	return t, nil
+}
+
+// accept takes a roster that is the one it knows or a newer one, and remembers it before it returns.
+func (g *SeqGuard) accept(r *signedRoster) error {
+	next := guardText{r.Domain, r.Seq, r.Epoch, r.text.EpochStart, r.digest[:]}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch last := g.last; {
+	case last.Seq == 0:
+	case next.Domain != last.Domain:
+		return fmt.Errorf("%w: the roster is of %s, not %s", keyring.ErrDomain, next.Domain, last.Domain)
+	case next.Seq < last.Seq:
+		return fmt.Errorf("%w: number %d after %d", ErrOldRoster, next.Seq, last.Seq)
+	case next.Seq == last.Seq && string(next.Digest) == string(last.Digest):
+		return nil
+	case next.Seq == last.Seq:
+		return fmt.Errorf("agering: there are two different rosters with number %d; the operator signs a higher one", next.Seq)
+	case next.Epoch < last.Epoch:
+		return fmt.Errorf("%w: roster %d goes back from epoch %d to %d", ErrOldEpoch, next.Seq, last.Epoch, next.Epoch)
+	case next.Epoch == last.Epoch && next.EpochStart != last.EpochStart, next.EpochStart < last.EpochStart:
+		return fmt.Errorf("%w: roster %d moves the start of an epoch", ErrOldEpoch, next.Seq)
+	}
+	if g.path != "" {
+		if err := replaceFile(g.path, encode(next)); err != nil {
+			return fmt.Errorf("agering: cannot remember roster %d, so it is not accepted: %w", next.Seq, err)
+		}
+	}
+	g.last = next
+	return nil
+}
+
+// replaceFile leaves either the old file or the new one, also when the power fails.
+func replaceFile(path string, data []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // fails once it has its new name
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	return err
+}

@@ -1,0 +1,372 @@
+package agering
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// Wrapper seals and opens the rings of one domain for one member. It is a [keyring.Wrapper] and safe for concurrent use.
+type Wrapper struct {
+	domain string
+	id     *Identity
+	roots  []PublicRoot
+	guard  *SeqGuard
+	now    func() time.Time
+
+	mu       sync.Mutex
+	roster   *signedRoster          // the newest one; nil before the first
+	endorsed map[string]endorsement // of marks, by kid
+}
+
+var _ keyring.Wrapper = (*Wrapper)(nil)
+
+// Option configures [New].
+type Option interface{ apply(*Wrapper) }
+
+type option func(*Wrapper)
+
+func (o option) apply(w *Wrapper) { o(w) }
+
+// Remember sets what remembers the newest roster; by default a [NewSeqGuard], which forgets when the process ends.
+func Remember(g *SeqGuard) Option { return option(func(w *Wrapper) { w.guard = g }) }
+
+// Clock sets what tells the time; time.Now by default.
+func Clock(now func() time.Time) Option { return option(func(w *Wrapper) { w.now = now }) }
+
+// New returns the wrapper of a domain for a member. The roots are those of the service's configuration; each of them may
+// sign rosters. The wrapper learns the roster from the first ring that it opens; who creates a ring gives it with
+// [Wrapper.Learn].
+func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrapper, error) {
+	if err := keyring.CheckDomain(domain); err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	if id == nil {
+		return nil, errors.New("agering: no identity")
+	}
+	if err := checkRoots(roots); err != nil {
+		return nil, err
+	}
+	w := &Wrapper{domain: domain, id: id, roots: slices.Clone(roots), guard: NewSeqGuard(), now: time.Now,
+		endorsed: map[string]endorsement{}}
+	for _, o := range opts {
+		o.apply(w)
+	}
+	return w, nil
+}
+
+// Learn gives the wrapper a signed roster, as [Roster.Sign] returned it. One that is older than the newest it knows is
+// refused. A roster also comes with every ring; Learn is for who creates a ring or changes its members, and for members
+// that write rings whose roster is over 64 kB and travels without its recipients.
+func (w *Wrapper) Learn(signed []byte) error {
+	r, err := parseRoster(signed, w.roots)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.adopt(r)
+}
+
+// Roster returns the newest roster, or nil before the first. It is shared: do not change it.
+func (w *Wrapper) Roster() *Roster {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.roster == nil {
+		return nil
+	}
+	return &w.roster.Roster
+}
+
+// adopt makes r the newest roster, if it is.
+func (w *Wrapper) adopt(r *signedRoster) error {
+	if r.Domain != w.domain {
+		return fmt.Errorf("%w: the roster is of %s, not %s", keyring.ErrDomain, r.Domain, w.domain)
+	}
+	if err := r.Valid(w.now()); err != nil {
+		return err
+	}
+	if err := w.guard.accept(r); err != nil {
+		return err
+	}
+	// The form with the recipients is never given up for the one without.
+	if w.roster == nil || w.roster.digest != r.digest || r.full {
+		w.roster = r
+	}
+	return nil
+}
+
+// Wrap seals a ring to all members of the newest roster and signs it. It refuses with [ErrNotProposer] if this member may
+// not write, with [ErrNotRevoker] if the ring has a revocation that no member who may has signed and this one may not
+// sign, and with [ErrOldEpoch] if it has a key of an epoch that was burnt.
+func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	set, err := w.read(domain, generation, plain)
+	if err != nil {
+		return nil, err
+	}
+	r := w.roster
+	if r == nil {
+		return nil, errors.New("agering: no roster is known: open the ring first, or give the roster with Learn")
+	}
+	if err := r.Valid(w.now()); err != nil {
+		return nil, err
+	}
+	me, err := w.self(r)
+	if err != nil {
+		return nil, err
+	}
+	if !me.MayPropose {
+		return nil, fmt.Errorf("%w: %s, see roster %d", ErrNotProposer, me.Name, r.Seq)
+	}
+	if err := ofEpoch(set, r); err != nil {
+		return nil, err
+	}
+	e := envelope{Version: 1, Domain: domain, Generation: generation, Epoch: r.Epoch, By: me.Name, Roster: r.embedded}
+	if e.Revoked, err = w.endorse(marks(plain), r, me); err != nil {
+		return nil, err
+	}
+	if e.Sealed, err = seal(plain, r); err != nil {
+		return nil, err
+	}
+	e.Sig = ed25519.Sign(w.id.sign, e.statement())
+	out := e.line()
+	if len(out) > MaxEnvelope {
+		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(out), MaxEnvelope)
+	}
+	return out, nil
+}
+
+// Unwrap opens what Wrap made for this domain.
+//
+// The roster inside is one that a root signed, and is learnt if it is the newest. The ring is always judged by the newest
+// roster that this wrapper knows, not by the one it came with: an old ring that comes again, together with its old roster,
+// stands if its writer still may write and its epoch still lasts, and not otherwise. It can do no harm then, because
+// nodes unite rings and go back on nothing; and a roster can be published before the ring is written anew.
+func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err error) {
+	e, err := parseEnvelope(sealed)
+	if err != nil {
+		return u, err
+	}
+	if domain != w.domain || e.Domain != domain {
+		return u, fmt.Errorf("%w: a ring of %s is not one of %q", keyring.ErrDomain, e.Domain, printable(domain))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, err := w.rosterFor(e)
+	if err != nil {
+		return u, err
+	}
+	plain, err := w.open(e.Sealed)
+	if err != nil {
+		return u, err
+	}
+	set, err := w.read(domain, e.Generation, plain)
+	if err != nil {
+		return u, err
+	}
+	if err := ofEpoch(set, r); err != nil {
+		return u, err
+	}
+	if !slices.EqualFunc(marks(plain), e.Revoked, func(kid string, n endorsement) bool { return kid == n.Kid }) {
+		return u, fmt.Errorf("%w: %s wrote revocations that nobody signed, or left some out", ErrNotRevoker, e.By)
+	}
+	for _, n := range e.Revoked {
+		w.endorsed[n.Kid] = n
+	}
+	return keyring.Unwrapped{Plain: plain, Generation: e.Generation, Epoch: r.Epoch, By: e.By}, nil
+}
+
+// rosterFor returns the newest roster, that of the envelope included, if it lets the envelope in.
+func (w *Wrapper) rosterFor(e *envelope) (*signedRoster, error) {
+	own, err := w.embedded(e)
+	if err != nil {
+		return nil, err
+	}
+	if w.roster == nil || own.Seq >= w.roster.Seq {
+		if err := w.adopt(own); err != nil {
+			if errors.Is(err, ErrOldRoster) && e.judge(own) == nil {
+				err = outdated{err}
+			}
+			return nil, err
+		}
+	}
+	if err := w.roster.Valid(w.now()); err != nil {
+		return nil, err
+	}
+	if err := e.judge(w.roster); err != nil {
+		if own.digest != w.roster.digest && e.judge(own) == nil {
+			err = outdated{err}
+		}
+		return nil, err
+	}
+	return w.roster, nil
+}
+
+// embedded is the roster inside of an envelope. The newest one comes with every ring: it is read once.
+func (w *Wrapper) embedded(e *envelope) (*signedRoster, error) {
+	if w.roster != nil && bytes.Equal(e.Roster, w.roster.embedded) {
+		return w.roster, nil
+	}
+	r, err := parseRoster(e.rosterLine(), w.roots)
+	if err != nil {
+		return nil, err
+	}
+	if r.Domain != e.Domain {
+		return nil, fmt.Errorf("%w: the roster is of %s, not %s", keyring.ErrDomain, r.Domain, e.Domain)
+	}
+	return r, nil
+}
+
+// read parses a ring and refuses one under the name of another.
+func (w *Wrapper) read(domain string, generation uint64, plain []byte) (*keyring.Set, error) {
+	set, err := keyring.ParseSet(plain)
+	if err != nil {
+		return nil, err
+	}
+	if domain != w.domain || set.Domain() != domain {
+		return nil, fmt.Errorf("%w: %s, not %s", keyring.ErrDomain, set.Domain(), w.domain)
+	}
+	if set.Generation() != generation {
+		return nil, fmt.Errorf("agering: the ring is generation %d, not %d", set.Generation(), generation)
+	}
+	return set, nil
+}
+
+// self is this member's entry.
+func (w *Wrapper) self(r *signedRoster) (*Member, error) {
+	me := r.Member(w.id.public.Name)
+	if me == nil || digestOf(me.Recipient) != digestOf(w.id.public.Recipient) || !me.Sign.Equal(w.id.public.Sign) {
+		return nil, fmt.Errorf("%w: roster %d has no %s with these keys", ErrNotMember, r.Seq, w.id.public.Name)
+	}
+	return me, nil
+}
+
+// ofEpoch refuses a ring of another epoch than the roster's.
+//
+// A key belongs to the epoch that its ring states, and rings of different epochs are never united: a node that meets a
+// later epoch gives up all it held, also a key that nobody else ever saw, and what it sealed or wanted to seal before is of
+// the earlier epoch and refused. The times alone could not do that, because clocks differ and a thief's key can claim to be
+// younger than it is. That no key was made before the epoch began is for the burner who takes an old key along.
+func ofEpoch(set *keyring.Set, r *signedRoster) error {
+	// A ring that states none was made before there was a roster, and is of the first.
+	if stated := max(1, set.Epoch()); stated != r.Epoch {
+		return fmt.Errorf("%w: the ring is of epoch %d, roster %d of epoch %d", ErrOldEpoch, stated, r.Seq, r.Epoch)
+	}
+	for _, k := range set.Keys() {
+		if k.Times().Created.Before(r.EpochStart) {
+			return fmt.Errorf("%w: key %s was made before epoch %d began on %s", ErrOldEpoch, k.ID(), r.Epoch,
+				r.EpochStart.Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+// marks are the names of the keys that a ring ends before their time, in order: those that are revoked, and those that
+// are refused because two keys bore the name. Either mark kills a key, so either needs a revoker's word.
+func marks(plain []byte) []string {
+	var ring struct {
+		Keys []struct {
+			Kid     string          `json:"kid"`
+			Revoked json.RawMessage `json:"revoked"`
+			Refused bool            `json:"refused"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(plain, &ring); err != nil {
+		panic(err) // package keyring has read it
+	}
+	var kids []string
+	for _, k := range ring.Keys {
+		if k.Refused || len(k.Revoked) > 0 && string(k.Revoked) != "null" {
+			kids = append(kids, k.Kid)
+		}
+	}
+	slices.Sort(kids)
+	return kids
+}
+
+// endorse returns what signs the marks of a ring: what others have signed where that still counts, else our own word.
+func (w *Wrapper) endorse(kids []string, r *signedRoster, me *Member) ([]endorsement, error) {
+	var out []endorsement
+	for _, kid := range kids {
+		n, ok := w.endorsed[kid]
+		if !ok || n.judge(w.domain, r) != nil {
+			if !me.MayRevoke {
+				return nil, fmt.Errorf("%w: key %s is revoked in the ring, no member who may has signed that, and %s may not",
+					ErrNotRevoker, kid, me.Name)
+			}
+			n = endorsement{Kid: kid, By: me.Name}
+			n.Sig = ed25519.Sign(w.id.sign, n.statement(w.domain))
+		}
+		out = append(out, n)
+	}
+	if len(out) > maxEndorsements {
+		return nil, fmt.Errorf("agering: %d revocations are over the limit of %d", len(out), maxEndorsements)
+	}
+	return out, nil
+}
+
+// seal encrypts a ring to the members.
+func seal(plain []byte, r *signedRoster) ([]byte, error) {
+	if !r.full {
+		return nil, fmt.Errorf("agering: roster %d came without its recipients, being over %d bytes: give it with Learn",
+			r.Seq, maxEmbedded)
+	}
+	var to []age.Recipient
+	for _, m := range r.Members {
+		recipient, _, err := parseRecipient(m.Recipient)
+		if err != nil {
+			return nil, fmt.Errorf("agering: %s: %w", m.Name, err)
+		}
+		to = append(to, recipient)
+	}
+	var out bytes.Buffer
+	in, err := age.Encrypt(&out, to...)
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	if _, err := in.Write(plain); err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	if err := in.Close(); err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// open decrypts a ring.
+func (w *Wrapper) open(sealed []byte) ([]byte, error) {
+	in, err := age.Decrypt(bytes.NewReader(sealed), w.id.age)
+	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
+		return nil, fmt.Errorf("%w: the ring is not sealed to %s", ErrNotMember, w.id.public.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(in, keyring.MaxBytes+1)) // one more, which ParseSet refuses
+	if err != nil {
+		return nil, fmt.Errorf("agering: %w", err)
+	}
+	return plain, nil
+}
+
+// String names the wrapper.
+func (w *Wrapper) String() string { return "rings of " + w.domain + " for " + w.id.String() }
+
+// Format prints what [Wrapper.String] returns, whatever the verb.
+func (w *Wrapper) Format(f fmt.State, _ rune) { fmt.Fprint(f, w.String()) }
+
+// LogValue names the wrapper in a structured log.
+func (w *Wrapper) LogValue() slog.Value { return slog.StringValue(w.String()) }

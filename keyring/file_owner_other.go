@@ -1,0 +1,13 @@
+//go:build !unix
+
+package keyring
+
+import (
+	"io/fs"
+	"os"
+)
+
+// Elsewhere a new file inherits its owner and access list from the folder.
+func keepOwner(*os.File, fs.FileInfo) error { return nil }
+
+func syncDir(string) {}

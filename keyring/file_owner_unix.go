@@ -1,0 +1,33 @@
+//go:build unix
+
+package keyring
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives next the owner and group that info tells.
+func keepOwner(next *os.File, info fs.FileInfo) error {
+	want, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	made, err := next.Stat()
+	if err != nil {
+		return err
+	}
+	if have, ok := made.Sys().(*syscall.Stat_t); ok && have.Uid == want.Uid && have.Gid == want.Gid {
+		return nil
+	}
+	return next.Chown(int(want.Uid), int(want.Gid))
+}
+
+// syncDir makes a rename outlast a power failure, where the file system can do that.
+func syncDir(path string) {
+	if dir, err := os.Open(path); err == nil {
+		dir.Sync()
+		dir.Close()
+	}
+}

@@ -1,0 +1,324 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// follower keeps a ring in step with its source. One goroutine runs it; what changes the store by hand takes turns with it.
+type follower struct {
+	config
+	ring    *Ring
+	source  Source
+	store   Store // nil: it only follows
+	timeout time.Duration
+
+	turns chan struct{} // holds one token: who takes it may use what follows
+	last  []byte        // what the source had, if it was taken
+	seen  unsealed
+	rev   uint64
+	had   content
+	held  holds
+	keeper
+	cached []byte
+
+	fails    int // reads that failed, one after the other
+	next     time.Duration
+	reported time.Duration
+
+	offline atomic.Bool
+	offset  atomic.Int64 // the store's clock less ours, in ns
+	skewed  atomic.Bool
+	size    atomic.Int64
+	problem atomic.Pointer[error] // what the last read failed of
+	asked
+}
+
+// content is what the last read has shown.
+type content struct {
+	set     *Set // nil: nothing that is ours
+	missing bool // there is definitely no ring
+}
+
+// unsealed is what was last unsealed, so that the same is not unsealed again.
+type unsealed struct {
+	data []byte
+	set  *Set
+}
+
+func newFollower(r *Ring, source Source, store Store, c config) *follower {
+	f := &follower{config: c, ring: r, source: source, store: store, turns: make(chan struct{}, 1), held: holds{}}
+	f.timeout = max(2*c.policy.Poll, 10*time.Second)
+	if c.wrapper != nil { // every node has to be back well within Settle
+		f.timeout = min(max(c.policy.Poll, time.Second), 10*time.Second)
+	}
+	f.want = make(chan struct{}, 1)
+	f.keeper.jitter = map[string]time.Duration{}
+	first := make(chan struct{})
+	f.turned.Store(&first)
+	f.turns <- struct{}{}
+	return f
+}
+
+// start reads for the first time.
+func (f *follower) start(ctx context.Context) error {
+	err := f.look(ctx)
+	if err != nil && f.wrapper == nil {
+		return err
+	}
+	if err != nil {
+		f.restore()
+	}
+	f.report(err)
+	f.schedule(err)
+	return nil
+}
+
+// run reads whenever it is time to, until ctx ends. Every path leads back to the timer.
+func (f *follower) run(ctx context.Context) {
+	defer close(f.ring.done)
+	nudges := f.source.Nudges(ctx)
+	subscribe := false
+	for {
+		if !f.lock(ctx) {
+			return
+		}
+		timer := time.NewTimer(f.wait())
+		f.unlock()
+		select {
+		case <-timer.C:
+			if subscribe {
+				nudges, subscribe = f.source.Nudges(ctx), false
+			}
+		case <-f.want:
+		case _, ok := <-nudges:
+			if !ok { // polling goes on, and each poll tries to have nudges again
+				nudges, subscribe = nil, true
+				timer.Stop()
+				continue
+			}
+			pause(ctx, 5*time.Millisecond+rand.N(min(20*time.Millisecond, f.policy.Poll)))
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		if f.lock(ctx) {
+			f.turn(ctx)
+			f.unlock()
+		}
+	}
+}
+
+func (f *follower) lock(ctx context.Context) bool {
+	select {
+	case <-f.turns:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (f *follower) unlock() { f.turns <- struct{}{} }
+
+// turn is one read and what follows from it.
+func (f *follower) turn(ctx context.Context) {
+	err := f.look(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	f.schedule(err)
+	f.report(err)
+	if f.store != nil {
+		f.keep(ctx)
+	}
+	f.answer()
+}
+
+// schedule sets the time of the next read. Of a sealed ring it is soon after a failure, and later with each further one.
+func (f *follower) schedule(err error) {
+	every := f.policy.Poll
+	switch {
+	case err == nil:
+		f.fails = 0
+	case f.wrapper != nil:
+		every = min(every, 250*time.Millisecond<<min(f.fails, 16))
+		f.fails++
+	}
+	f.next = f.ring.since() + jittered(every)
+}
+
+// wait is the time until something has to be done.
+func (f *follower) wait() time.Duration {
+	now := f.ring.since()
+	next := f.next
+	if f.ring.view.Load() != nil && f.gated() {
+		next = min(next, f.held.due(f.ring.Set(), f.ring, f.policy.Settle))
+	}
+	if f.store != nil {
+		next = min(next, f.keepAt(now))
+	}
+	return max(next-now, 5*time.Millisecond)
+}
+
+func jittered(d time.Duration) time.Duration {
+	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// report logs a failure, and does not repeat itself more often than it polls.
+func (f *follower) report(err error) {
+	if err == nil {
+		f.problem.Store(nil)
+		f.reported = 0
+		return
+	}
+	f.problem.Store(&err)
+	f.ring.n.failures.Add(1)
+	if now := f.ring.since(); f.reported == 0 || now-f.reported >= f.policy.Poll*4/5 {
+		f.reported = now
+		f.logger.Warn("waybill: key ring not refreshed, the last good one stays", "error", err, "ring", f.ring.Set().String())
+	}
+}
+
+func (f *follower) gated() bool { return f.wrapper != nil && !f.off.Gate }
+
+// look reads the source once, and takes what it has.
+func (f *follower) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	f.had = content{}
+	before := f.now()
+	blob, err := f.source.Load(ctx)
+	f.measure(blob.At, before, f.now())
+	missing := errors.Is(err, ErrNotFound)
+	f.offline.Store(err != nil && !missing)
+	if err == nil || missing {
+		f.ring.contact.Store(int64(f.ring.since()))
+	}
+	if err != nil {
+		clear(f.held)
+		if missing {
+			f.had.missing, f.rev, f.last = true, 0, nil
+		}
+		return err
+	}
+	f.rev = blob.Revision
+	f.size.Store(int64(len(blob.Data)))
+	if err := f.take(blob.Data); err != nil {
+		clear(f.held)
+		return err
+	}
+	f.ring.confirmed.Store(int64(f.ring.since()))
+	return nil
+}
+
+// measure compares the store's clock with ours. What the answer took may have passed before or after the store looked.
+func (f *follower) measure(at, before, after time.Time) {
+	if at.IsZero() {
+		return
+	}
+	trip := after.Sub(before)
+	offset := at.Sub(before.Add(trip / 2))
+	f.offset.Store(int64(offset))
+	f.skewed.Store(offset.Abs()-trip.Abs()/2 > f.policy.MaxSkew)
+}
+
+// take makes the source's bytes the ring's keys, or adds them to those.
+func (f *follower) take(data []byte) error {
+	own := f.ring.Set()
+	if f.last != nil && bytes.Equal(data, f.last) && f.wrapper == nil {
+		f.had.set = own
+		return nil
+	}
+	got, ignored, err := f.read(data)
+	if err != nil {
+		return err
+	}
+	next := got.adopt(own)
+	if f.wrapper != nil && !f.off.Union {
+		if next, err = f.prune(own).Union(f.prune(got)); err != nil {
+			return err
+		}
+	}
+	f.held.see(got, f.ring.since(), f.ring.window)
+	if err := f.install(next); err != nil {
+		return err
+	}
+	f.had.set, f.last = got, data
+	f.ring.n.ignored.Store(int64(ignored))
+	f.remember(data)
+	return nil
+}
+
+// prune drops what has ended, by our clock and, while they disagree, by that of the store, too.
+func (f *follower) prune(s *Set) *Set {
+	if s == nil {
+		return nil
+	}
+	now := f.now()
+	if f.skewed.Load() {
+		now = now.Add(min(0, time.Duration(f.offset.Load())))
+	}
+	return s.Prune(now, f.policy.margin())
+}
+
+func (f *follower) install(next *Set) error {
+	changed, err := f.ring.install(next, f.held.settled(f.ring.since(), f.policy.Settle), f.gated())
+	if changed && err == nil {
+		if f.ring.n.installed.Swap(true) {
+			f.ring.n.swaps.Add(1)
+			f.logger.Info("waybill: key ring refreshed", "ring", next.String())
+		}
+	}
+	return err
+}
+
+// read opens what the source has. Nothing of it is taken before all of it is found good.
+func (f *follower) read(data []byte) (*Set, int, error) {
+	if f.wrapper == nil {
+		set, err := f.parse(data)
+		return set, 0, err
+	}
+	if f.seen.set != nil && bytes.Equal(data, f.seen.data) {
+		return f.screen(f.seen.set)
+	}
+	u, err := f.wrapper.Unwrap(f.domain, data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("keyring: the ring cannot be unsealed: %w", err)
+	}
+	set, err := ParseSet(u.Plain)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case set.domain != f.domain:
+		return nil, 0, fmt.Errorf("%w: %s, not %s", ErrDomain, set.domain, f.domain)
+	case u.Generation != 0 && u.Generation != set.generation:
+		return nil, 0, fmt.Errorf("keyring: the seal is of generation %d, the ring in it of %d", u.Generation, set.generation)
+	case u.Epoch != 0:
+		set = set.WithEpoch(u.Epoch)
+	}
+	f.seen = unsealed{data, set}
+	return f.screen(set)
+}
+
+func (f *follower) screen(set *Set) (*Set, int, error) {
+	if f.off.Guard {
+		return set, 0, nil
+	}
+	return f.policy.screen(set, f.now(), !f.skewed.Load())
+}

@@ -1,0 +1,160 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// State is where a key stands in its life. It follows from the key's times, the set and the clock.
+type State uint8
+
+// The states of a key. Keys that are pending, active or retired open tokens; only active ones issue.
+const (
+	Absent  State = iota // the set knows no key of that name
+	Pending              // its time to issue has not come
+	Active               // the newest one whose time has come
+	Retired              // a newer one is active
+	Gone                 // expired, and no longer kept
+	Revoked              // taken back before its time
+	Refused              // two different keys bore its name
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	names := [...]string{"absent", "pending", "active", "retired", "gone", "revoked", "refused"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return "unknown"
+}
+
+// State returns the state of a key at now.
+func (s *Set) State(kid string, now time.Time) State {
+	if s == nil {
+		return Absent
+	}
+	if _, ok := s.revoked[kid]; ok {
+		return Revoked
+	}
+	if _, ok := s.refused[kid]; ok {
+		return Refused
+	}
+	k := s.byID[kid]
+	switch {
+	case k == nil:
+		return Absent
+	case k.over(now):
+		return Gone
+	case k.times.NotBefore.After(now):
+		return Pending
+	case k == s.newest(k.alg, now):
+		return Active
+	}
+	return Retired
+}
+
+// newest returns the key whose turn it is at now. In a ring of public halves it is the one that issues elsewhere.
+func (s *Set) newest(alg Algorithm, now time.Time) *Key {
+	if k := s.Active(alg, now, now); k != nil {
+		return k
+	}
+	for _, k := range s.keys {
+		if k.alg == alg && !k.times.NotBefore.After(now) && !k.Gone(now) {
+			return k
+		}
+	}
+	return nil
+}
+
+// KeepUntil returns until when the key stays in its ring beyond its times, because stored messages still need it; zero if
+// they do not. It is the one thing that changes in the life of a key: it only grows.
+func (k *Key) KeepUntil() time.Time { return k.keep }
+
+// kept returns the key, kept at least until t. Both share what was derived from them.
+func (k *Key) kept(t time.Time) *Key {
+	if t.IsZero() || !t.After(k.keep) {
+		return k
+	}
+	c := *k
+	c.keep = time.Unix(t.Unix(), 0).UTC()
+	return &c
+}
+
+// ends is when the key may leave its ring; zero: never.
+func (k *Key) ends() time.Time {
+	if k.keep.After(k.times.Expires) {
+		return k.keep
+	}
+	return k.times.Expires
+}
+
+func (k *Key) over(now time.Time) bool { return !k.times.Expires.IsZero() && now.After(k.ends()) }
+
+// Prune returns the set without what has ended by now: keys that expired and are kept no longer, and marks of keys that
+// would have. The margin is how far two clocks may differ. Marks stay a margin longer than keys, so that no node whose
+// clock is late brings a revoked key back.
+func (s *Set) Prune(now time.Time, margin time.Duration) *Set {
+	over := func(until time.Time) bool { return !until.IsZero() && now.After(until.Add(2*margin)) }
+	keep := func(k *Key) bool { return !k.over(now.Add(-margin)) }
+	keys := slices.DeleteFunc(slices.Clone(s.keys), func(k *Key) bool { return !keep(k) })
+	revoked, refused := maps.Clone(s.revoked), maps.Clone(s.refused)
+	maps.DeleteFunc(revoked, func(_ string, r Revocation) bool { return over(r.Until) })
+	maps.DeleteFunc(refused, func(_ string, until time.Time) bool { return over(until) })
+	if len(keys) == len(s.keys) && len(revoked) == len(s.revoked) && len(refused) == len(s.refused) {
+		return s
+	}
+	return must(newSet(s.head, keys, revoked, refused))
+}
+
+// must is for sets that are made of parts of a good one.
+func must(s *Set, err error) *Set {
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// Revoke returns the next generation of the set, in which the key opens and issues nothing. The mark that stays holds no
+// key. A revoked key stays as it is.
+func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
+	if _, ok := s.revoked[kid]; ok {
+		return s, nil
+	}
+	k := s.byID[kid]
+	if k == nil {
+		return nil, fmt.Errorf("keyring: there is no key %q to revoke", printable(kid))
+	}
+	if k.foreign {
+		return nil, errors.New("keyring: a foreign key is revoked by taking it out of its file")
+	}
+	if len(reason) > 256 {
+		return nil, errors.New("keyring: the reason is longer than 256 bytes")
+	}
+	revoked := maps.Clone(s.revoked)
+	if revoked == nil {
+		revoked = map[string]Revocation{}
+	}
+	revoked[kid] = Revocation{time.Unix(at.Unix(), 0).UTC(), reason, k.ends()}
+	keys := slices.DeleteFunc(slices.Clone(s.keys), func(o *Key) bool { return o == k })
+	return newSet(s.next(), keys, revoked, s.refused)
+}
+
+// Keep returns the next generation of the set, in which the keys of these names stay at least until t. Names that the set
+// does not know, and keys that stay longer, change nothing.
+func (s *Set) Keep(t time.Time, kids ...string) *Set {
+	keys, changed := slices.Clone(s.keys), false
+	for i, k := range keys {
+		if !slices.Contains(kids, k.kid) || k.foreign {
+			continue
+		}
+		keys[i] = k.kept(t)
+		changed = changed || keys[i] != k
+	}
+	if !changed {
+		return s
+	}
+	return must(newSet(s.next(), keys, s.revoked, s.refused))
+}

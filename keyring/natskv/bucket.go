@@ -1,0 +1,112 @@
+package natskv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// history is how many versions of a ring the bucket keeps for an operator who must look back.
+const history = 8
+
+// Option configures [Create].
+type Option interface{ apply(*jetstream.StreamConfig) }
+
+type option func(*jetstream.StreamConfig)
+
+func (o option) apply(c *jetstream.StreamConfig) { o(c) }
+
+// Replicas sets how many servers of a cluster hold the bucket: 1 (the default), 3 or 5.
+func Replicas(n int) Option { return option(func(c *jetstream.StreamConfig) { c.Replicas = n }) }
+
+// Create makes a bucket for rings: in files, without an end of life, with some history, and republishing each change to
+// the nudge subject. It is an operator's act; running services have no right to do it. A bucket of that name and these
+// settings may be there already; one of other settings is an error and stays as it is.
+func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) error {
+	if err := checkBucket(bucket); err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("natskv: %w", err)
+	}
+	config := jetstream.StreamConfig{
+		Name:              streamName(bucket),
+		Subjects:          []string{"$KV." + bucket + ".>"},
+		MaxMsgsPerSubject: history,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgSize:        -1,
+		MaxConsumers:      -1,
+		Storage:           jetstream.FileStorage,
+		Replicas:          1,
+		// What makes a stream a key-value bucket to other tools.
+		Discard:     jetstream.DiscardNew,
+		AllowRollup: true,
+		DenyDelete:  true,
+		AllowDirect: true,
+		RePublish: &jetstream.RePublish{
+			Source: "$KV." + bucket + ".>", Destination: nudgePrefix(bucket) + ">", HeadersOnly: true,
+		},
+	}
+	for _, o := range opts {
+		o.apply(&config)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch _, err := js.CreateStream(ctx, config); {
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return fmt.Errorf("natskv: bucket %q exists with other settings: %w", bucket, jetstream.ErrBucketExists)
+	case err != nil:
+		return fmt.Errorf("natskv: creating bucket %q: %w%s", bucket, err, denied(nc, err, "STREAM.CREATE."+config.Name))
+	}
+	return nil
+}
+
+// NudgeSubject returns the subject on which the server says that the ring of a domain has changed.
+func NudgeSubject(bucket, domain string) string { return nudgePrefix(bucket) + Key(domain) }
+
+// Key returns the bucket's key of a domain's ring: "ring." and the domain, in which every character but A-Z a-z 0-9 - _
+// is written as = and two hexadecimal digits. So the name is one token of a subject, and no two domains share one.
+func Key(domain string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	b.WriteString("ring.")
+	for _, c := range []byte(domain) {
+		if nameByte(c) {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'=', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+func nameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// checkBucket holds names to what key-value buckets allow; everything else would be part of a subject.
+func checkBucket(bucket string) error {
+	ok := len(bucket) > 0 && len(bucket) <= 128
+	for _, c := range []byte(bucket) {
+		ok = ok && nameByte(c)
+	}
+	if !ok {
+		return fmt.Errorf("natskv: bucket %q is not 1 to 128 characters of A-Z a-z 0-9 - _", bucket)
+	}
+	return nil
+}
+
+func checkNames(bucket, domain string) error {
+	return errors.Join(checkBucket(bucket), keyring.CheckDomain(domain))
+}
+
+func streamName(bucket string) string  { return "KV_" + bucket }
+func nudgePrefix(bucket string) string { return "waybill.nudge." + bucket + "." }

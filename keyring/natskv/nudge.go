@@ -1,0 +1,67 @@
+package natskv
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Nudges fires when the server says that the ring has changed, and when the connection is back: what was said meanwhile
+// is lost. Several reasons at once are one nudge. While it is watched, a lost connection ends the calls that wait for an
+// answer from it.
+func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
+	out := make(chan struct{}, 1)
+	changed := make(chan struct{}, 1)
+	sub, err := s.nc.Subscribe(s.nudges, func(*nats.Msg) { nudge(changed) })
+	if err != nil {
+		return nil // the connection is closed for good
+	}
+	// One channel each: older clients take an event that still waits in a channel for the channel's end.
+	up, down := s.nc.StatusChanged(nats.CONNECTED), s.nc.StatusChanged(nats.RECONNECTING)
+	go func() {
+		defer close(out)
+		defer sub.Unsubscribe()
+		defer forget(s.nc, up)
+		defer forget(s.nc, down)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				nudge(out)
+			case <-down:
+				s.lost()
+			case <-up:
+				select {
+				case <-down:
+					s.lost() // before somebody calls on the new connection
+				default:
+				}
+				nudge(out)
+			}
+		}
+	}()
+	return out
+}
+
+// lost ends the calls under way.
+func (s *Store) lost() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut(errLost)
+	s.link, s.cut = context.WithCancelCause(context.Background())
+}
+
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// forget ends a status channel where the client knows how to; older ones keep it, unread, as long as the connection.
+func forget(nc *nats.Conn, status chan nats.Status) {
+	if r, ok := any(nc).(interface{ RemoveStatusListener(chan nats.Status) }); ok {
+		r.RemoveStatusListener(status)
+	}
+}

@@ -1,0 +1,172 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Policy is how the keys of a ring follow each other. All nodes of a domain should have the same one; while a change is
+// rolled out they may differ. A zero field has its default. The times fit together or [Policy.Validate] says which do not.
+type Policy struct {
+	Period  time.Duration // between two keys of an algorithm; 24 h by default
+	Delay   time.Duration // from the proposal of a key until it issues: how long a node may be cut off without harm; half a Period
+	Settle  time.Duration // for which a node holds a key, in touch with the store, before it prefers it for issuing; 60 s
+	Poll    time.Duration // between two reads of the store, on average; 30 s
+	Horizon time.Duration // for which a key opens after the next one took over: the longest life of a stored message; 72 h
+	Slack   time.Duration // for which it opens beyond that, should a rotation be late; 7 days
+	MaxSkew time.Duration // by which a clock may be wrong; 5 s. A node whose clock is further off proposes nothing.
+
+	TokenLife  time.Duration // longest life of a token; 1 h
+	Algorithms []Algorithm   // that are rotated; those that the ring can issue with by default
+}
+
+// DefaultPolicy returns the policy of which all fields are defaults.
+func DefaultPolicy() Policy { return Policy{}.withDefaults() }
+
+func (p Policy) withDefaults() Policy {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&p.Period, 24*time.Hour)
+	set(&p.Delay, p.Period/2)
+	set(&p.Settle, time.Minute)
+	set(&p.Poll, 30*time.Second)
+	set(&p.Horizon, 72*time.Hour)
+	set(&p.Slack, 7*24*time.Hour)
+	set(&p.MaxSkew, 5*time.Second)
+	set(&p.TokenLife, time.Hour)
+	return p
+}
+
+// margin is by how much two clocks may differ.
+func (p Policy) margin() time.Duration { return 2 * p.MaxSkew }
+
+// spread is how long before its time a key may be proposed, each node at a random moment, so that a fleet does not act in
+// step and the schedule keeps its pace.
+func (p Policy) spread() time.Duration { return max(1, min(10*time.Minute, p.Delay/8)) }
+
+// life is from a key's NotBefore to its Expires.
+func (p Policy) life() time.Duration { return p.Period + p.Horizon + p.Slack }
+
+// MinDelay is the shortest time in which a key reaches every node that is in touch: from the proposal of a key that shall
+// take over soon until it issues. It is 2 min by default.
+func (p Policy) MinDelay() time.Duration {
+	p = p.withDefaults()
+	return min(p.Delay, p.Settle+p.Poll+max(p.Poll, p.margin()+p.Poll/5))
+}
+
+// Validate reports times that do not fit together, with what each has to be.
+func (p Policy) Validate() error {
+	p = p.withDefaults()
+	var errs []error
+	for _, d := range []struct {
+		name string
+		is   time.Duration
+	}{
+		{"Period", p.Period}, {"Delay", p.Delay}, {"Settle", p.Settle}, {"Poll", p.Poll}, {"Horizon", p.Horizon},
+		{"Slack", p.Slack}, {"MaxSkew", p.MaxSkew}, {"TokenLife", p.TokenLife},
+	} {
+		if d.is < 0 || d.is > 10*365*24*time.Hour {
+			errs = append(errs, fmt.Errorf("keyring: %s %v is not between 0 and 10 years", d.name, d.is))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	least := func(name string, is time.Duration, formula string, want time.Duration) {
+		if is < want {
+			errs = append(errs, fmt.Errorf("keyring: %s %v is shorter than %s = %v", name, is, formula, want))
+		}
+	}
+	least("Delay", p.Delay, "Settle + Poll + 2 MaxSkew, in which a key reaches every node", p.Settle+p.Poll+p.margin())
+	least("Period", p.Period, "Delay / 8, or too many keys are pending", p.Delay/8)
+	least("Horizon", p.Horizon, "TokenLife, or a key ends before its tokens", p.TokenLife)
+	least("Slack", p.Slack, "Delay, or a late rotation leaves no key", p.Delay)
+	if n := p.alive(); n > MaxKeys {
+		errs = append(errs, fmt.Errorf("keyring: (Delay + Period + Horizon + Slack) / Period makes %d keys of an algorithm live at once; "+
+			"%d may: make the Period longer, or Horizon or Slack shorter", n, MaxKeys))
+	}
+	for i, alg := range p.Algorithms {
+		if alg != HS256 && alg != Dir && alg != EdDSA || slices.Contains(p.Algorithms[:i], alg) {
+			errs = append(errs, fmt.Errorf("keyring: Algorithms: %q is unknown or stands there twice", printable(string(alg))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// alive is how many keys of an algorithm live at once, with room for keys that are made out of turn.
+func (p Policy) alive() int { return int((p.Delay+p.life())/p.Period) + 1 + extra }
+
+const extra = 4
+
+// pending is how many keys of an algorithm may wait: twice those of the schedule, for policies that are being changed.
+func (p Policy) pending() int { return 2*(int(p.Delay/p.Period)+extra) + 1 }
+
+// Genesis returns the first keys of a domain, of Policy.Algorithms or, without any, one HS256 key. They issue at once,
+// also on nodes whose clock is late.
+func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	p = p.withDefaults()
+	algs := p.Algorithms
+	if len(algs) == 0 {
+		algs = []Algorithm{HS256}
+	}
+	keys, err := p.generate(algs, now.Add(-p.margin()), func(Algorithm) time.Time { return now.Add(-p.margin()) })
+	if err != nil {
+		return nil, err
+	}
+	return NewSet(domain, keys...)
+}
+
+// generate makes a key of each algorithm, created now, that issues from what from returns, rounded up to a second.
+func (p Policy) generate(algs []Algorithm, now time.Time, from func(Algorithm) time.Time) ([]*Key, error) {
+	var keys []*Key
+	for _, alg := range algs {
+		nbf := from(alg)
+		if up := time.Unix(nbf.Unix(), 0); up.Before(nbf) && nbf.After(now) {
+			nbf = up.Add(time.Second)
+		}
+		k, err := Generate(alg, Times{Created: now, NotBefore: nbf, Expires: nbf.Add(p.life() + time.Second)})
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// ErrFlood is returned for a ring in which more keys wait for their time than the policy allows.
+var ErrFlood = errors.New("keyring: too many pending keys")
+
+// screen returns what a node takes of a ring from a store, and how many keys it leaves: those that a node with a right clock
+// and this policy cannot have made yet. They are looked at again with each read, so that a key that is only early is taken
+// long before its time. A key that issues sooner than the policy's Delay is taken, as all that opening another node's tokens
+// may need.
+func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
+	waiting := map[Algorithm]int{}
+	var taken []*Key
+	for _, k := range s.keys {
+		t := k.times
+		future := t.Created.After(now.Add(p.margin())) || t.NotBefore.After(now.Add(p.Period+2*p.Delay+p.margin()))
+		if clock && future || t.Expires.Sub(t.NotBefore) > 10*p.life() {
+			continue
+		}
+		if t.NotBefore.After(now) {
+			if waiting[k.alg]++; waiting[k.alg] > p.pending() {
+				return nil, 0, fmt.Errorf("%w: more than %d of %s wait for their time", ErrFlood, p.pending(), k.alg)
+			}
+		}
+		taken = append(taken, k)
+	}
+	if len(taken) == len(s.keys) {
+		return s, 0, nil
+	}
+	screened, err := newSet(s.head, taken, s.revoked, s.refused)
+	return screened, len(s.keys) - len(taken), err
+}

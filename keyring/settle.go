@@ -1,0 +1,52 @@
+package keyring
+
+import (
+	"maps"
+	"math"
+	"time"
+)
+
+// holds says since when a process has seen each key in the store, at every read. A read that fails or shows the key gone ends
+// that: then other nodes, too, may have been unable to fetch the key.
+type holds map[string]hold
+
+type hold struct {
+	since, last time.Duration // by the ring's own clock
+}
+
+// see notes what the store has. After a gap longer than window, as of a machine that was asleep, all begins anew.
+func (h holds) see(set *Set, now, window time.Duration) {
+	maps.DeleteFunc(h, func(kid string, at hold) bool { return set.byID[kid] == nil || now-at.last > window })
+	for _, k := range set.keys {
+		at, ok := h[k.kid]
+		if !ok {
+			at.since = now
+		}
+		at.last = now
+		h[k.kid] = at
+	}
+}
+
+// settled returns the keys that were held for long enough.
+func (h holds) settled(now, settle time.Duration) []string {
+	var kids []string
+	for kid, at := range h {
+		if now-at.since >= settle {
+			kids = append(kids, kid)
+		}
+	}
+	return kids
+}
+
+// due returns when the next key may have settled: then the store has to be read.
+func (h holds) due(set *Set, r *Ring, settle time.Duration) time.Duration {
+	r.swap.Lock()
+	defer r.swap.Unlock()
+	due := time.Duration(math.MaxInt64)
+	for kid, at := range h {
+		if !r.settled[kid] && set.byID[kid] != nil {
+			due = min(due, at.since+settle)
+		}
+	}
+	return due
+}

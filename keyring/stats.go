@@ -1,0 +1,142 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+type counters struct {
+	swaps, failures  atomic.Uint64
+	installed        atomic.Bool
+	ignored          atomic.Int64
+	won, lost        atomic.Uint64
+	unclear          atomic.Uint64
+	casErrors        atomic.Uint64
+	repairs          atomic.Uint64
+	unknownFetched   atomic.Uint64
+	unknownRefused   atomic.Uint64
+	unknownThrottled atomic.Uint64
+	revokedUsed      atomic.Uint64
+}
+
+// Stats is a view of a ring for metrics and health checks.
+type Stats struct {
+	Generation uint64        // of the current set; 0 if none was loaded
+	Epoch      uint64        // of the current set
+	Keys       int           // in the current set
+	Pending    int           // of these, whose time to issue has not come
+	Age        time.Duration // since the source last confirmed the set, or since the ring was opened; 0 without a source
+	Swaps      uint64        // sets taken since the start
+	Failures   uint64        // reads of the source that changed nothing because they failed
+
+	ContactAge  time.Duration // since the source last answered at all, or since the ring was opened; 0 without a source
+	ClockOffset time.Duration // the store's clock less this node's; 0 if the store shows none
+	ActiveAge   time.Duration // since the time to issue of the newest active key came, of the algorithm that is latest with it
+	GateHeld    int           // keys whose time has come but that this node does not prefer yet
+	Ignored     int           // keys that the last read has shown and that are outside of the policy
+	Size        int           // of the ring in the source, in bytes
+
+	CASWon     uint64 // changes of the store that came through
+	CASLost    uint64 // that another node forestalled
+	CASUnknown uint64 // of which the outcome was unknown at first
+	CASErrors  uint64 // that could not be made
+	Repairs    uint64 // how often keys were put back that the store had lost
+
+	UnknownFetched   uint64 // reads for a key that the ring did not have
+	UnknownRefused   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
+	UnknownThrottled uint64 // unknown keys that led to no read because of too many others
+	RevokedUsed      uint64 // tokens under a revoked key
+}
+
+// Stats returns the ring's figures.
+func (r *Ring) Stats() Stats {
+	n := &r.n
+	s := Stats{
+		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
+		CASWon: n.won.Load(), CASLost: n.lost.Load(), CASUnknown: n.unclear.Load(), CASErrors: n.casErrors.Load(),
+		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownRefused: n.unknownRefused.Load(),
+		UnknownThrottled: n.unknownThrottled.Load(), RevokedUsed: n.revokedUsed.Load(),
+	}
+	now := time.Now()
+	if f := r.follower; f != nil {
+		since := r.since()
+		s.Age = since - time.Duration(r.confirmed.Load())
+		s.ContactAge = since - time.Duration(r.contact.Load())
+		s.ClockOffset = time.Duration(f.offset.Load())
+		s.Size = int(f.size.Load())
+		now = f.now()
+	}
+	v := r.view.Load()
+	if v == nil {
+		return s
+	}
+	s.Generation, s.Epoch, s.Keys = v.set.generation, v.set.epoch, len(v.set.keys)
+	newer := map[Algorithm]bool{} // a settled key of it was found
+	seen := map[Algorithm]bool{}
+	for i, k := range v.set.keys {
+		switch {
+		case k.times.NotBefore.After(now):
+			s.Pending++
+		case !k.issues(now, now):
+		default:
+			if !seen[k.alg] && !k.foreign {
+				s.ActiveAge = max(s.ActiveAge, now.Sub(k.times.NotBefore))
+			}
+			seen[k.alg] = true
+			if v.settled == nil || v.settled[i] {
+				newer[k.alg] = true
+			} else if !newer[k.alg] {
+				s.GateHeld++
+			}
+		}
+	}
+	return s
+}
+
+// Ready reports why the ring cannot serve: its keys are not loaded, none is active for an algorithm that it issues with, the
+// source has not confirmed it for longer than Policy.Delay, so that others may issue with a key that it lacks, or the clock
+// is wrong. It is for readiness checks and does no I/O.
+func (r *Ring) Ready() error {
+	f := r.follower
+	set := r.Set()
+	if set == nil {
+		if f != nil {
+			if err := f.problem.Load(); err != nil {
+				return fmt.Errorf("keyring: the keys are not loaded: %w", *err)
+			}
+		}
+		return errors.New("keyring: the keys are not loaded")
+	}
+	now := time.Now()
+	if f != nil {
+		now = f.now()
+		if f.skewed.Load() {
+			return fmt.Errorf("%w by %v", ErrClock, time.Duration(f.offset.Load()).Round(time.Millisecond))
+		}
+	}
+	if len(set.keys) == 0 {
+		return fmt.Errorf("keyring: the ring has no keys, and %d that are outside of the policy", r.n.ignored.Load())
+	}
+	held := map[Algorithm]bool{}
+	for _, k := range set.keys {
+		if k.CanIssue() && !held[k.alg] {
+			held[k.alg] = true
+			if r.Active(k.alg, now, now) == nil {
+				return fmt.Errorf("keyring: no %s key is active", k.alg)
+			}
+		}
+	}
+	if f == nil {
+		return nil
+	}
+	if age := r.since() - time.Duration(r.confirmed.Load()); age > f.policy.Delay {
+		err := fmt.Errorf("keyring: the source has not confirmed the ring for %v", age.Round(time.Second))
+		if last := f.problem.Load(); last != nil {
+			err = fmt.Errorf("%w: %w", err, *last)
+		}
+		return err
+	}
+	return nil
+}

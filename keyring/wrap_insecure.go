@@ -1,0 +1,30 @@
+package keyring
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// InsecurePlaintext returns a [Wrapper] that does not protect: the ring stands in the store as it is, so that whoever reads
+// the store can issue tokens and whoever writes to it decides on the keys. It is meant for tests.
+func InsecurePlaintext() Wrapper { return plaintext{} }
+
+type plaintext struct{}
+
+func (plaintext) Wrap(domain string, generation uint64, plain []byte) ([]byte, error) {
+	if err := checkPlain(domain, generation, plain); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(plain), nil
+}
+
+func (plaintext) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
+	set, err := ParseSet(sealed)
+	if err != nil {
+		return Unwrapped{}, err
+	}
+	if set.Domain() != domain {
+		return Unwrapped{}, fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+	}
+	return Unwrapped{Plain: bytes.Clone(sealed), Generation: set.Generation()}, nil
+}

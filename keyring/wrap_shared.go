@@ -1,0 +1,200 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"runtime"
+)
+
+const (
+	sharedKeyBytes = 32
+	sharedKind     = "waybill/shared/v1"
+
+	// A sealed ring is its plain text in base64 and a few members around it.
+	maxSharedBytes = MaxBytes + MaxBytes/2
+)
+
+// shared seals rings with one key that every node has.
+type shared struct{ key [sharedKeyBytes]byte }
+
+// Shared returns a [Wrapper] for a first try: one file of exactly 32 random bytes, the same on every node, as made by
+//
+//	(umask 077; head -c 32 /dev/urandom > shared.key)
+//
+// It hides a ring and shows that somebody who has the file wrote it. What package agering has and this has not: nobody
+// can say who wrote, nobody can be removed without a new file on every node, every node may revoke, and an older ring can
+// be put back. Whoever reads the file once reads every ring it ever sealed.
+//
+// A file that every user of the machine can read is refused.
+func Shared(path string) (Wrapper, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("keyring: %s is not a regular file", path)
+	}
+	if err := checkSharedMode(path, info.Mode()); err != nil {
+		return nil, err
+	}
+	key, err := io.ReadAll(io.LimitReader(file, sharedKeyBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	w, err := SharedKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %s: %w", path, err)
+	}
+	return w, nil
+}
+
+func checkSharedMode(path string, mode fs.FileMode) error {
+	if runtime.GOOS == "windows" || mode.Perm()&0o007 == 0 {
+		return nil
+	}
+	return fmt.Errorf("keyring: %s is a secret and open to every user (mode %04o): run: chmod 0600 %s "+
+		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
+		path, mode.Perm(), path)
+}
+
+// SharedKey is [Shared] for a key that is not in a file. It keeps no reference to key.
+func SharedKey(key []byte) (Wrapper, error) {
+	if len(key) != sharedKeyBytes {
+		return nil, errors.New("a shared key has exactly 32 bytes")
+	}
+	w := &shared{}
+	copy(w.key[:], key)
+	return w, nil
+}
+
+// sharedRing is what the wrapper writes: one line of JSON in this order.
+type sharedRing struct {
+	Kind       string `json:"kind"`
+	Domain     string `json:"domain"`
+	Generation uint64 `json:"gen"`
+	Salt       []byte `json:"salt"`
+	Sealed     []byte `json:"ct"`
+}
+
+func (w *shared) Wrap(domain string, generation uint64, plain []byte) ([]byte, error) {
+	if err := checkPlain(domain, generation, plain); err != nil {
+		return nil, err
+	}
+	out := sharedRing{Kind: sharedKind, Domain: domain, Generation: generation, Salt: make([]byte, 32)}
+	rand.Read(out.Salt)
+	aead, err := w.aead(out.Salt)
+	if err != nil {
+		return nil, err
+	}
+	// The key is used for this one message, so its nonce may be constant.
+	out.Sealed = aead.Seal(nil, make([]byte, aead.NonceSize()), plain, out.associated())
+	return out.line()
+}
+
+func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
+	in, err := parseSharedRing(sealed)
+	if err != nil {
+		return Unwrapped{}, err
+	}
+	if in.Domain != domain {
+		return Unwrapped{}, fmt.Errorf("%w: %q, not %q", ErrDomain, printable(in.Domain), printable(domain))
+	}
+	aead, err := w.aead(in.Salt)
+	if err != nil {
+		return Unwrapped{}, err
+	}
+	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), in.Sealed, in.associated())
+	if err != nil {
+		return Unwrapped{}, errors.New("keyring: the sealed ring was altered, or sealed with another shared key")
+	}
+	if err := checkPlain(domain, in.Generation, plain); err != nil {
+		return Unwrapped{}, err
+	}
+	return Unwrapped{Plain: plain, Generation: in.Generation}, nil
+}
+
+// aead derives the key of one write. With a random salt of 32 bytes no two writes share one, so no count of writes comes
+// near the limit of random nonces.
+func (w *shared) aead(salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, w.key[:], salt, sharedKind, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// associated is what the seal covers beside the ring.
+func (r *sharedRing) associated() []byte {
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(r.Domain)))
+	out = append(out, r.Domain...)
+	return binary.BigEndian.AppendUint64(out, r.Generation)
+}
+
+func (r *sharedRing) line() ([]byte, error) {
+	out, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, '\n'), nil
+}
+
+// parseSharedRing reads what line made, and nothing that only means the same.
+func parseSharedRing(sealed []byte) (*sharedRing, error) {
+	errFormat := errors.New("keyring: not a ring sealed with a shared key")
+	if len(sealed) > maxSharedBytes {
+		return nil, fmt.Errorf("keyring: a sealed ring of %d bytes is over the limit of %d", len(sealed), maxSharedBytes)
+	}
+	var r sharedRing
+	if json.Unmarshal(sealed, &r) != nil || r.Kind != sharedKind || len(r.Salt) != 32 {
+		return nil, errFormat
+	}
+	if again, err := r.line(); err != nil || !bytes.Equal(again, sealed) {
+		return nil, errFormat
+	}
+	return &r, nil
+}
+
+// checkPlain refuses to carry one ring under the name of another.
+func checkPlain(domain string, generation uint64, plain []byte) error {
+	set, err := ParseSet(plain)
+	if err != nil {
+		return err
+	}
+	if set.Domain() != domain {
+		return fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+	}
+	if set.Generation() != generation {
+		return fmt.Errorf("keyring: the ring is generation %d, not %d", set.Generation(), generation)
+	}
+	return nil
+}
+
+// String names the wrapper without its key.
+func (w *shared) String() string { return "shared key" }
+
+// Format prints what String returns, whatever the verb.
+func (w *shared) Format(f fmt.State, _ rune) { fmt.Fprint(f, w.String()) }
+
+// LogValue names the wrapper in a structured log.
+func (w *shared) LogValue() slog.Value { return slog.StringValue(w.String()) }
