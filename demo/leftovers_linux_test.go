@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -185,15 +187,22 @@ func tryByHand(t *testing.T, url string) {
 // secretsStayIn checks that neither keys nor the broker's password can be seen from outside.
 func secretsStayIn(t *testing.T, dir string, processes []int) {
 	t.Helper()
-	rings, err := filepath.Glob(filepath.Join(dir, "*", "ring.jwks"))
-	if err != nil || len(rings) != 1 {
-		t.Fatalf("ring files: got %v, %v, want one", rings, err)
+	identities, err := filepath.Glob(filepath.Join(dir, "*", "*.identity"))
+	if err != nil || len(identities) != 5 {
+		t.Fatalf("identity files: got %v, %v, want one of each service but the balancer", identities, err)
 	}
-	for path, want := range map[string]os.FileMode{rings[0]: 0o600, filepath.Dir(rings[0]): os.ModeDir | 0o700} {
-		if info, err := os.Stat(path); err != nil || info.Mode() != want {
-			t.Errorf("%s: got %v, %v, want mode %v", path, info.Mode(), err, want)
+	modes := map[string]os.FileMode{filepath.Dir(identities[0]): os.ModeDir | 0o700}
+	for _, path := range identities {
+		modes[path] = 0o600
+	}
+	for path, want := range modes {
+		if info, err := os.Stat(path); err != nil {
+			t.Error(err)
+		} else if info.Mode() != want {
+			t.Errorf("%s: got mode %v, want %v", path, info.Mode(), want)
 		}
 	}
+	sealedRing(t, filepath.Dir(identities[0]))
 	for _, pid := range processes {
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err != nil {
@@ -202,6 +211,27 @@ func secretsStayIn(t *testing.T, dir string, processes []int) {
 		if n := bytes.Count(args, []byte{0}); n > 3 {
 			t.Errorf("process %d was started with %q, want its role and name at most", pid, args)
 		}
+	}
+}
+
+// sealedRing checks that the broker's files have the ring, and have it sealed.
+func sealedRing(t *testing.T, dir string) {
+	t.Helper()
+	var stored []byte
+	err := filepath.WalkDir(filepath.Join(dir, "jetstream"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".blk" && strings.Contains(path, "KV_waybill") {
+			data, err := os.ReadFile(path)
+			stored = append(stored, data...)
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := base64.StdEncoding.EncodeToString([]byte("age-encryption.org"))
+	if !bytes.Contains(stored, []byte(sealed)) || bytes.Contains(stored, []byte(`"kty"`)) {
+		t.Errorf("the bucket's %d bytes hold no sealed ring, or an open one", len(stored))
 	}
 }
 

@@ -1,5 +1,5 @@
-// Demo books trips through a small fleet of services that keep no sessions, kills the services while they work, changes
-// the keys, and counts what was lost: nothing.
+// Demo books trips through a small fleet of services that keep no sessions, kills the services while they work and while
+// they rotate their keys among themselves, and counts what was lost: nothing.
 //
 //	go run ./demo --headless    the whole show in half a minute, with a verdict and an exit code
 //	go run ./demo               the fleet, to try it with curl

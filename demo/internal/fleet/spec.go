@@ -6,6 +6,8 @@
 // starter lives: its end is the order to stop, whether the starter closed it or died.
 package fleet
 
+import "github.com/waybill-go/waybill/demo/internal/keys"
+
 // Spec is what a process is told about itself.
 type Spec struct {
 	Name string // "cart-2"
@@ -15,9 +17,10 @@ type Spec struct {
 	NextFree bool   // if Addr is taken, take the next port that is free
 
 	Cell     string // which prices a pricing service knows
-	Ring     string // the file with the keys, for its owner only
 	Broker   string // the URL of the NATS server
 	Password string // for the NATS server
+
+	Keys *keys.Member // nil for a service that has no keys
 
 	Peers map[string][]string // addresses by role
 }

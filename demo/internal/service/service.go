@@ -20,7 +20,6 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/watch"
-	"github.com/waybill-go/waybill/keyring"
 )
 
 // Env is what a service has.
@@ -47,12 +46,12 @@ func Main(run func(context.Context, *Env) error) error {
 	tracing.Setup(nc, spec.Name)
 	ctx := context.Background()
 	e := &Env{Spec: spec, NATS: nc, Watch: watch.NewReporter(nc, spec.Name)}
-	if spec.Ring != "" { // the balancer has no keys: it does not know what a waybill is
-		ring, err := keyring.OpenFile(ctx, spec.Ring, keyring.Poll(keys.Poll))
+	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
+		ring, err := spec.Keys.Open(ctx, nc, trip.Domain)
 		if err != nil {
 			return err
 		}
-		if e.Auth, err = waybill.New(trip.Domain, ring, waybill.Claims(trip.Claims...)); err != nil {
+		if e.Auth, err = waybill.New(trip.Domain, ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life)); err != nil {
 			return err
 		}
 	}

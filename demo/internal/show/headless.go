@@ -155,6 +155,7 @@ func (s *script) storm(ctx context.Context, journeys int) (failures []string, er
 			}
 		})
 	}
+	s.until = time.Now().Add(-2 * gap)
 	wg.Wait()
 	return failures, ctx.Err()
 }

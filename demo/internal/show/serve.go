@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/driver"
+	"github.com/waybill-go/waybill/demo/internal/keys"
 )
 
 // Address is where the demo serves, if nobody else does.
@@ -25,7 +26,8 @@ func Serve(ctx context.Context, seed uint64, w io.Writer) error {
 	}
 	fmt.Fprintf(w, `%s
 
-Start a journey, and go on with it. The waybill is all there is of it: any gateway takes the next step.
+Start a journey, and go on with it. The waybill is all there is of it: any gateway takes the next step. The keys change
+every %.0[3]f seconds, and each goes on opening: a waybill is good for %.0[4]f minutes.
 
   W=$(curl -sD- -o/dev/null -X POST '%[1]s/search?to=AMS&cell=us' | tr -d '\r' | sed -n 's/^Waybill-Update: //Ip')
   curl -i -X POST -H "Waybill: $W" '%[1]s/flight?flight=AMS-101'
@@ -36,7 +38,7 @@ Kill what you like: it comes back, and nothing is lost.
 
 Meanwhile a bot books trips. Ctrl-C ends everything and leaves nothing behind.
 
-`, s.url, s.fleet.PID("cart-1"))
+`, s.url, s.fleet.PID("cart-1"), keys.Policy.Period.Seconds(), keys.Life.Minutes())
 	for n := 0; ctx.Err() == nil; n++ {
 		page, err := d.Book(ctx, n)
 		switch {

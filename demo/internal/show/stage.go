@@ -17,6 +17,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 // stage is everything that runs.
@@ -25,7 +26,7 @@ type stage struct {
 	broker   *broker.Broker
 	nats     *nats.Conn
 	js       jetstream.JetStream
-	keys     *keys.File
+	ring     *keyring.Ring // of the operator, who only looks on
 	observer *watch.Observer
 	spans    *tracing.Collector
 	ledger   *ledger.Ledger
@@ -35,6 +36,10 @@ type stage struct {
 
 // replicas are how many there are of each role. Pricing has one in each cell.
 var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3}
+
+// members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
+// world. The balancer has none.
+var members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
 
 // Roles are the services, in the order in which a request meets them.
 var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
@@ -65,12 +70,15 @@ func open(ctx context.Context, addr string, d *driver.Driver) (*stage, error) {
 		return s, err
 	}
 	tracing.Setup(s.nats, "driver")
-	ring := filepath.Join(s.fleet.Dir(), "ring.jwks")
-	if s.keys, err = keys.Create(ring, trip.Domain); err != nil {
+	operator, err := keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, members)
+	if err != nil {
 		return s, err
 	}
-	base := fleet.Spec{Ring: ring, Broker: s.broker.URL(), Password: s.broker.Password()}
-	if err := s.start(ctx, base, addr); err != nil {
+	if s.ring, err = operator.Watch(ctx, s.ledger.Swapped); err != nil {
+		return s, err
+	}
+	base := fleet.Spec{Broker: s.broker.URL(), Password: s.broker.Password()}
+	if err := s.start(ctx, base, operator, addr); err != nil {
 		return s, err
 	}
 	s.url = "http://" + s.fleet.Addrs("lb")[0]
@@ -80,21 +88,22 @@ func open(ctx context.Context, addr string, d *driver.Driver) (*stage, error) {
 }
 
 // start starts the services, whoever is called before whoever calls it.
-func (s *stage) start(ctx context.Context, base fleet.Spec, addr string) error {
+func (s *stage) start(ctx context.Context, base fleet.Spec, operator *keys.Operator, addr string) error {
 	var behind []fleet.Spec
 	for _, role := range []string{"cart", "payment", "fulfil"} {
-		behind = append(behind, several(base, role)...)
+		behind = append(behind, several(base, role, operator)...)
 	}
 	for _, cell := range trip.Cells {
 		pricing := base
 		pricing.Role, pricing.Name, pricing.Cell = "pricing", "pricing-"+cell, cell
+		pricing.Keys = operator.Member("pricing")
 		behind = append(behind, pricing)
 	}
 	if err := s.fleet.Start(ctx, behind...); err != nil {
 		return err
 	}
 	base.Peers = map[string][]string{"cart": s.fleet.Addrs("cart"), "payment": s.fleet.Addrs("payment")}
-	if err := s.fleet.Start(ctx, several(base, "gateway")...); err != nil {
+	if err := s.fleet.Start(ctx, several(base, "gateway", operator)...); err != nil {
 		return err
 	}
 	return s.fleet.Start(ctx, fleet.Spec{
@@ -104,11 +113,12 @@ func (s *stage) start(ctx context.Context, base fleet.Spec, addr string) error {
 	})
 }
 
-func several(base fleet.Spec, role string) []fleet.Spec {
+func several(base fleet.Spec, role string, operator *keys.Operator) []fleet.Spec {
+	base.Role, base.Keys = role, operator.Member(role)
 	specs := make([]fleet.Spec, replicas[role])
 	for i := range specs {
 		specs[i] = base
-		specs[i].Role, specs[i].Name = role, fmt.Sprintf("%s-%d", role, i+1)
+		specs[i].Name = fmt.Sprintf("%s-%d", role, i+1)
 	}
 	return specs
 }
@@ -119,6 +129,9 @@ func (s *stage) close() {
 		return
 	}
 	s.fleet.Stop()
+	if s.ring != nil {
+		s.ring.Close()
+	}
 	if s.nats != nil {
 		s.nats.Close()
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -96,7 +97,9 @@ func TestJudgeOfNothing(t *testing.T) {
 	if err := v.judge(t.Context(), s, 1, nil); err != nil {
 		t.Fatal(err)
 	}
+	s.until = time.Now()
 	s.ledger.Swapped(keys.Swap{})
+	s.ledger.Swapped(keys.Swap{Active: time.Now().Add(time.Hour)}) // not yet
 	if err := v.judge(t.Context(), s, 1, nil); err != nil {
 		t.Fatal(err)
 	}

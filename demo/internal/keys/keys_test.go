@@ -1,0 +1,86 @@
+package keys_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/broker/brokertest"
+	"github.com/waybill-go/waybill/demo/internal/keys"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+const domain = "keystest"
+
+// TestRotation lets three services rotate their ring, of which two may.
+func TestRotation(t *testing.T) {
+	nc := brokertest.JetStream(t).Conn()
+	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain,
+		map[string]bool{"follower": false, "one": true, "other": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if operator.Member("stranger") != nil {
+		t.Error("there is a member that nobody named")
+	}
+	swaps := make(chan keys.Swap, 16)
+	watching, err := operator.Watch(t.Context(), func(s keys.Swap) { swaps <- s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watching.Close()
+	rings := map[string]*keyring.Ring{}
+	for _, service := range []string{"follower", "one", "other"} {
+		ring, err := operator.Member(service).Open(t.Context(), nc, domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ring.Close()
+		rings[service] = ring
+	}
+	first := watching.Set().Keys()
+	if len(first) != 1 {
+		t.Fatalf("got %d keys at the start, want 1", len(first))
+	}
+	if _, err := rings["follower"].Rotate(t.Context()); !errors.Is(err, keyring.ErrFollows) {
+		t.Errorf("rotation by the follower: got %v, want ErrFollows", err)
+	}
+
+	var swap keys.Swap
+	select {
+	case swap = <-swaps:
+	case <-time.After(3 * keys.Policy.Period):
+		t.Fatalf("no new key after %v", 3*keys.Policy.Period)
+	}
+	if swap.Old != first[0].ID() || !slices.Contains([]string{"one", "other"}, swap.By) {
+		t.Errorf("got %+v, want a key after %s by one of the two that may", swap, first[0].ID())
+	}
+	for service, ring := range rings {
+		await(t, service+" has the new key", swap.Active, func() bool {
+			return ring.Set().Lookup([]byte(swap.New)) != nil
+		})
+	}
+	for service, ring := range rings {
+		await(t, service+" issues with the new key", swap.Active.Add(keys.Policy.Period), func() bool {
+			now := time.Now()
+			k := ring.Active(keyring.HS256, now, now.Add(keys.Life))
+			return k != nil && k.ID() == swap.New
+		})
+		if ring.Set().Lookup([]byte(swap.Old)) == nil {
+			t.Errorf("%s has dropped the old key", service)
+		}
+	}
+}
+
+// await waits until the condition holds, and fails if it comes to hold too late.
+func await(t *testing.T, what string, late time.Time, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if now := <-tick.C; now.After(late) {
+			t.Fatalf("not before %v: %s", late, what)
+		}
+	}
+}
