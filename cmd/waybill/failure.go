@@ -8,6 +8,7 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/keyring/agering"
 )
 
 // The exit codes. Scripts depend on them.
@@ -26,9 +27,9 @@ const exitCodes = `Exit codes:
   1  a file or a ring cannot be read or written, or an internal error
   2  wrong usage: arguments, flags or claims
   3  no valid token: missing, malformed, forged, or of a foreign algorithm
-  4  expired, not yet valid, or living longer than accepted
+  4  expired, not yet valid, or living longer than accepted; the roster has ended
   5  the key is unknown or revoked, or no key can issue
-  6  refused by policy: audience, protection or size`
+  6  refused by policy: audience, protection or size, or by the roster`
 
 // failure is an error with an exit code and advice.
 type failure struct {
@@ -73,6 +74,11 @@ func judged(err error) error {
 		f.code = exitPolicy
 	case errors.Is(err, waybill.ErrReadOnly):
 		f.code, f.advice = exitKey, "use the ring with the private halves"
+	case errors.Is(err, agering.ErrExpired):
+		f.code, f.advice = exitTime, "see waybill keys roster sign and waybill keys rewrap"
+	case errors.Is(err, agering.ErrNotMember), errors.Is(err, agering.ErrNotProposer), errors.Is(err, agering.ErrNotRevoker),
+		errors.Is(err, agering.ErrOldRoster), errors.Is(err, agering.ErrOldEpoch), errors.Is(err, agering.ErrSignature):
+		f.code = exitPolicy
 	default:
 		if r, ok := refusals[waybill.Reason(err)]; ok {
 			f = r
@@ -95,7 +101,7 @@ func exitCode(err error) int {
 // message is an error's text and advice, without the prefixes of the packages it came from.
 func message(err error) string {
 	text := ": " + err.Error()
-	for _, prefix := range []string{": waybill: ", ": keyring: "} {
+	for _, prefix := range []string{": waybill: ", ": keyring: ", ": agering: ", ": natskv: "} {
 		text = strings.ReplaceAll(text, prefix, ": ")
 	}
 	text = strings.TrimPrefix(text, ": ")

@@ -1,12 +1,6 @@
 package main
 
-import (
-	"errors"
-
-	"github.com/spf13/cobra"
-
-	"github.com/waybill-go/waybill/keyring"
-)
+import "github.com/spf13/cobra"
 
 func newKeys() *cobra.Command {
 	cmd := &cobra.Command{
@@ -16,15 +10,24 @@ func newKeys() *cobra.Command {
 
 A ring is a JWK Set in a file. Every key in it opens tokens from the start; the
 newest one whose time has come issues. So a rotation is one command and a copy
-of the file to every node.`,
+of the file to every node: new, list, public.
+
+A sealed ring is one that only the members of a roster can open, so it may lie in
+a bucket or a Secret, and the services rotate it by themselves: root, identity,
+roster, init, status, rotate, revoke, rewrap, export.`,
 		Example: `  waybill keys new ring.jwks --domain shop
   waybill keys new ring.jwks --add
   waybill keys list ring.jwks
-  waybill keys public ring.jwks`,
+  waybill keys public ring.jwks
+
+  waybill keys identity new orders.id --name orders --may-propose
+  waybill keys status shop.ring --domain shop --identity me.id --root-public "$(cat shop.root.pub)"`,
 		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeysNew(), newKeysList(), newKeysPublic())
+	cmd.AddCommand(newKeysRoot(), newKeysIdentity(), newKeysRoster())
+	cmd.AddCommand(newKeysInit(), newKeysStatus(), newKeysRotate(), newKeysRevoke(), newKeysRewrap(), newKeysExport())
 	return cmd
 }
 
@@ -44,13 +47,7 @@ and cannot issue. FILE may be "-" for standard input. The output is JSON.`,
 			if err != nil {
 				return err
 			}
-			for _, k := range set.Keys() {
-				if k.Algorithm() == keyring.EdDSA {
-					return write(cmd, set.PublicJWKS())
-				}
-			}
-			return &failure{exitKey, errors.New("the ring has no EdDSA key, so nothing of it is public"),
-				"add one with: waybill keys new FILE --add --alg EdDSA"}
+			return printPublic(cmd, set, "add one with: waybill keys new FILE --add --alg EdDSA")
 		},
 	}
 	out.register(cmd)

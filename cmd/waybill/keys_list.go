@@ -34,7 +34,7 @@ never shows key material. FILE may be "-" for standard input.
 			if err != nil {
 				return err
 			}
-			rows := listed(set, time.Now())
+			rows := listed(set, time.Now(), "waybill keys new FILE --add")
 			if out == jsonOutput {
 				return writeJSON(cmd, struct {
 					Domain     string      `json:"domain"`
@@ -62,14 +62,14 @@ type listedKey struct {
 	Next       string `json:"next"`
 }
 
-// listed derives the state of every key at now.
-func listed(set *keyring.Set, now time.Time) []listedKey {
+// listed derives the state of every key at now. Renew is the command that makes the next key.
+func listed(set *keyring.Set, now time.Time, renew string) []listedKey {
 	var rows []listedKey
 	for _, k := range set.Keys() {
 		t := k.Times()
 		row := listedKey{Kid: k.ID(), Alg: string(k.Algorithm()), CanIssue: k.CanIssue(),
 			Created: stamp(t.Created), ActiveFrom: stamp(t.NotBefore), Expires: stamp(t.Expires)}
-		row.State, row.Next = outlook(set, k, now)
+		row.State, row.Next = outlook(set, k, now, renew)
 		rows = append(rows, row)
 	}
 	revoked := set.Revocations()
@@ -85,7 +85,7 @@ func listed(set *keyring.Set, now time.Time) []listedKey {
 }
 
 // outlook returns the state of a key and what happens to it next.
-func outlook(set *keyring.Set, k *keyring.Key, now time.Time) (state, next string) {
+func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (state, next string) {
 	t := k.Times()
 	ends := "expires " + distance(t.Expires, now)
 	switch {
@@ -104,7 +104,7 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time) (state, next strin
 	if s := successor(set, k, now); s != nil {
 		return "active", "key " + s.ID() + " takes over " + distance(s.Times().NotBefore, now)
 	}
-	return "active", ends + "; before that: waybill keys new FILE --add"
+	return "active", ends + "; before that: " + renew
 }
 
 // newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it is the one that

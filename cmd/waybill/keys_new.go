@@ -60,9 +60,9 @@ Algorithms: HS256 for signed waybills, dir for sealed ones, EdDSA for public one
 	cmd.Flags().StringSliceVar(&f.algs, "alg", nil,
 		"algorithms: HS256, dir, EdDSA (default HS256; with --add those that the ring issues with)")
 	cmd.Flags().Var(&f.life, "life", "time for which a key issues and opens")
-	cmd.Flags().Var(&f.activateIn, "activate-in", "time until it issues (default at once; with --add 2m)")
+	cmd.Flags().Var(&f.activateIn, "activate-in", "time until it issues")
 	cmd.Flags().BoolVar(&f.add, "add", false, "add to an existing ring")
-	cmd.Flags().Lookup("activate-in").DefValue = ""
+	cmd.Flags().Lookup("activate-in").DefValue = "at once; with --add 2m"
 	complete(cmd, "alg", "HS256", "dir", "EdDSA")
 	complete(cmd, "domain")
 	return cmd
@@ -110,25 +110,15 @@ func (f *newFlags) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	f.report(cmd, path, set, made)
-	return f.print(cmd, path, set, made)
+	return printMade(cmd, f.out, path, set, made)
 }
 
 func (f *newFlags) algorithms() ([]keyring.Algorithm, error) {
-	var out []keyring.Algorithm
-	for _, name := range f.algs {
-		alg := keyring.Algorithm(name)
-		if !slices.Contains(algorithms, alg) {
-			return nil, usage("--alg %q: want HS256, dir or EdDSA", name)
-		}
-		if slices.Contains(out, alg) {
-			return nil, usage("--alg names %s twice", name)
-		}
-		out = append(out, alg)
+	out, err := parseAlgorithms(f.algs)
+	if err == nil && len(out) == 0 && !f.add {
+		out = []keyring.Algorithm{keyring.HS256}
 	}
-	if len(out) == 0 && !f.add {
-		return []keyring.Algorithm{keyring.HS256}, nil
-	}
-	return out, nil
+	return out, err
 }
 
 // next makes the keys, and the set that holds them: the first generation, or the one after old.
@@ -211,15 +201,16 @@ type madeKey struct {
 	Expires    string `json:"expires"`
 }
 
-func (f *newFlags) print(cmd *cobra.Command, path string, set *keyring.Set, made []*keyring.Key) error {
-	if f.out == textOutput {
+// printMade prints the keys that were made.
+func printMade(cmd *cobra.Command, out output, name string, set *keyring.Set, made []*keyring.Key) error {
+	if out == textOutput {
 		var kids strings.Builder
 		for _, k := range made {
 			kids.WriteString(k.ID() + "\n")
 		}
 		return write(cmd, []byte(kids.String()))
 	}
-	var keys []madeKey
+	keys := []madeKey{}
 	for _, k := range made {
 		t := k.Times()
 		keys = append(keys, madeKey{k.ID(), string(k.Algorithm()), stamp(t.Created), stamp(t.NotBefore), stamp(t.Expires)})
@@ -229,5 +220,5 @@ func (f *newFlags) print(cmd *cobra.Command, path string, set *keyring.Set, made
 		Domain     string    `json:"domain"`
 		Generation uint64    `json:"generation"`
 		Keys       []madeKey `json:"keys"`
-	}{path, set.Domain(), set.Generation(), keys})
+	}{name, set.Domain(), set.Generation(), keys})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,6 +66,9 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	var own struct {
 		Ring *string `json:"ring"`
 	}
+	if isSealed(data) {
+		return nil, errSealed
+	}
 	if json.Unmarshal(data, &own) == nil && own.Ring == nil {
 		if f.domain == "" {
 			return nil, usage("the ring names no domain: if it is a JWK Set of other software, add --domain")
@@ -90,8 +94,8 @@ func readRing(cmd *cobra.Command, path string) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, usage("%s is not a regular file: give a pipe as --ring - or --ring-fd N", path)
 	}
-	data, err := keyring.File(path).Load(cmd.Context())
-	return data, judged(err)
+	blob, err := keyring.File(path).Load(cmd.Context())
+	return blob.Data, judged(err)
 }
 
 func limited(r io.Reader, name string) ([]byte, error) {
@@ -108,6 +112,21 @@ func readSet(cmd *cobra.Command, path string) (*keyring.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isSealed(data) {
+		return nil, errSealed
+	}
 	set, err := keyring.ParseSet(data)
 	return set, judged(err)
+}
+
+var errSealed = &failure{exitFailure, errors.New("the ring is sealed"),
+	"see waybill keys status, and waybill keys export for a way to open it"}
+
+// isSealed reports whether data is a sealed ring and no plain one.
+func isSealed(data []byte) bool {
+	var ring struct {
+		Version int    `json:"v"`
+		Sealed  []byte `json:"ct"`
+	}
+	return json.Unmarshal(data, &ring) == nil && ring.Version > 0 && len(ring.Sealed) > 0
 }

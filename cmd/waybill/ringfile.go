@@ -47,7 +47,7 @@ func replaceFile(path string, change func([]byte) ([]byte, error)) error {
 		if err != nil {
 			return err
 		}
-		data, err := change(old)
+		data, err := change(old.Data)
 		if err != nil {
 			return err
 		}

@@ -69,6 +69,12 @@ func TestScripts(t *testing.T) {
 			"states":  statesCmd,
 			"revoke":  revokeCmd,
 			"contain": containCmd,
+			"line":    lineCmd,
+			"value":   valueCmd,
+			"follow":  followCmd,
+			"age":     ageCmd,
+			"nats":    natsCmd,
+			"ended":   endedCmd,
 		},
 	})
 }

@@ -43,6 +43,11 @@ func waybillCmd(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("stderr holds a token or a key (%s): %q", secret, stderr)
 		}
 	}
+	for _, secret := range []string{"AGE-SECRET-KEY", "-root-key:", "-sign-key:"} {
+		if strings.Contains(stderr+ts.ReadFile("stdout"), secret) {
+			ts.Fatalf("the output holds an identity or a root (%s)", secret)
+		}
+	}
 }
 
 // jsonCmd compares one value of a JSON file: json FILE PATH VALUE, where PATH is a.0.b and VALUE is JSON, or "any".

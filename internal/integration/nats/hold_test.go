@@ -107,17 +107,19 @@ type source struct {
 	down  atomic.Bool
 }
 
-func (s *source) Load(ctx context.Context) ([]byte, error) {
+func (s *source) Load(ctx context.Context) (keyring.Blob, error) {
 	select {
 	case <-s.reads:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return keyring.Blob{}, ctx.Err()
 	}
 	if s.down.Load() {
-		return nil, errors.New("the store is down")
+		return keyring.Blob{}, errors.New("the store is down")
 	}
-	return *s.data.Load(), nil
+	return keyring.Blob{Data: *s.data.Load()}, nil
 }
+
+func (s *source) Nudges(context.Context) <-chan struct{} { return nil }
 
 func (s *source) set(set *keyring.Set) {
 	data := set.SecretJWKS()

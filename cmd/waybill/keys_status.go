@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+func newKeysStatus() *cobra.Command {
+	var (
+		f sealedFlags
+		p policyFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "status [STORE]",
+		Short: "Show the keys of a sealed ring and what becomes of them",
+		Long: `Show a sealed ring: its generation, who wrote it, the roster, the keys with their
+states and ages, and what happens next and when. It never shows key material.
+
+  pending  opens tokens; its time to issue has not come
+  active   issues and opens
+  retired  opens tokens; a newer key issues
+  gone     expired, opens nothing
+  revoked  taken out of the ring, opens nothing`,
+		Example: `  waybill keys status shop.ring --domain shop --identity me.id --root-public "$(cat shop.root.pub)"
+  waybill keys status --nats nats://nats.internal --bucket waybill --creds me.creds --domain shop --identity me.id \
+    --root-public "$(cat shop.root.pub)" -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			policy, err := p.policy(nil)
+			if err != nil {
+				return err
+			}
+			s, _, err := f.open(args, 0)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			ctx, cancel := s.timeout(cmd)
+			defer cancel()
+			v, err := s.read(ctx)
+			if err != nil {
+				return err
+			}
+			return printStatus(cmd, f.out, s, v, policy)
+		},
+	}
+	f.register(cmd)
+	p.register(cmd)
+	return cmd
+}
+
+// nextKey is when the next key of an algorithm is to be made.
+type nextKey struct {
+	Alg string `json:"alg"`
+	Due string `json:"due"`
+	at  time.Time
+}
+
+func nextKeys(set *keyring.Set, p keyring.Policy) []nextKey {
+	var out []nextKey
+	for _, alg := range issuing(set) {
+		at := dueAt(set, alg, p)
+		out = append(out, nextKey{string(alg), stamp(at), at})
+	}
+	return out
+}
+
+func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, p keyring.Policy) error {
+	now, roster := time.Now(), s.wrapper.Roster()
+	rows := listed(v.set, now, "waybill keys rotate")
+	next := nextKeys(v.set, p)
+	if out == jsonOutput {
+		return writeJSON(cmd, struct {
+			Domain     string      `json:"domain"`
+			Generation uint64      `json:"generation"`
+			Epoch      uint64      `json:"epoch"`
+			By         string      `json:"by"`
+			Size       int         `json:"size"`
+			Roster     shownRoster `json:"roster"`
+			Keys       []listedKey `json:"keys"`
+			Next       []nextKey   `json:"next"`
+		}{v.set.Domain(), v.set.Generation(), v.set.Epoch(), v.by, v.size, showRoster(roster), rows, next})
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "ring of %s, generation %d, epoch %d, written by %s, %d bytes\n",
+		v.set.Domain(), v.set.Generation(), v.set.Epoch(), v.by, v.size)
+	fmt.Fprintln(&b, rosterLine(roster))
+	for _, n := range next {
+		verb := "is due"
+		if n.at.Before(now) {
+			verb = "was due"
+		}
+		fmt.Fprintf(&b, "the next %s key %s to be made %s (%s)\n", n.Alg, verb, n.Due, distance(n.at, now))
+	}
+	b.Write(table(rows))
+	return write(cmd, b.Bytes())
+}
