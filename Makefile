@@ -34,6 +34,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## measure opening and issuing beside other libraries
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem
 
+.PHONY: soak
+soak: ## rotate keys at full length, 180 s a run, while the broker is killed and loses its store
+	cd internal/integration && $(GO) test ./natskv -run 'TestBrokenBroker' -timeout 60m -v -soak 180s
+
 .PHONY: readme
 readme: ## run every command and check every snippet of README.md
 	cd tools && $(GO) run ./readme ../README.md ../docs
