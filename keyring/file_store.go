@@ -31,8 +31,12 @@ func (f FileStore) Load(ctx context.Context) (Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
-	blob, err := File(f).Load(ctx)
-	if errors.Is(err, fs.ErrNotExist) && f.absent() {
+	var blob Blob
+	absent, err := f.look(func() (err error) {
+		blob, err = File(f).Load(ctx)
+		return err
+	})
+	if absent {
 		return Blob{}, fmt.Errorf("%w: %s", ErrNotFound, f)
 	}
 	if err != nil {
@@ -137,11 +141,29 @@ func lock(ctx context.Context, name string) (*os.File, error) {
 
 // resolve follows symbolic links, so that a version replaces the file and not a link to it.
 func (f FileStore) resolve() (string, error) {
-	path, err := filepath.EvalSymlinks(string(f))
-	if errors.Is(err, fs.ErrNotExist) && f.absent() {
+	var path string
+	absent, err := f.look(func() (err error) {
+		path, err = filepath.EvalSymlinks(string(f))
+		return err
+	})
+	if absent {
 		return string(f), nil
 	}
 	return path, err
+}
+
+// look does what needs the file, and tells a file that is absent from one that cannot be reached. It looks again if the
+// file came in between, from another writer.
+func (f FileStore) look(try func() error) (absent bool, err error) {
+	for range 3 {
+		if err = try(); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		if f.absent() {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // absent reports whether there is a folder, and nothing of the file's name in it.
