@@ -554,6 +554,22 @@ func TestReadOnlyRelays(t *testing.T) {
 	}
 }
 
+// TestMergeWithOneKey: a ring without public-key keys is not read-only for signed waybills.
+func TestMergeWithOneKey(t *testing.T) {
+	for alg, opt := range map[keyring.Algorithm]waybill.Option{
+		keyring.HS256: waybill.Claims(), keyring.Dir: waybill.Sealed(), keyring.EdDSA: waybill.PublicKey(),
+	} {
+		auth := must(waybill.New("shop", ringOf(t, "shop", lasting(t, alg)), declareAll(), opt))(t)
+		ctx, hop := receive(t, auth, issue(t, auth, Seats.To(1)).Token())
+		one, two := send(t, ctx), send(t, ctx)
+		must(one.Return(answer(t, auth, one.Token(), Seats.To(3), Price.To(5))))(t)
+		if out, err := two.Return(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b"))); out != waybill.Merged || err != nil {
+			t.Errorf("%s: got %s, %v, want merged", alg, out, err)
+		}
+		wantClaims(t, must(auth.Open(hop.Commit(false)))(t), `"seats":3,"price":5,"cell":"b"`)
+	}
+}
+
 // TestMergeOrder returns the same answers in every order: but for the last writer's, the result is the same.
 func TestMergeOrder(t *testing.T) {
 	auth := authority(t)

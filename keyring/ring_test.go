@@ -149,6 +149,10 @@ func TestPollPicksUpChanges(t *testing.T) {
 			}
 		}
 		wantStats("opened", 1, 0, false)
+		time.Sleep(5 * time.Second)
+		if got := ring.Stats().Age; got != 5*time.Second {
+			t.Errorf("got age %v after 5 s", got)
+		}
 
 		before := ring.Set()
 		poll()
@@ -178,11 +182,12 @@ func TestPollPicksUpChanges(t *testing.T) {
 			{"another domain", bytes.Replace(generation(3, macJWK("c")), []byte(`"shop"`), []byte(`"bank"`), 1), nil},
 		} {
 			log.reset()
-			failures := ring.Stats().Failures
+			failures, loads := ring.Stats().Failures, s.count()
 			s.set(bad.data, bad.err)
 			poll()
-			if ring.Set() != second || ring.Stats().Failures <= failures {
-				t.Errorf("%s: got %v and %d failures, want the last good set and one more than %d", bad.name, ring.Set(), ring.Stats().Failures, failures)
+			failures, loads = ring.Stats().Failures-failures, s.count()-loads
+			if ring.Set() != second || loads == 0 || failures != uint64(loads) {
+				t.Errorf("%s: got %v, %d loads and %d failures, want the last good set, and that all failed", bad.name, ring.Set(), loads, failures)
 			}
 			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "the last good one stays") {
 				t.Errorf("%s: got the log %q, want a warning", bad.name, &log)

@@ -172,7 +172,7 @@ func (c storeCheck) sums() {
 			for done := 0; done < additions; {
 				blob, err := c.store.Load(c.ctx)
 				if err == nil {
-					_, err = c.store.CompareAndSwap(c.ctx, blob.Revision, append(blob.Data, '.'))
+					_, err = c.store.CompareAndSwap(c.ctx, blob.Revision, append(bytes.Clone(blob.Data), '.'))
 				}
 				switch {
 				case err == nil:
