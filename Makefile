@@ -17,7 +17,7 @@ race: ## the same under the race detector; needs a C compiler
 
 .PHONY: lint
 lint: ## format, vet, static analysis, tidy modules
-	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)" || { echo "run: gofmt -w ."; exit 1; }
+	@files=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$files" || { echo "run: gofmt -w" $$files; exit 1; }
 	@cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@for m in $(MODULES); do (cd $$m && echo "# $$m" && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy -diff > /dev/null) || { echo "run: go mod tidy in $$m"; exit 1; }; done
