@@ -9,21 +9,22 @@ import (
 var encoding = base64.RawURLEncoding
 
 // decode64 appends what src stands for to dst[:0] and returns it. It is stricter than encoding/base64, which skips line
-// breaks, and about twice as fast: opening a token is largely this. dst must have room for the result.
+// breaks, and nearly twice as fast: opening a token is largely this. dst must have room for the result.
 func decode64(dst, src []byte) (out []byte, ok bool) {
 	dst = dst[:encoding.DecodedLen(len(src))]
 	out = dst
-	var bad byte // its high bit: a character outside the alphabet
-	t := &values
+	t0, t1, t2, t3 := &shifted[0], &shifted[1], &shifted[2], &shifted[3]
+	var outside uint32                   // has the flag if a character was outside the alphabet
 	for len(src) >= 8 && len(dst) >= 8 { // 8 characters are 6 bytes; the other 2 are overwritten by the next round
 		s := (*[8]byte)(src)
-		a, b, c, d := t[s[0]], t[s[1]], t[s[2]], t[s[3]]
-		e, f, g, h := t[s[4]], t[s[5]], t[s[6]], t[s[7]]
-		bad |= a | b | c | d | e | f | g | h
-		binary.BigEndian.PutUint64(dst, uint64(a)<<58|uint64(b)<<52|uint64(c)<<46|uint64(d)<<40|
-			uint64(e)<<34|uint64(f)<<28|uint64(g)<<22|uint64(h)<<16)
+		high := t0[s[0]] | t1[s[1]] | t2[s[2]] | t3[s[3]]
+		low := t0[s[4]] | t1[s[5]] | t2[s[6]] | t3[s[7]]
+		outside |= high | low
+		binary.BigEndian.PutUint64(dst, uint64(high)<<40|uint64(low)<<16)
 		src, dst = src[8:], dst[6:]
 	}
+	var bad byte // its high bit: the same
+	t := &values
 	for len(src) >= 4 {
 		a, b, c, d := t[src[0]], t[src[1]], t[src[2]], t[src[3]]
 		bad |= a | b | c | d
@@ -50,8 +51,23 @@ func decode64(dst, src []byte) (out []byte, ok bool) {
 	default:
 		return nil, false
 	}
-	return out, bad&0x80 == 0
+	return out, bad&0x80 == 0 && outside&flag == 0
 }
+
+// shifted are the six bits of each character where they stand in a group of four, or the flag.
+var shifted = func() (t [4][256]uint32) {
+	for i, v := range values {
+		for n := range t {
+			t[n][i] = uint32(v) << (18 - 6*n)
+			if v == 0xff {
+				t[n][i] = flag
+			}
+		}
+	}
+	return t
+}()
+
+const flag = 1 << 31
 
 // values are the six bits of each character, or 0xff.
 var values = func() (t [256]byte) {

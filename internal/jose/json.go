@@ -360,7 +360,9 @@ func (s *scanner) digits() int {
 func (s *scanner) stands(m member, first int, names map[string]bool) bool {
 	if names == nil {
 		for i := first; i < s.n; i++ {
-			if other := s.at(i); other.nameEnd-other.nameStart == m.nameEnd-m.nameStart && bytes.Equal(m.name(s.b), other.name(s.b)) {
+			other := s.at(i)
+			if other.nameEnd-other.nameStart == m.nameEnd-m.nameStart && s.b[other.nameStart] == s.b[m.nameStart] &&
+				bytes.Equal(m.name(s.b), other.name(s.b)) {
 				return true
 			}
 		}
