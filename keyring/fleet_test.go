@@ -21,7 +21,6 @@ type memory struct {
 	rev    uint64
 	old    []byte // what was there before the last change
 	down   bool
-	fails  int                   // every so many calls fail, of each method
 	calls  [2]int                // of Load and CompareAndSwap
 	after  func(m *memory)       // called after each change, locked
 	silent bool                  // the store says no time
@@ -34,7 +33,7 @@ func (m *memory) Load(context.Context) (keyring.Blob, error) {
 	m.Lock()
 	defer m.Unlock()
 	m.calls[0]++
-	if m.down || m.fails > 0 && m.calls[0]%m.fails == 0 {
+	if m.down {
 		return keyring.Blob{}, errDown
 	}
 	var at time.Time
@@ -47,13 +46,11 @@ func (m *memory) Load(context.Context) (keyring.Blob, error) {
 	return keyring.Blob{Data: m.data, Revision: m.rev, At: at}, nil
 }
 
-// CompareAndSwap fails, when it does, every other time after it has written.
 func (m *memory) CompareAndSwap(_ context.Context, prev uint64, data []byte) (uint64, error) {
 	m.Lock()
 	defer m.Unlock()
 	m.calls[1]++
-	fail := m.fails > 0 && m.calls[1]%m.fails == 0
-	if m.down || fail && m.calls[1]/m.fails%2 == 0 {
+	if m.down {
 		return 0, errDown
 	}
 	if current := m.rev; m.data == nil && prev != 0 || m.data != nil && prev != current {
@@ -70,9 +67,6 @@ func (m *memory) CompareAndSwap(_ context.Context, prev uint64, data []byte) (ui
 		case ear <- struct{}{}:
 		default:
 		}
-	}
-	if fail {
-		return 0, errDown
 	}
 	return rev, nil
 }
@@ -109,24 +103,45 @@ func (m *memory) reads() int {
 	return m.calls[0]
 }
 
-// cut is a store behind a network that can be cut.
+// cut is the store as one node sees it: behind a network that can be cut, and that loses calls.
+//
+// What is lost is counted per node. Counted over all of them, an unlucky node could lose every one of its reads for
+// longer than the delay, which is more than a delay promises to bridge.
 type cut struct {
 	*memory
-	off atomic.Bool
+	off   atomic.Bool
+	fails atomic.Int64    // every so many of this node's calls fail, of each method
+	calls [2]atomic.Int64 // of Load and CompareAndSwap, since there was anything to fail
+}
+
+// lost reports whether this call of a method fails, and how many did.
+func (c *cut) lost(method int) (bool, int64) {
+	every := c.fails.Load()
+	if every == 0 {
+		return false, 0
+	}
+	n := c.calls[method].Add(1)
+	return n%every == 0, n / every
 }
 
 func (c *cut) Load(ctx context.Context) (keyring.Blob, error) {
-	if c.off.Load() {
+	if lost, _ := c.lost(0); lost || c.off.Load() {
 		return keyring.Blob{}, errDown
 	}
 	return c.memory.Load(ctx)
 }
 
+// CompareAndSwap fails, when it does, every other time after it has written.
 func (c *cut) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (uint64, error) {
-	if c.off.Load() {
+	lost, n := c.lost(1)
+	if c.off.Load() || lost && n%2 == 0 {
 		return 0, errDown
 	}
-	return c.memory.CompareAndSwap(ctx, prev, data)
+	rev, err := c.memory.CompareAndSwap(ctx, prev, data)
+	if lost {
+		return 0, errDown
+	}
+	return rev, err
 }
 
 // brisk is a policy of which a year passes in minutes.

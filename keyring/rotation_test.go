@@ -64,12 +64,14 @@ func TestRotationSlowsDown(t *testing.T) {
 
 // TestEveryCallFailsOnce: no error stops a loop.
 func TestEveryCallFailsOnce(t *testing.T) {
-	for _, every := range []int{2, 3, 7} {
+	for _, every := range []int64{2, 3, 7} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCrowd(t, &memory{}, brisk, 2)
 			c.joinMany(5, rules)
 			c.live(5 * time.Second)
-			c.store.do(func() { c.store.fails = every })
+			for _, m := range c.nodes {
+				m.cut.fails.Store(every)
+			}
 			c.live(time.Minute)
 			c.wantNone("failing store")
 			var n keyring.Stats
