@@ -8,8 +8,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
+TESTFLAGS ?=
 test: ## run the tests of all modules; needs Go, git and make only
-	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test $(TESTFLAGS) ./...) || exit 1; done
 
 .PHONY: race
 race: ## the same under the race detector; needs a C compiler
