@@ -185,7 +185,7 @@ func (s *scope) withoutOnSuccess(cur *Waybill) *Waybill {
 type Call struct {
 	s    *scope
 	sent *Waybill
-	last *Waybill // what the next update is compared with: sent, or the update before
+	last brought // what the next update is compared with: what was sent, or the update before
 	at   time.Time
 }
 
@@ -202,7 +202,7 @@ func Send(ctx context.Context) (*Call, error) {
 	if !now.Before(w.Expires().Add(s.auth.leeway)) {
 		return nil, ErrExpired
 	}
-	return &Call{s: s, sent: w, last: w, at: now}, nil
+	return &Call{s: s, sent: w, last: brought{wb: w}, at: now}, nil
 }
 
 // Send is the function [Send] for a carrier that belongs to an Authority: it gives [ErrForeignDomain] for a waybill of
