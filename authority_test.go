@@ -57,6 +57,7 @@ func TestNewErrors(t *testing.T) {
 		{"no issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(0)}, "IssueLimit(0)"},
 		{"negative issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(-2)}, "IssueLimit(-2)"},
 		{"low accept limit alone", "shop", ring, []waybill.Option{waybill.AcceptLimit(256)}, ""},
+		{"a reserved claim in traces", "shop", ring, []waybill.Option{waybill.Traced(waybill.NewClaim[string]("sub"))}, "cannot be Traced"},
 		{"smallest limits", "shop", ring, []waybill.Option{waybill.IssueLimit(256), waybill.AcceptLimit(256)}, ""},
 	} {
 		auth, err := waybill.New(test.domain, test.ring, test.opts...)

@@ -2,7 +2,9 @@ package waybill
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -73,6 +75,28 @@ func (h Hop) Err() error { return h.s.err }
 
 // Fresh reports whether this call of Receive opened the token, so that each is counted once however much is nested.
 func (h Hop) Fresh() bool { return h.fresh }
+
+// Traced returns the names and values of the claims that the Authority's [Traced] allows in traces, of the waybill as it
+// stands now.
+func (h Hop) Traced() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		wb := h.s.cur.Load()
+		for _, name := range h.s.auth.traced {
+			if wb.Has(name) && !yield(name, traceable(wb.raw(name))) {
+				return
+			}
+		}
+	}
+}
+
+// traceable is a string, or else the JSON that stands in the token.
+func traceable(raw []byte) string {
+	var text string
+	if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		return string(raw)
+	}
+	return text
+}
 
 // Begin claims the hop: the first caller answers for it, and is the one to commit.
 func (h Hop) Begin() bool { return h.s.begun.CompareAndSwap(false, true) }

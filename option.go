@@ -55,6 +55,7 @@ type config struct {
 	issues      Protection
 	opens       []Protection
 	claims      []Declaration
+	traced      []string
 	life        time.Duration
 	maxLife     time.Duration
 	journey     time.Duration
@@ -68,6 +69,17 @@ type config struct {
 // changes merge. Undeclared ones are kept and forwarded byte for byte.
 func Claims(claims ...Declaration) Option {
 	return option(func(c *config) { c.claims = append(c.claims, claims...) })
+}
+
+// Traced names the only claims that may stand in traces: of a waybill that is received, each becomes the attribute
+// "waybill.claim." and its name of the current span, a string; a value that is none stands there as its JSON. None does by
+// default, because traces are read by more people than tokens.
+func Traced(claims ...Declaration) Option {
+	return option(func(c *config) {
+		for _, d := range claims {
+			c.traced = append(c.traced, d.Name())
+		}
+	})
 }
 
 // Sealed issues sealed waybills, which only members of the ring can read. The ring needs a "dir" key.
@@ -155,6 +167,11 @@ func newConfig(opts []Option) (config, error) {
 }
 
 func (c *config) declared() (map[string]*declaration, error) {
+	for _, name := range c.traced {
+		if err := checkName(name); err != nil {
+			return nil, fmt.Errorf("%w: it cannot be Traced", err)
+		}
+	}
 	byName := make(map[string]*declaration, len(c.claims))
 	for _, d := range c.claims {
 		def := d.declare()
