@@ -54,7 +54,6 @@ type Recorder struct {
 // counter is an instrument with its attribute sets made once per outcome.
 type counter struct {
 	metric.Int64Counter
-	key       attribute.Key // of the outcome
 	transport attribute.KeyValue
 	opts      sync.Map // outcome → []metric.AddOption
 }
@@ -72,20 +71,20 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 	r := &Recorder{transport: transport, logger: logger}
 	label := attribute.String("transport", transport)
 	for _, c := range []struct {
-		to              *counter
-		name, key, desc string
+		to         *counter
+		name, desc string
 	}{
-		{&r.open, "waybill.open", "outcome", "Waybills opened, by outcome: ok, absent, or what is wrong with the token."},
-		{&r.refuse, "waybill.refuse", "reason", "Requests and messages that a policy refused."},
-		{&r.observe, "waybill.observe", "reason", "Requests and messages that passed because their policy only observes."},
-		{&r.inject, "waybill.inject", "outcome", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
-		{&r.update, "waybill.update", "outcome", "Updates: answered, too_late or too_large on the way out; merged, relayed, conflict or refused on the way in."},
+		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or what is wrong with the token."},
+		{&r.refuse, "waybill.refuse", "Requests and messages that a policy refused, by reason."},
+		{&r.observe, "waybill.observe", "Requests and messages that passed only because their policy observes, by reason."},
+		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
+		{&r.update, "waybill.update", "Updates: answered, too_late or too_large on the way out; merged, relayed, conflict or refused on the way in."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
 			otel.Handle(err)
 		}
-		c.to.key, c.to.transport = attribute.Key(c.key), label
+		c.to.transport = label
 	}
 	var err error
 	r.size, err = m.Int64Histogram("waybill.token.size", metric.WithUnit("By"),
@@ -116,7 +115,7 @@ func Withheld(provider metric.MeterProvider) metric.Int64Counter {
 func (c *counter) add(ctx context.Context, outcome string) {
 	opts, ok := c.opts.Load(outcome)
 	if !ok {
-		set := metric.WithAttributes(c.key.String(outcome), c.transport)
+		set := metric.WithAttributes(attribute.String("outcome", outcome), c.transport)
 		opts, _ = c.opts.LoadOrStore(outcome, []metric.AddOption{set})
 	}
 	c.Add(ctx, 1, opts.([]metric.AddOption)...)

@@ -213,8 +213,8 @@ func TestRefused(t *testing.T) {
 	r.Refused(t.Context(), waybill.ErrExpired)
 	r.Observed(t.Context(), missing)
 	r.Refused(t.Context(), errors.New("secret cause"))
-	m.want(t, "refused", "waybill.observe reason=missing_claim,transport=http 1", "waybill.refuse reason=error,transport=http 1",
-		"waybill.refuse reason=expired,transport=http 1", "waybill.refuse reason=missing_claim,transport=http 1")
+	m.want(t, "refused", "waybill.observe outcome=missing_claim,transport=http 1", "waybill.refuse outcome=error,transport=http 1",
+		"waybill.refuse outcome=expired,transport=http 1", "waybill.refuse outcome=missing_claim,transport=http 1")
 }
 
 // TestWithheld: what a propagator holds back is no outgoing call.
