@@ -133,12 +133,12 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop) (context.Context, e
 	ctx := r.Context()
 	if m.edge {
 		begun, err := m.begin(r, hop)
-		if err != nil && !m.policy.Observe {
-			return ctx, err
+		if err != nil {
+			return begun, m.policy.Refuse(ctx, m.rec, err)
 		}
 		ctx = begun
 	}
-	return ctx, m.policy.Judge(ctx)
+	return ctx, m.policy.Admit(ctx, m.rec)
 }
 
 // answer runs the handler and sends back what it changed. If it panics, nothing is sent back.

@@ -192,7 +192,7 @@ func TestSkipOpensNothing(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d", path, a.StatusCode, want)
 		}
 	}
-	if got := fmt.Sprint(m.all()); got != "[waybill.open absent]" {
+	if got := fmt.Sprint(m.all()); got != "[waybill.open absent waybill.refuse absent]" {
 		t.Errorf("counted %v, want the one request that was not skipped", got)
 	}
 }
@@ -209,7 +209,8 @@ func TestObserveRefusesNothing(t *testing.T) {
 			t.Errorf("token of %d bytes: %d, want 200", len(token), a.StatusCode)
 		}
 	}
-	want := "[waybill.open absent waybill.open forged waybill.open malformed]"
+	want := "[waybill.observe absent waybill.observe forged waybill.observe malformed " +
+		"waybill.open absent waybill.open forged waybill.open malformed]"
 	if got := fmt.Sprint(m.all()); got != want {
 		t.Errorf("counted %v, want %v", got, want)
 	}
