@@ -63,12 +63,18 @@ func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarr
 // masked even if the carrier brings none.
 func (p *propagator) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	brought := values(carrier)
-	if header, ok := carrier.(propagation.HeaderCarrier); ok && len(brought) == 0 {
+	header, ok := carrier.(propagation.HeaderCarrier)
+	if ok && len(brought) == 0 {
 		if _, ok := taken.From(ctx, p.auth, http.Header(header)); ok {
 			return ctx // our middleware stands further out
 		}
 	}
-	ctx, hop := p.auth.Receive(ctx, brought)
+	var hop waybill.Hop
+	if ok {
+		ctx, hop = p.auth.ReceiveFrom(ctx, brought, header)
+	} else {
+		ctx, hop = p.auth.Receive(ctx, brought)
+	}
 	p.rec.Opened(ctx, hop)
 	return ctx
 }
