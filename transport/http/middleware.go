@@ -86,7 +86,7 @@ func (m *middleware) receive(r *http.Request) (context.Context, waybill.Hop) {
 			return ctx, hop
 		}
 	}
-	ctx, hop := m.auth.Receive(ctx, values)
+	ctx, hop := m.auth.ReceiveFrom(ctx, values, r.Header)
 	m.rec.Opened(ctx, hop)
 	return ctx, hop
 }

@@ -438,7 +438,7 @@ func TestLogsHoldNoToken(t *testing.T) {
 	}
 }
 
-// waybilltest's context is that of a handler: a middleware further in does not own it.
+// waybilltest's context is that of a handler: a request made in it is a hop of its own, with a way back of its own.
 func TestContextOfATest(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, seats.To(3))
@@ -448,10 +448,11 @@ func TestContextOfATest(t *testing.T) {
 	}
 	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
 	r.Header.Set(headerKey, wb.Token())
+	w := httptest.NewRecorder()
 	handle(auth, func(_ http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(4)))
-	}).ServeHTTP(httptest.NewRecorder(), r)
-	if got := seatsOf(ctx); got != 4 {
-		t.Errorf("%d seats in the caller's context, want 4: in one process the scope is shared", got)
+	}).ServeHTTP(w, r)
+	if got := seatsOf(ctx); got != 3 || w.Header().Get(updateKey) == "" {
+		t.Errorf("%d seats in the caller's context, update of %d bytes; want 3, and an update", got, len(w.Header().Get(updateKey)))
 	}
 }
