@@ -31,7 +31,8 @@ type Carrier struct {
 	Call func(ctx context.Context, auth *waybill.Authority, s Service) (Headers, error)
 
 	// Raw sends a request that has exactly these headers through the server side alone, as a client that knows nothing of
-	// waybills does, and returns all headers of the answer.
+	// waybills does, waits until the server side is done with it, also with a message, and returns all headers of the
+	// answer.
 	Raw func(s Service, h Headers) (Headers, error)
 
 	// Answer sends one request in ctx through the client side alone, to a peer that knows nothing of waybills: it hands

@@ -16,7 +16,7 @@ var wayBack = []property{
 	{"token pinned", carrierCheck.pinned},
 	{"refused updates", carrierCheck.refuses},
 	{"uninvited update", carrierCheck.uninvited},
-	{"panic of a stock client's request", carrierCheck.panicsRaw},
+	{"panic answers nothing", carrierCheck.panicsRaw},
 	{"new journey", carrierCheck.starts},
 	{"concurrent calls", carrierCheck.concurrent},
 }
