@@ -120,18 +120,26 @@ func (c carrierCheck) takenOut() {
 	auth := c.authority()
 	token := c.token(auth)
 	s, visits := c.service(auth, nil)
-	h := Headers{waybill.Header: {token}, waybill.HeaderUpdate: {token}, "other": {"kept"}}
-	if _, err := c.Raw(s, h); err != nil {
-		c.t.Fatalf("a request with a token and another header: %v", err)
-	}
-	v := c.visited(visits, "a request with a token")
-	for _, name := range []string{waybill.Header, waybill.HeaderUpdate} {
-		if len(v.seen[name]) > 0 {
-			c.t.Errorf("the handler sees the header %s: take it out after Authority.Receive, or proxies pass the token on", name)
+	for _, h := range []Headers{
+		{waybill.Header: {token}, waybill.HeaderUpdate: {token}, "other": {"kept"}},
+		{waybill.HeaderUpdate: {token}, "other": {"kept"}},
+	} {
+		if _, err := c.Raw(s, h); err != nil {
+			c.t.Fatalf("a request that has the waybill's headers and another: %v", err)
 		}
-	}
-	if !slices.Equal(v.seen["other"], []string{"kept"}) {
-		c.t.Errorf("the handler does not see the other header %q: take out the waybill's only", v.seen["other"])
+		v := c.visited(visits, "a request that has the waybill's headers")
+		for _, name := range []string{waybill.Header, waybill.HeaderUpdate} {
+			if len(v.seen[name]) > 0 {
+				c.t.Errorf("the handler sees the header %s: take it out after Authority.Receive, or proxies pass it on", name)
+			}
+		}
+		if !slices.Equal(v.seen["other"], []string{"kept"}) {
+			c.t.Errorf("the handler sees the other header as %q, want kept: take out the waybill's only", v.seen["other"])
+		}
+		if got, _ := checkCell.Of(v.wb); len(h[waybill.Header]) == 0 && !errors.Is(v.err, waybill.ErrNoWaybill) {
+			c.t.Errorf("an update in a request was taken for a waybill, with cell %q: give Authority.Receive the values of "+
+				"waybill.Header only", got)
+		}
 	}
 }
 
