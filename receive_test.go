@@ -13,8 +13,8 @@ func TestReceiveFrom(t *testing.T) {
 	token := issue(t, auth, Cell.To("a")).Token()
 	type header map[string][]string
 	one, other := header{}, header{}
-	type connection struct{ int }
-	pointer := new(connection)
+	type connection struct{ name string }
+	pointer := &connection{"one"}
 	for _, test := range []struct {
 		name         string
 		outer, inner any // nil: Receive
@@ -25,7 +25,7 @@ func TestReceiveFrom(t *testing.T) {
 		{"the same header, begun", one, one, true, false},
 		{"the same pointer, begun", pointer, pointer, true, false},
 		{"another header", one, other, false, true},
-		{"another pointer", pointer, new(connection), false, true},
+		{"another pointer", pointer, &connection{"one"}, false, true},
 		{"a header, and none", one, nil, false, true},
 		{"none, and a header", nil, one, false, true},
 		{"none twice", nil, nil, false, false},
