@@ -17,7 +17,7 @@ func TestAllocations(t *testing.T) {
 		auth := authority(t, shape.opt)
 		token := issue(t, auth, Cell.To(strings.Repeat("x", 150)), Seats.To(3)).Token()
 		ctx, _ := receive(t, auth, token)
-		values := []string{token}
+		values, header := []string{token}, map[string][]string{}
 		for _, test := range []struct {
 			name string
 			most float64
@@ -36,6 +36,11 @@ func TestAllocations(t *testing.T) {
 			{"Receive again", 0, func() {
 				if _, hop := auth.Receive(ctx, values); hop.Fresh() {
 					t.Fatal("opened twice")
+				}
+			}},
+			{"ReceiveFrom a header", 4, func() {
+				if _, hop := auth.ReceiveFrom(context.Background(), values, header); hop.Err() != nil {
+					t.Fatal(hop.Err())
 				}
 			}},
 			{"Receive nothing", 2, func() { auth.Receive(context.Background(), nil) }},

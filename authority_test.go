@@ -53,6 +53,11 @@ func TestNewErrors(t *testing.T) {
 		{"largest accept limit", "shop", ring, []waybill.Option{waybill.AcceptLimit(7168)}, ""},
 		{"small issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(255)}, "IssueLimit(255)"},
 		{"issue over accept limit", "shop", ring, []waybill.Option{waybill.IssueLimit(3585)}, "IssueLimit(3585)"},
+		{"issue over a low accept limit", "shop", ring, []waybill.Option{waybill.AcceptLimit(1024), waybill.IssueLimit(2048)}, "raise both"},
+		{"no issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(0)}, "IssueLimit(0)"},
+		{"negative issue limit", "shop", ring, []waybill.Option{waybill.IssueLimit(-2)}, "IssueLimit(-2)"},
+		{"low accept limit alone", "shop", ring, []waybill.Option{waybill.AcceptLimit(256)}, ""},
+		{"a reserved claim in traces", "shop", ring, []waybill.Option{waybill.Traced(waybill.NewClaim[string]("sub"))}, "cannot be Traced"},
 		{"smallest limits", "shop", ring, []waybill.Option{waybill.IssueLimit(256), waybill.AcceptLimit(256)}, ""},
 	} {
 		auth, err := waybill.New(test.domain, test.ring, test.opts...)
@@ -247,6 +252,13 @@ func TestLimits(t *testing.T) {
 	wantIs(t, err, waybill.ErrTooLarge)
 	if _, err := authority(t, waybill.AcceptLimit(7168)).Open(large.Token()); err != nil {
 		t.Errorf("within the limit: got %v", err)
+	}
+	// A low AcceptLimit alone bounds what is issued too.
+	low := authority(t, waybill.AcceptLimit(1024))
+	_, err = low.Issue(size(1000))
+	wantIs(t, err, waybill.ErrTooLarge)
+	if _, err := low.Open(issue(t, low, size(500)).Token()); err != nil {
+		t.Errorf("within a low limit: got %v", err)
 	}
 }
 

@@ -2,7 +2,9 @@ package waybill
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -24,30 +26,33 @@ type Hop struct {
 // Receive opens what a request or message brought: the raw values of [Header], of which there should be at most one. The
 // outcome is in the context, for [FromContext], and in the hop. It never fails: policies decide what an outcome means.
 //
-// A hop is opened once: if the context holds the outcome of the very same bytes, it is used again. Any other waybill in
-// the context, inherited from a background or shared one, is masked.
+// A hop is opened once: if the context holds the outcome of the very same bytes, which a propagator for instance has left
+// there, it is used again as long as nobody has begun the hop. Any other waybill in the context, inherited from a
+// background or shared one, is masked. See [Authority.ReceiveFrom] for a carrier that several layers look at.
 func (a *Authority) Receive(ctx context.Context, values []string) (context.Context, Hop) {
-	return a.receive(ctx, values, time.Time{})
+	return a.receive(ctx, values, arrival{})
+}
+
+// ReceiveFrom is [Authority.Receive] for a carrier that all layers of one request share and no two requests do, such as
+// the map of its headers: source is that map, or a pointer. The outcome in the context is used again if it came from the
+// same source, also after the hop was begun, and never if it did not.
+func (a *Authority) ReceiveFrom(ctx context.Context, values []string, source any) (context.Context, Hop) {
+	return a.receive(ctx, values, arrival{source: source})
 }
 
 // ReceiveAt is [Authority.Receive] for a message that waited in a queue: it is judged as of the time at which the queue's
 // server stored it. A time ahead of the clock by more than the leeway is refused with [ErrNotYetValid].
 func (a *Authority) ReceiveAt(ctx context.Context, values []string, stored time.Time) (context.Context, Hop) {
-	return a.receive(Without(ctx), values, stored)
+	return a.receive(Without(ctx), values, arrival{at: stored})
 }
 
-func (a *Authority) receive(ctx context.Context, values []string, at time.Time) (context.Context, Hop) {
-	came := arrival{values: len(values), stored: !at.IsZero()}
+func (a *Authority) receive(ctx context.Context, values []string, came arrival) (context.Context, Hop) {
+	came.values = len(values)
 	if len(values) > 0 {
 		came.raw = values[0]
 	}
-	if s := scopeOf(ctx); s != nil && s.auth == a && s.came != nil && *s.came == came && len(values) <= 1 {
-		s.mu.Lock()
-		over := s.phase == committed
-		s.mu.Unlock()
-		if !over {
-			return ctx, Hop{s: s}
-		}
+	if s := scopeOf(ctx); s != nil && s.auth == a && s.received(came) {
+		return ctx, Hop{s: s}
 	}
 	s := newReceived(ctx, a, came)
 	switch {
@@ -57,12 +62,12 @@ func (a *Authority) receive(ctx context.Context, values []string, at time.Time) 
 		s.err = ErrNoWaybill
 	case came.raw == "":
 		s.err = ErrMalformed // a header that is there, and empty
-	case at.IsZero():
+	case came.at.IsZero():
 		s.base, s.err = a.Open(came.raw)
-	case at.After(a.now().Add(a.leeway)):
+	case came.at.After(a.now().Add(a.leeway)):
 		s.err = fmt.Errorf("%w: the message is stored ahead of the clock", ErrNotYetValid)
 	default:
-		s.base, s.err = a.OpenAt(came.raw, at)
+		s.base, s.err = a.OpenAt(came.raw, came.at)
 	}
 	s.cur.Store(s.base)
 	return s, Hop{s: s, fresh: true}
@@ -73,6 +78,28 @@ func (h Hop) Err() error { return h.s.err }
 
 // Fresh reports whether this call of Receive opened the token, so that each is counted once however much is nested.
 func (h Hop) Fresh() bool { return h.fresh }
+
+// Traced returns the names and values of the claims that the Authority's [Traced] allows in traces, of the waybill as it
+// stands now.
+func (h Hop) Traced() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		wb := h.s.cur.Load()
+		for _, name := range h.s.auth.traced {
+			if wb.Has(name) && !yield(name, traceable(wb.raw(name))) {
+				return
+			}
+		}
+	}
+}
+
+// traceable is a string, or else the JSON that stands in the token.
+func traceable(raw []byte) string {
+	var text string
+	if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		return string(raw)
+	}
+	return text
+}
 
 // Begin claims the hop: the first caller answers for it, and is the one to commit.
 func (h Hop) Begin() bool { return h.s.begun.CompareAndSwap(false, true) }
@@ -185,7 +212,7 @@ func (s *scope) withoutOnSuccess(cur *Waybill) *Waybill {
 type Call struct {
 	s    *scope
 	sent *Waybill
-	last *Waybill // what the next update is compared with: sent, or the update before
+	last brought // what the next update is compared with: what was sent, or the update before
 	at   time.Time
 }
 
@@ -202,7 +229,7 @@ func Send(ctx context.Context) (*Call, error) {
 	if !now.Before(w.Expires().Add(s.auth.leeway)) {
 		return nil, ErrExpired
 	}
-	return &Call{s: s, sent: w, last: w, at: now}, nil
+	return &Call{s: s, sent: w, last: brought{wb: w}, at: now}, nil
 }
 
 // Send is the function [Send] for a carrier that belongs to an Authority: it gives [ErrForeignDomain] for a waybill of

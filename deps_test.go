@@ -56,7 +56,7 @@ func TestDependencies(t *testing.T) {
 		{module + "/keyring/jwks", keys},
 		{module + "/keyring/otelkeys", slices.Concat(keys, api)},
 		{module, core[1:]},
-		{module + "/internal/policy", core},
+		{module + "/internal/policy", slices.Concat(core, api, []string{module + "/internal/telemetry"})},
 		{module + "/waybilltest", core},
 		{module + "/internal/telemetry", slices.Concat(core, api)},
 		{module + "/propagation", observed},

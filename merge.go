@@ -32,7 +32,8 @@ type returnOption func(*returned)
 
 func (o returnOption) apply(r *returned) { o(r) }
 
-// Failed says that the call did not succeed: changes of OnSuccess claims are not taken.
+// Failed says that the call did not succeed: changes of OnSuccess claims are not taken, and those that an earlier update
+// of the call brought are taken back.
 func Failed() ReturnOption { return returnOption(func(r *returned) { r.failed = true }) }
 
 // AcceptBack names the only claims whose changes are taken. It stops mistakes; it does not stop a compromised member of a
@@ -102,7 +103,10 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 		return Refused, err
 	}
 	cur := s.cur.Load()
-	m := merger{auth: s.auth, base: c.last, mine: cur, theirs: theirs, returned: r}
+	m := merger{
+		auth: s.auth, accept: r.accept, sent: c.sent, base: c.last, mine: cur,
+		theirs: brought{theirs, r.failed}, verbatim: true,
+	}
 	if err := m.run(); err != nil {
 		return Refused, err
 	}
@@ -110,7 +114,7 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 	switch {
 	case !m.edits.change(cur):
 		outcome = Unchanged
-	case c.sent == s.base && cur == c.last && m.verbatim:
+	case c.sent == s.base && cur == c.last.wb && m.verbatim:
 		// This hop only forwarded: the update names the token that the hop received.
 		s.cur.Store(theirs)
 		outcome = Relayed
@@ -123,7 +127,7 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 			return Refused, err
 		}
 	}
-	c.last = theirs
+	c.last = m.theirs
 	if m.conflict {
 		outcome = Conflict
 	}
@@ -138,11 +142,18 @@ func (a *Authority) readOnly(w *Waybill) bool {
 	return w.Protection() == ProtectionPublic && !holdsPrivate(a.ring.Set())
 }
 
+// brought is an update of a call, or what the call sent.
+type brought struct {
+	wb     *Waybill
+	failed bool // the call had failed: of its OnSuccess claims, nothing counts
+}
+
 // merger is one three-way merge. A nil value is an absent claim.
 type merger struct {
-	returned
-	auth               *Authority
-	base, mine, theirs *Waybill
+	auth         *Authority
+	accept       []string // nil: all
+	sent, mine   *Waybill
+	base, theirs brought
 
 	edits    edits
 	verbatim bool // theirs stands as it is
@@ -150,51 +161,55 @@ type merger struct {
 	dropped  []string
 }
 
+// run merges each claim that any of the three has. What only this side has did not change on the other.
 func (m *merger) run() error {
-	m.verbatim = true
+	sides := []*Waybill{m.theirs.wb, m.base.wb, m.sent}
 	var err error
-	each := func(name, _ []byte) bool {
-		if slices.Contains(reserved, string(name)) {
-			return true
+	for i, side := range sides {
+		side.body().claims.All(func(raw, _ []byte) bool {
+			name := string(raw)
+			has := func(w *Waybill) bool { return w.raw(name) != nil }
+			if !slices.Contains(reserved, name) && !slices.ContainsFunc(sides[:i], has) {
+				err = m.claim(name)
+			}
+			return err == nil
+		})
+		if err != nil {
+			return err
 		}
-		err = m.claim(string(name))
-		return err == nil
 	}
-	m.theirs.body().claims.All(each)
-	if err != nil {
-		return err
+	return nil
+}
+
+// value is what a claim became by an update: of a call that failed, an OnSuccess claim is as it was sent.
+func (m *merger) value(of brought, name string, def *declaration) []byte {
+	if of.failed && def != nil && def.onSuccess {
+		return m.sent.raw(name)
 	}
-	m.base.body().claims.All(func(name, value []byte) bool {
-		if m.theirs.raw(string(name)) != nil {
-			return true // seen above
-		}
-		return each(name, value)
-	})
-	return err
+	return of.wb.raw(name)
 }
 
 // claim merges one claim that may have changed on the other side.
 func (m *merger) claim(name string) error {
-	base, mine, theirs := m.base.raw(name), m.mine.raw(name), m.theirs.raw(name)
+	def := m.auth.declared[name]
+	base, mine, theirs := m.value(m.base, name, def), m.mine.raw(name), m.value(m.theirs, name, def)
+	accepted := m.accept == nil || slices.Contains(m.accept, name)
+	brings := m.theirs.wb.raw(name)
+	m.verbatim = m.verbatim && same(brings, theirs) && (accepted || same(brings, m.sent.raw(name)))
 	if same(base, theirs) {
 		return nil
 	}
-	def := m.auth.declared[name]
 	switch {
-	case m.accept != nil && !slices.Contains(m.accept, name):
+	case !accepted:
 		m.dropped = append(m.dropped, name)
-		m.verbatim = false
-		return nil
-	case m.failed && def != nil && def.onSuccess:
-		m.verbatim = false
 		return nil
 	case def != nil && def.fixed:
 		return fmt.Errorf("%w: %q", ErrFixed, name)
 	case same(base, mine):
 		m.edits.set(name, theirs)
 		return nil
-	case same(mine, theirs):
-		return nil
+	case same(mine, theirs), m.theirs.failed && def != nil && def.onSuccess:
+		return nil // what changed here since is not the call's to take back
 	case def == nil:
 		m.conflict = true
 		return nil

@@ -2,6 +2,7 @@ package waybill
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ type config struct {
 	issues      Protection
 	opens       []Protection
 	claims      []Declaration
+	traced      []string
 	life        time.Duration
 	maxLife     time.Duration
 	journey     time.Duration
@@ -67,6 +69,17 @@ type config struct {
 // changes merge. Undeclared ones are kept and forwarded byte for byte.
 func Claims(claims ...Declaration) Option {
 	return option(func(c *config) { c.claims = append(c.claims, claims...) })
+}
+
+// Traced names the only claims that may stand in traces: of a waybill that is received, each becomes the attribute
+// "waybill.claim." and its name of the current span, a string; a value that is none stands there as its JSON. None does by
+// default, because traces are read by more people than tokens.
+func Traced(claims ...Declaration) Option {
+	return option(func(c *config) {
+		for _, d := range claims {
+			c.traced = append(c.traced, d.Name())
+		}
+	})
 }
 
 // Sealed issues sealed waybills, which only members of the ring can read. The ring needs a "dir" key.
@@ -94,7 +107,8 @@ func Journey(d time.Duration) Option { return option(func(c *config) { c.journey
 // at least twice the error of a single clock.
 func Leeway(d time.Duration) Option { return option(func(c *config) { c.leeway = d }) }
 
-// IssueLimit sets the largest token that is issued, in bytes; [DefaultIssueLimit] by default.
+// IssueLimit sets the largest token that is issued, in bytes; by default [DefaultIssueLimit], or the AcceptLimit if that is
+// smaller: no node issues what it would not open.
 func IssueLimit(bytes int) Option { return option(func(c *config) { c.issueLimit = bytes }) }
 
 // AcceptLimit sets the largest token that is opened, in bytes; [DefaultAcceptLimit] by default, [MaxAcceptLimit] at most.
@@ -103,15 +117,21 @@ func AcceptLimit(bytes int) Option { return option(func(c *config) { c.acceptLim
 // Clock sets the clock; time.Now by default. It is for tests.
 func Clock(now func() time.Time) Option { return option(func(c *config) { c.now = now }) }
 
+// unset is no size that anybody asks for.
+const unset = math.MinInt
+
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		issues: ProtectionSigned,
 		life:   DefaultLife, journey: DefaultJourney, leeway: DefaultLeeway,
-		issueLimit: DefaultIssueLimit, acceptLimit: DefaultAcceptLimit,
+		issueLimit: unset, acceptLimit: DefaultAcceptLimit,
 		now: time.Now,
 	}
 	for _, o := range opts {
 		o.apply(&c)
+	}
+	if c.issueLimit == unset {
+		c.issueLimit = min(DefaultIssueLimit, c.acceptLimit)
 	}
 	if c.maxLife == 0 {
 		c.maxLife = max(DefaultMaxLife, c.life)
@@ -140,12 +160,18 @@ func newConfig(opts []Option) (config, error) {
 		return c, fmt.Errorf("waybill: AcceptLimit(%d): want 256 to %d bytes", c.acceptLimit, MaxAcceptLimit)
 	}
 	if c.issueLimit < 256 || c.issueLimit > c.acceptLimit {
-		return c, fmt.Errorf("waybill: IssueLimit(%d): want 256 to the AcceptLimit of %d bytes", c.issueLimit, c.acceptLimit)
+		return c, fmt.Errorf("waybill: IssueLimit(%d): want 256 to the AcceptLimit of %d bytes; to issue larger tokens raise both",
+			c.issueLimit, c.acceptLimit)
 	}
 	return c, nil
 }
 
 func (c *config) declared() (map[string]*declaration, error) {
+	for _, name := range c.traced {
+		if err := checkName(name); err != nil {
+			return nil, fmt.Errorf("%w: it cannot be Traced", err)
+		}
+	}
 	byName := make(map[string]*declaration, len(c.claims))
 	for _, d := range c.claims {
 		def := d.declare()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // scope is a hop's state: the waybill as it was received, as it stands now, and what became of it. It is the context that
@@ -32,7 +34,32 @@ type scope struct {
 type arrival struct {
 	raw    string // the first value
 	values int
-	stored bool // judged as of the time at which a queue stored it
+	at     time.Time // when a queue stored it; zero: it came now
+	source any       // the carrier, if it can be told from others: a map or a pointer
+}
+
+// identity is what sources are told apart by; nil for none.
+func (a *arrival) identity() unsafe.Pointer {
+	if a.source == nil {
+		return nil
+	}
+	return reflect.ValueOf(a.source).UnsafePointer()
+}
+
+// received reports whether the scope is the outcome of what came, and not only of something like it: contexts are
+// inherited, by other requests too.
+func (s *scope) received(came arrival) bool {
+	has := s.came
+	if has == nil || has.raw != came.raw || has.values != came.values || came.values > 1 || !has.at.IsZero() || !came.at.IsZero() {
+		return false
+	}
+	source := came.identity()
+	if source != has.identity() || source == nil && s.begun.Load() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != committed
 }
 
 // newReceived makes the scope of a hop and its arrival in one allocation.

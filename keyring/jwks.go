@@ -151,7 +151,7 @@ func parseFile(data []byte, f *file, own bool) error {
 		return errors.New("keyring: not a JWK Set: there is more behind it")
 	}
 	if len(f.Keys) == 0 {
-		return errors.New("keyring: the set has no keys")
+		return errors.New("keyring: the set has no keys (of a ring without EdDSA keys nothing is public)")
 	}
 	return nil
 }
@@ -211,6 +211,9 @@ func (s *Set) SecretJWKS() []byte { return s.jwks(s.keys, true) }
 
 // PublicJWKS returns the public halves of the EdDSA keys as a JWK Set: what another domain, a gateway or an edge needs to
 // verify public waybills. It is itself a ring that [ParseSet] reads, and it cannot issue.
+//
+// A set without EdDSA keys has nothing public: the result is a JWK Set of no keys, the true answer for whoever asks for
+// them, but no ring. ParseSet refuses it, so that a node which is given one by mistake keeps the keys that it has.
 func (s *Set) PublicJWKS() []byte { return s.jwks(s.keys, false) }
 
 func (s *Set) jwks(keys []*Key, secret bool) []byte {

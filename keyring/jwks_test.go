@@ -188,9 +188,20 @@ func TestSerialise(t *testing.T) {
 		}
 	}
 	wantNoSecret(t, "PublicJWKS", string(set.PublicJWKS()), secretsOf(t, set))
-	onlySecrets := newSet(t, generate(t, keyring.HS256, times))
-	if got := string(onlySecrets.PublicJWKS()); strings.Contains(got, `"k"`) || strings.Contains(got, `"kid"`) {
-		t.Errorf("public halves of a set that has none: got %s", got)
+}
+
+// TestNothingPublic: a ring of secret keys has an empty set to show, which no node takes for a ring.
+func TestNothingPublic(t *testing.T) {
+	times := around()
+	empty := newSet(t, generate(t, keyring.HS256, times), generate(t, keyring.Dir, times)).PublicJWKS()
+	var shown struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(empty, &shown); err != nil || shown.Keys == nil || len(shown.Keys) != 0 {
+		t.Errorf("got %s, %v, want a JWK Set with an empty list of keys", empty, err)
+	}
+	if _, err := keyring.ParseSet(empty); err == nil || !strings.Contains(err.Error(), "without EdDSA keys nothing is public") {
+		t.Errorf("as a ring: got %v, want an error that says why", err)
 	}
 }
 

@@ -15,7 +15,8 @@
 // Inject writes nothing by default, because a propagator sees no destination: it would send the token to every third
 // party that an instrumented client talks to, over redirects too. The transports of this module approve each destination
 // and write the token themselves. [waybill.Grant] permits one Inject, for a carrier of one's own; [InsecureInjectAlways]
-// permits all of them, for the client of one internal service.
+// permits all of them, for the client of one internal service. What Inject holds back counts as "waybill.withheld", apart
+// from the calls that transports count in "waybill.inject".
 //
 // The propagator has no way back, and it strips nothing: a handler that copies the headers it received into a call of its
 // own passes the token on. Middleware of this module takes the token out.

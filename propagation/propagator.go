@@ -2,9 +2,9 @@ package waybillprop
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/waybill-go/waybill"
@@ -14,13 +14,14 @@ import (
 )
 
 // New returns the propagator of one trust domain. It is safe for concurrent use. Metrics go to OpenTelemetry's global
-// provider, with the transport "propagator". A nil Authority panics.
+// provider, with the transport "propagator"; an Inject that writes nothing because nobody granted it counts as
+// "waybill.withheld" and not as an outgoing call, which a transport of this module may be about to count. A nil Authority
+// panics.
 func New(auth *waybill.Authority, opts ...Option) propagation.TextMapPropagator {
 	if auth == nil {
 		panic("waybillprop: nil Authority")
 	}
-	// Without a destination there is nothing worth logging about a suppressed call.
-	p := &propagator{auth: auth, rec: telemetry.New("propagator", nil, slog.New(slog.DiscardHandler))}
+	p := &propagator{auth: auth, rec: telemetry.New("propagator", nil, nil), withheld: telemetry.Withheld(nil)}
 	for _, o := range opts {
 		o.apply(p)
 	}
@@ -28,9 +29,10 @@ func New(auth *waybill.Authority, opts ...Option) propagation.TextMapPropagator 
 }
 
 type propagator struct {
-	auth   *waybill.Authority
-	rec    *telemetry.Recorder
-	always bool
+	auth     *waybill.Authority
+	rec      *telemetry.Recorder
+	withheld metric.Int64Counter
+	always   bool
 }
 
 // Fields returns what Inject may write.
@@ -41,7 +43,7 @@ func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarr
 	g := grant.From(ctx)
 	if g == nil && !p.always {
 		if _, err := waybill.FromContext(ctx); err == nil {
-			p.rec.Suppressed(ctx, "", "")
+			p.withheld.Add(ctx, 1)
 		}
 		return
 	}
@@ -50,7 +52,7 @@ func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarr
 	case err != nil:
 		p.rec.Injected(ctx, err)
 	case !p.always && !g.Take():
-		p.rec.Suppressed(ctx, "", "")
+		p.withheld.Add(ctx, 1)
 	default:
 		write(carrier, call.Token())
 		p.rec.Injected(ctx, nil)
@@ -61,12 +63,18 @@ func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarr
 // masked even if the carrier brings none.
 func (p *propagator) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	brought := values(carrier)
-	if header, ok := carrier.(propagation.HeaderCarrier); ok && len(brought) == 0 {
+	header, ok := carrier.(propagation.HeaderCarrier)
+	if ok && len(brought) == 0 {
 		if _, ok := taken.From(ctx, p.auth, http.Header(header)); ok {
 			return ctx // our middleware stands further out
 		}
 	}
-	ctx, hop := p.auth.Receive(ctx, brought)
+	var hop waybill.Hop
+	if ok {
+		ctx, hop = p.auth.ReceiveFrom(ctx, brought, header)
+	} else {
+		ctx, hop = p.auth.Receive(ctx, brought)
+	}
 	p.rec.Opened(ctx, hop)
 	return ctx
 }

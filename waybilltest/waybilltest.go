@@ -9,7 +9,8 @@
 // All Authorities of one test binary share their keys, so two of them stand for two services of one domain. The keys are
 // random and never leave the process.
 //
-// [CheckRule] checks that a merge rule does not depend on the order in which answers arrive.
+// [CheckRule] checks that a merge rule does not depend on the order in which answers arrive, [Store] a key store of one's
+// own, and [CheckCarrier] a carrier.
 package waybilltest
 
 import (

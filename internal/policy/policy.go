@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/telemetry"
 )
 
 // Policy is what a route demands. The zero Policy lets a request without a waybill pass, and refuses an invalid one.
@@ -29,6 +30,29 @@ func (p Policy) Judge(ctx context.Context) error {
 	if p.Observe {
 		return nil
 	}
+	return p.lacks(ctx)
+}
+
+// Admit is Judge, counted: also what only observing lets pass.
+func (p Policy) Admit(ctx context.Context, rec *telemetry.Recorder) error {
+	return p.Refuse(ctx, rec, p.lacks(ctx))
+}
+
+// Refuse counts a refusal, unless err is nil. It returns err, or nil if nothing is to be refused.
+func (p Policy) Refuse(ctx context.Context, rec *telemetry.Recorder, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case p.Observe:
+		rec.Observed(ctx, err)
+		return nil
+	}
+	rec.Refused(ctx, err)
+	return err
+}
+
+// lacks returns what the waybill in ctx lacks.
+func (p Policy) lacks(ctx context.Context) error {
 	wb, err := waybill.FromContext(ctx)
 	switch {
 	case errors.Is(err, waybill.ErrNoWaybill):

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/policy"
+	"github.com/waybill-go/waybill/internal/telemetry"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -43,6 +44,7 @@ func TestJudge(t *testing.T) {
 	both.Require([]waybill.Declaration{cell})
 	both.Require([]waybill.Declaration{seats})
 	watched = policy.Policy{Required: true, Observe: true, Claims: []string{"cell"}}
+	rec := telemetry.New("http", nil, nil)
 	for _, test := range []struct {
 		name string
 		policy.Policy
@@ -63,6 +65,9 @@ func TestJudge(t *testing.T) {
 			err := test.Judge(ctx)
 			if want := test.refused[name]; !errors.Is(err, want) || (err == nil) != (want == nil) {
 				t.Errorf("%s, %s: got %v, want %v", test.name, name, err, want)
+			}
+			if admitted := test.Admit(ctx, rec); waybill.Reason(admitted) != waybill.Reason(err) {
+				t.Errorf("%s, %s: Admit: got %v, want %v", test.name, name, admitted, err)
 			}
 		}
 	}

@@ -42,9 +42,10 @@ type Recorder struct {
 	transport string
 	logger    *slog.Logger
 
-	open, inject, update counter
-	size                 metric.Int64Histogram
-	sizeOpts             []metric.RecordOption
+	open, refuse, observe, inject, update counter
+
+	size     metric.Int64Histogram
+	sizeOpts []metric.RecordOption
 
 	logged sync.Map // destination → struct{}
 	count  atomic.Int64
@@ -53,8 +54,8 @@ type Recorder struct {
 // counter is an instrument with its attribute sets made once per outcome.
 type counter struct {
 	metric.Int64Counter
-	attrs []attribute.KeyValue
-	opts  sync.Map // outcome → []metric.AddOption
+	transport attribute.KeyValue
+	opts      sync.Map // outcome → []metric.AddOption
 }
 
 // New returns a Recorder. A nil provider is the global one, a nil logger the default one. An instrument that the provider
@@ -73,15 +74,17 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		to         *counter
 		name, desc string
 	}{
-		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason of the refusal."},
+		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or what is wrong with the token."},
+		{&r.refuse, "waybill.refuse", "Requests and messages that a policy refused, by reason."},
+		{&r.observe, "waybill.observe", "Requests and messages that passed only because their policy observes, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
-		{&r.update, "waybill.update", "Updates: answered, too_late or too_large on the way out; unchanged, merged, relayed, conflict or refused on the way in."},
+		{&r.update, "waybill.update", "Updates: answered, too_late or too_large on the way out; merged, relayed, conflict or refused on the way in."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
 			otel.Handle(err)
 		}
-		c.to.attrs = []attribute.KeyValue{label}
+		c.to.transport = label
 	}
 	var err error
 	r.size, err = m.Int64Histogram("waybill.token.size", metric.WithUnit("By"),
@@ -94,10 +97,25 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 	return r
 }
 
+// Withheld returns the counter "waybill.withheld". It stands apart from waybill.inject, where each outgoing call counts
+// once: the propagator sees no destination, and cannot tell the calls that a transport looks after from all others. A nil
+// provider is the global one.
+func Withheld(provider metric.MeterProvider) metric.Int64Counter {
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	c, err := provider.Meter(Name).Int64Counter("waybill.withheld", metric.WithDescription(
+		"Injects of the propagator that wrote nothing, because nobody granted them. The calls of transports that count in waybill.inject are among them."))
+	if err != nil {
+		otel.Handle(err)
+	}
+	return c
+}
+
 func (c *counter) add(ctx context.Context, outcome string) {
 	opts, ok := c.opts.Load(outcome)
 	if !ok {
-		set := metric.WithAttributes(append([]attribute.KeyValue{attribute.String("outcome", outcome)}, c.attrs...)...)
+		set := metric.WithAttributes(attribute.String("outcome", outcome), c.transport)
 		opts, _ = c.opts.LoadOrStore(outcome, []metric.AddOption{set})
 	}
 	c.Add(ctx, 1, opts.([]metric.AddOption)...)
@@ -121,8 +139,17 @@ func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
 	span.SetAttributes(attribute.String("waybill.outcome", outcome))
 	if wb != nil {
 		span.SetAttributes(attribute.String("waybill.sid", wb.ID()), attribute.String("waybill.kid", wb.KeyID()))
+		for name, value := range hop.Traced() {
+			span.SetAttributes(attribute.String("waybill.claim."+name, value))
+		}
 	}
 }
+
+// Refused counts a request or message that its policy refuses.
+func (r *Recorder) Refused(ctx context.Context, err error) { r.refuse.add(ctx, waybill.Reason(err)) }
+
+// Observed counts one that it would refuse, if it did not observe only.
+func (r *Recorder) Observed(ctx context.Context, err error) { r.observe.add(ctx, waybill.Reason(err)) }
 
 // Injected counts an outgoing call that carries a waybill, or that has none to carry.
 func (r *Recorder) Injected(ctx context.Context, err error) {

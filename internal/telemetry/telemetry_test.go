@@ -166,6 +166,64 @@ func TestOpened(t *testing.T) {
 	}
 }
 
+// TestTraced: claims stand in traces by the names that the Authority lists, and by no other.
+func TestTraced(t *testing.T) {
+	cell, seats := waybill.NewClaim[string]("cell"), waybill.NewClaim[int]("seats")
+	tags, email := waybill.NewClaim[[]string]("tags"), waybill.NewClaim[string]("email")
+	all := []waybill.Change{cell.To("eu-\u00fc\n"), seats.To(3), tags.To([]string{"a"}), email.To("ann@example.org")}
+	r := telemetry.New("http", newMeter(), nil)
+	declared := waybill.Claims(cell, seats, tags, email)
+	for _, test := range []struct {
+		name  string
+		opts  []waybill.Option
+		attrs map[string]string
+	}{
+		{"none by default", nil, nil},
+		{"one", []waybill.Option{waybill.Traced(cell)}, map[string]string{"waybill.claim.cell": "eu-\u00fc\n"}},
+		{"of every kind, and one that is not there",
+			[]waybill.Option{waybill.Traced(cell, seats), waybill.Traced(tags, waybill.NewClaim[bool]("absent"))},
+			map[string]string{"waybill.claim.cell": "eu-\u00fc\n", "waybill.claim.seats": "3", "waybill.claim.tags": `["a"]`}},
+	} {
+		auth := waybilltest.Authority(t, append(test.opts, declared)...)
+		wb, err := auth.Issue(all...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{wb.Token(), wb.Token() + "x"} {
+			s := &span{recording: true, attrs: map[string]string{}}
+			ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), s), []string{token})
+			r.Opened(ctx, hop)
+			maps.DeleteFunc(s.attrs, func(key, _ string) bool { return !strings.HasPrefix(key, "waybill.claim.") })
+			want := test.attrs
+			if hop.Err() != nil {
+				want = nil
+			}
+			if !maps.Equal(s.attrs, want) {
+				t.Errorf("%s, token %v: got attributes %v, want %v", test.name, hop.Err(), s.attrs, want)
+			}
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	m := newMeter()
+	r := telemetry.New("http", m, nil)
+	missing := fmt.Errorf("%w: cell", waybill.ErrMissingClaim)
+	r.Refused(t.Context(), missing)
+	r.Refused(t.Context(), waybill.ErrExpired)
+	r.Observed(t.Context(), missing)
+	r.Refused(t.Context(), errors.New("secret cause"))
+	m.want(t, "refused", "waybill.observe outcome=missing_claim,transport=http 1", "waybill.refuse outcome=error,transport=http 1",
+		"waybill.refuse outcome=expired,transport=http 1", "waybill.refuse outcome=missing_claim,transport=http 1")
+}
+
+// TestWithheld: what a propagator holds back is no outgoing call.
+func TestWithheld(t *testing.T) {
+	m := newMeter()
+	telemetry.Withheld(m).Add(t.Context(), 2)
+	m.want(t, "withheld", "waybill.withheld  2")
+}
+
 func TestInjected(t *testing.T) {
 	m := newMeter()
 	r := telemetry.New("grpc", m, nil)
@@ -234,8 +292,9 @@ func TestBrokenProvider(t *testing.T) {
 	m := newMeter()
 	m.fail = errors.New("no instrument")
 	r := telemetry.New("http", m, nil)
-	if len(reported) != 4 || !errors.Is(reported[0], m.fail) {
-		t.Errorf("got %v, want an error for each of 4 instruments", reported)
+	telemetry.Withheld(m)
+	if len(reported) != 7 || !errors.Is(reported[0], m.fail) {
+		t.Errorf("got %v, want an error for each of 7 instruments", reported)
 	}
 	r.Injected(t.Context(), nil)
 	r.Updated(t.Context(), telemetry.Answered)

@@ -57,7 +57,10 @@ func (s *serverStream) Context() context.Context { return s.ctx }
 // policy.
 func (c *config) serve(ctx context.Context, method string, handle func(context.Context) error) error {
 	if c.received(ctx) {
-		if err := c.policy.Judge(ctx); err != nil && !c.skip(method) {
+		if c.skip(method) {
+			return handle(ctx)
+		}
+		if err := c.policy.Admit(ctx, c.rec); err != nil {
 			return refusal(err)
 		}
 		return handle(ctx)
@@ -70,7 +73,7 @@ func (c *config) serve(ctx context.Context, method string, handle func(context.C
 	ctx, hop := c.auth.Receive(ctx, values)
 	c.rec.Opened(ctx, hop)
 	own := hop.Begin()
-	if err := c.policy.Judge(ctx); err != nil {
+	if err := c.policy.Admit(ctx, c.rec); err != nil {
 		return refusal(err)
 	}
 	ctx = &received{ctx, c.auth, grpc.ServerTransportStreamFromContext(ctx)}

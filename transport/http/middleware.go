@@ -86,7 +86,7 @@ func (m *middleware) receive(r *http.Request) (context.Context, waybill.Hop) {
 			return ctx, hop
 		}
 	}
-	ctx, hop := m.auth.Receive(ctx, values)
+	ctx, hop := m.auth.ReceiveFrom(ctx, values, r.Header)
 	m.rec.Opened(ctx, hop)
 	return ctx, hop
 }
@@ -133,12 +133,12 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop) (context.Context, e
 	ctx := r.Context()
 	if m.edge {
 		begun, err := m.begin(r, hop)
-		if err != nil && !m.policy.Observe {
-			return ctx, err
+		if err != nil {
+			return begun, m.policy.Refuse(ctx, m.rec, err)
 		}
 		ctx = begun
 	}
-	return ctx, m.policy.Judge(ctx)
+	return ctx, m.policy.Admit(ctx, m.rec)
 }
 
 // answer runs the handler and sends back what it changed. If it panics, nothing is sent back.

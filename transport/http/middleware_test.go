@@ -192,7 +192,7 @@ func TestSkipOpensNothing(t *testing.T) {
 			t.Errorf("GET %s: %d, want %d", path, a.StatusCode, want)
 		}
 	}
-	if got := fmt.Sprint(m.all()); got != "[waybill.open absent]" {
+	if got := fmt.Sprint(m.all()); got != "[waybill.open absent waybill.refuse absent]" {
 		t.Errorf("counted %v, want the one request that was not skipped", got)
 	}
 }
@@ -209,7 +209,8 @@ func TestObserveRefusesNothing(t *testing.T) {
 			t.Errorf("token of %d bytes: %d, want 200", len(token), a.StatusCode)
 		}
 	}
-	want := "[waybill.open absent waybill.open forged waybill.open malformed]"
+	want := "[waybill.observe absent waybill.observe forged waybill.observe malformed " +
+		"waybill.open absent waybill.open forged waybill.open malformed]"
 	if got := fmt.Sprint(m.all()); got != want {
 		t.Errorf("counted %v, want %v", got, want)
 	}
@@ -437,7 +438,7 @@ func TestLogsHoldNoToken(t *testing.T) {
 	}
 }
 
-// waybilltest's context is that of a handler: a middleware further in does not own it.
+// waybilltest's context is that of a handler: a request made in it is a hop of its own, with a way back of its own.
 func TestContextOfATest(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, seats.To(3))
@@ -447,10 +448,11 @@ func TestContextOfATest(t *testing.T) {
 	}
 	r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
 	r.Header.Set(headerKey, wb.Token())
+	w := httptest.NewRecorder()
 	handle(auth, func(_ http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(4)))
-	}).ServeHTTP(httptest.NewRecorder(), r)
-	if got := seatsOf(ctx); got != 4 {
-		t.Errorf("%d seats in the caller's context, want 4: in one process the scope is shared", got)
+	}).ServeHTTP(w, r)
+	if got := seatsOf(ctx); got != 3 || w.Header().Get(updateKey) == "" {
+		t.Errorf("%d seats in the caller's context, update of %d bytes; want 3, and an update", got, len(w.Header().Get(updateKey)))
 	}
 }

@@ -87,8 +87,8 @@ func TestRefusals(t *testing.T) {
 			if tt.status == 403 {
 				outcome = "ok" // the token is good
 			}
-			if got := m.count("waybill.open", outcome); got != 1 || len(m.all()) != 1 {
-				t.Errorf("counted %v, want waybill.open %s once", m.all(), outcome)
+			if opened, refused := m.count("waybill.open", outcome), m.count("waybill.refuse", tt.reason); opened != 1 || refused != 1 || len(m.all()) != 2 {
+				t.Errorf("counted %v, want waybill.open %s and waybill.refuse %s once", m.all(), outcome, tt.reason)
 			}
 		})
 	}

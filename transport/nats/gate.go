@@ -30,7 +30,7 @@ func (g *gate) enter(h nats.Header) (*wayBack, error) {
 	hop.Begin()
 	header.Remove(h, waybill.Header, waybill.HeaderUpdate)
 	g.rec.Opened(ctx, hop)
-	if err := g.policy.Judge(ctx); err != nil {
+	if err := g.policy.Admit(ctx, g.rec); err != nil {
 		hop.Discard()
 		return nil, err
 	}

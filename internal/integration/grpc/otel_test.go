@@ -30,7 +30,7 @@ func TestBesideInstrumentation(t *testing.T) {
 		{"alone", nil, nil},
 		{"instrumentation", instrument(), nil},
 		{"instrumentation with the propagator", instrument(waybillprop.New(auth)),
-			map[string]int64{"waybill.inject suppressed": 2}},
+			map[string]int64{"waybill.withheld ": 2}},
 	} {
 		for _, kind := range kinds {
 			t.Run(tt.name+", "+kind.name, func(t *testing.T) {

@@ -58,6 +58,7 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 	d, err := o.try(ctx, msg)
 	if d.hop != (waybill.Hop{}) {
 		o.recorder().Opened(d.ctx, d.hop)
+		o.count(d.ctx, err)
 	}
 	if err != nil {
 		d.ctx = waybill.Without(ctx)
@@ -65,6 +66,16 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 	}
 	header.Remove(msg.Headers(), waybill.Header, waybill.HeaderUpdate)
 	return d, nil
+}
+
+// count counts a refusal, and what only observing lets pass. A message that is held is not refused yet.
+func (o *opener) count(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		_ = o.policy.Admit(ctx, o.recorder()) // judged already
+	case !held(err):
+		o.recorder().Refused(ctx, err)
+	}
 }
 
 // try opens a message and judges it. On a refusal, the context still has what was judged.

@@ -1,0 +1,227 @@
+package waybill_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// shop is a domain whose key the test holds, to issue what no Authority would.
+type shop struct {
+	key  *keyring.Key
+	auth *waybill.Authority
+}
+
+func newShop(t testing.TB, opts ...waybill.Option) shop {
+	t.Helper()
+	k := lasting(t, keyring.HS256)
+	ring := ringOf(t, "shop", k, lasting(t, keyring.Dir), lasting(t, keyring.EdDSA))
+	return shop{k, must(waybill.New("shop", ring, append([]waybill.Option{declareAll()}, opts...)...))(t)}
+}
+
+func (s shop) issue(payload string) string { return s.key.Codec().Issue([]byte(payload), "shop") }
+
+// TestReturnRefuses: what is not an update of the token that the call sent changes nothing.
+func TestReturnRefuses(t *testing.T) {
+	s := newShop(t, waybill.Opens(waybill.ProtectionPublic))
+	stranger := newShop(t)
+	seconds := time.Now().Unix()
+	const sid = `"sid":"AAECAwQFBgcICQoLDA0ODw"`
+	times := fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds, seconds+100, seconds+1000)
+	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},"cell":"a"}`, sid, times)
+	token := s.issue(base)
+	older := s.issue(strings.Replace(base, `"a"`, `"older"`, 1))
+	// update is a good one with one thing replaced.
+	update := func(old, new string) string {
+		good := strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1)
+		if strings.Count(good, old) != 1 {
+			t.Fatalf("%s is not once in %s", old, good)
+		}
+		return s.issue(strings.Replace(good, old, new, 1))
+	}
+	public := must(waybill.New("shop", s.auth.Ring(), declareAll(), waybill.PublicKey()))(t)
+	for _, test := range []struct {
+		name   string
+		update string
+		want   error
+	}{
+		{"garbage", "x", waybill.ErrMalformed},
+		{"bad signature", update(sid, sid)[:100] + "AAAA" + update(sid, sid)[104:], waybill.ErrForged},
+		{"unknown key", answer(t, stranger.auth, issue(t, stranger.auth).Token(), Cell.To("b")), waybill.ErrUnknownKey},
+		{"oversize", update(`"b"`, `"`+strings.Repeat("x", 3600)+`"`), waybill.ErrTooLarge},
+		{"the answer to an older token", answer(t, s.auth, older, Cell.To("b")), waybill.ErrStale},
+		{"another journey", answer(t, s.auth, issue(t, s.auth, Cell.To("a")).Token(), Cell.To("b")), waybill.ErrStale},
+		{"a new journey", issue(t, s.auth, Cell.To("b")).Token(), waybill.ErrStale},
+		{"the token itself", token, waybill.ErrStale},
+		{"no bas", update(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
+		{"another bas", update(basOf(token), basOf(older)), waybill.ErrStale},
+		{"another audience", update(`"shop"`, `"bank"`), waybill.ErrAudience},
+		{"another sid", update(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
+		{"a later exp", update(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
+		{"an earlier exp", update(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
+		{"another iat", update(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
+		{"a later end", update(fmt.Sprintf(`"end":%d`, seconds+1000), fmt.Sprintf(`"end":%d`, seconds+9000)), waybill.ErrRegistered},
+		{"an nbf", update(sid, sid+`,"nbf":1`), waybill.ErrRegistered},
+		{"an iss", update(sid, sid+`,"iss":"evil"`), waybill.ErrRegistered},
+		{"another sub", update(`"sub":"u"`, `"sub":"root"`), waybill.ErrRegistered},
+		{"no sub", update(`"sub":"u",`, ``), waybill.ErrRegistered},
+		{"another jti", update(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
+		{"another cnf", update(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
+		{"no cnf", update(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
+		{"another protection", string(publicToken(t, public, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
+		{"expired when the call was sent", update(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, hop := receive(t, s.auth, token)
+			before := now(t, ctx)
+			call := send(t, ctx)
+			out, err := call.Return(test.update)
+			if out != waybill.Refused || !errors.Is(err, test.want) {
+				t.Errorf("got %s, %v, want refused, %v", out, err, test.want)
+			}
+			if lost := waybill.Lost(ctx); !errors.Is(lost, test.want) {
+				t.Errorf("Lost: got %v, want %v", lost, test.want)
+			}
+			if now(t, ctx) != before {
+				t.Errorf("got %s, want nothing changed", now(t, ctx).Payload())
+			}
+			// A good answer to the same call is still taken: an attempt that went wrong does not spoil the others.
+			if out, err := call.Return(update(sid, sid)); out != waybill.Relayed || err != nil {
+				t.Errorf("the good update: got %s, %v, want relayed", out, err)
+			}
+			if hop.Commit(false) != update(sid, sid) {
+				t.Error("the good update was not relayed")
+			}
+		})
+	}
+}
+
+// publicToken signs a payload with the EdDSA key of an Authority's ring.
+func publicToken(t testing.TB, auth *waybill.Authority, payload string) []byte {
+	t.Helper()
+	k := auth.Ring().Set().Active(keyring.EdDSA, time.Now(), time.Now())
+	return []byte(k.Codec().Issue([]byte(payload), auth.Domain()))
+}
+
+func TestReturnOfNothing(t *testing.T) {
+	ctx := waybilltest.Context(t, authority(t))
+	if out, err := send(t, ctx).Return(""); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
+		t.Errorf("got %s, %v, want unchanged", out, err)
+	}
+}
+
+func TestReturnTooLate(t *testing.T) {
+	auth := authority(t)
+	for want, end := range map[error]func(waybill.Hop){
+		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(false) },
+		waybill.ErrTooLate:   waybill.Hop.Freeze,
+	} {
+		ctx, hop := receive(t, auth, issue(t, auth).Token())
+		call := send(t, ctx)
+		end(hop)
+		out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b")))
+		if out != waybill.Refused || !errors.Is(err, want) || !errors.Is(waybill.Lost(ctx), want) {
+			t.Errorf("got %s, %v, Lost %v, want refused, %v", out, err, waybill.Lost(ctx), want)
+		}
+	}
+}
+
+// TestReturnAfterExpiry: an update is judged as of the moment the call was sent, however long the call takes.
+func TestReturnAfterExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t)
+		ctx, hop := receive(t, auth, issue(t, auth).Token())
+		time.Sleep(waybill.DefaultLife)
+		call := send(t, ctx)
+		update := answer(t, auth, call.Token(), Cell.To("b"))
+		time.Sleep(time.Hour)
+		if out, err := call.Return(update); out != waybill.Relayed || err != nil {
+			t.Errorf("got %s, %v, want relayed", out, err)
+		}
+		if hop.Commit(false) != update {
+			t.Error("the update was not relayed")
+		}
+	})
+}
+
+// TestReturnRevoked: revocation is judged now.
+func TestReturnRevoked(t *testing.T) {
+	k, other := lasting(t, keyring.HS256), lasting(t, keyring.HS256)
+	before := must(keyring.NewSet("shop", k))(t)
+	ring := keyring.NewRing(before)
+	auth := must(waybill.New("shop", ring, declareAll()))(t)
+	ctx, _ := receive(t, auth, issue(t, auth).Token())
+	call := send(t, ctx)
+	update := answer(t, auth, call.Token(), Cell.To("b"))
+	revoked := strings.Replace(string(must(keyring.NewSet("shop", other))(t).SecretJWKS()), `"keys": [`,
+		fmt.Sprintf(`"keys": [{"kid":%q,"revoked":{"revoked_at":1}},`, k.ID()), 1)
+	if err := ring.Swap(must(keyring.ParseSet([]byte(revoked)))(t)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := call.Return(update); out != waybill.Refused || !errors.Is(err, waybill.ErrRevokedKey) {
+		t.Errorf("got %s, %v, want refused, ErrRevokedKey", out, err)
+	}
+}
+
+// TestReturnMergeFails: an update that this service cannot merge is refused whole.
+func TestReturnMergeFails(t *testing.T) {
+	auth := authority(t, waybill.IssueLimit(512))
+	roomy := authority(t)
+	text := waybill.NewClaim[string]("seats")
+	loose := waybilltest.Authority(t, waybill.Claims(text, Cell, waybill.NewClaim[string]("tenant")))
+	for _, test := range []struct {
+		name   string
+		by     *waybill.Authority
+		theirs []waybill.Change
+		want   error
+	}{
+		{"ill-typed", loose, []waybill.Change{text.To("many"), Cell.To("t")}, waybill.ErrMerge},
+		{"fixed", loose, []waybill.Change{waybill.NewClaim[string]("tenant").To("evil"), Cell.To("t")}, waybill.ErrFixed},
+		{"fixed, deleted", loose, []waybill.Change{waybill.NewClaim[string]("tenant").Delete(), Cell.To("t")}, waybill.ErrFixed},
+		{"too large together", roomy, []waybill.Change{Cell.To("t"), Receipt.To(strings.Repeat("x", 200))}, waybill.ErrTooLarge},
+	} {
+		ctx, hop := receive(t, auth, issue(t, auth, Tenant.To("acme"), Cell.To("a"), Seats.To(1)).Token())
+		call := send(t, ctx)
+		change(t, ctx, Seats.To(2), Stamp.To(strings.Repeat("y", 50)))
+		before := now(t, ctx)
+		out, err := call.Return(answer(t, test.by, call.Token(), test.theirs...))
+		if out != waybill.Refused || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
+			t.Errorf("%s: got %s, %v, want refused, %v", test.name, out, err, test.want)
+		}
+		if now(t, ctx) != before {
+			t.Errorf("%s: got %s, want nothing changed", test.name, now(t, ctx).Payload())
+		}
+		hop.Commit(false)
+	}
+	// A fixed claim cannot be changed by a relay either.
+	ctx, _ := receive(t, auth, issue(t, auth, Tenant.To("acme")).Token())
+	call := send(t, ctx)
+	out, err := call.Return(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil")))
+	if out != waybill.Refused || !errors.Is(err, waybill.ErrFixed) {
+		t.Errorf("relay: got %s, %v, want refused, ErrFixed", out, err)
+	}
+	wantClaim(t, ctx, Tenant, "acme")
+}
+
+// TestLostIsBounded: a peer that answers garbage for ever does not fill the memory of a long job.
+func TestLostIsBounded(t *testing.T) {
+	auth := authority(t)
+	job := must(auth.Start(t.Context()))(t)
+	call := send(t, job)
+	for range 10_000 {
+		if out, _ := call.Return("garbage"); out != waybill.Refused {
+			t.Fatalf("got %s, want refused", out)
+		}
+	}
+	lost, ok := waybill.Lost(job).(interface{ Unwrap() []error })
+	if !ok || len(lost.Unwrap()) > 32 || !errors.Is(waybill.Lost(job), waybill.ErrMalformed) {
+		t.Errorf("got %d errors, want at least one and at most 32", strings.Count(waybill.Lost(job).Error(), "\n")+1)
+	}
+}

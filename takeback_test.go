@@ -1,0 +1,123 @@
+package waybill_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// TestFailedTakesBack: a call that seemed to succeed, and then failed, leaves nothing of its OnSuccess claims.
+func TestFailedTakesBack(t *testing.T) {
+	auth := authority(t)
+	both := []waybill.Change{Receipt.To("r2"), Stamp.To("long"), Cell.To("b")}
+	const start, failed = `"cell":"a","receipt":"r1"`, `"cell":"b","receipt":"r1"`
+	for _, test := range []struct {
+		name          string
+		theirs        []waybill.Change
+		kept          bool             // the second update still has the claims: a callee that declares them otherwise
+		mine          []waybill.Change // before the first update
+		since         []waybill.Change // after it
+		first, second string           // claims of this hop afterwards
+		out           waybill.Outcome  // of the second
+	}{
+		{"added and changed", both, false, nil, nil, `"cell":"b","receipt":"r2","stamp":"long"`, failed, waybill.Relayed},
+		{"deleted", []waybill.Change{Receipt.Delete(), Cell.To("b")}, false, nil, nil, `"cell":"b"`, failed, waybill.Relayed},
+		{"nothing else", []waybill.Change{Receipt.To("r2")}, false, nil, nil, `"cell":"a","receipt":"r2"`, start, waybill.Relayed},
+		{"kept by the callee", both, true, nil, nil, `"cell":"b","receipt":"r2","stamp":"long"`, failed, waybill.Merged},
+		{"deleted, kept so by the callee", []waybill.Change{Receipt.Delete(), Cell.To("b")}, true, nil, nil, `"cell":"b"`, failed, waybill.Merged},
+		{"beside a change of this hop", both, false, []waybill.Change{Seats.To(3)}, nil,
+			`"cell":"b","receipt":"r2","seats":3,"stamp":"long"`, `"cell":"b","receipt":"r1","seats":3`, waybill.Merged},
+		{"changed here since", both, false, nil, []waybill.Change{Receipt.To("mine"), Stamp.To("mine")},
+			`"cell":"b","receipt":"r2","stamp":"long"`, `"cell":"b","receipt":"mine","stamp":"mine"`, waybill.Unchanged},
+		{"merged with a change of this hop", both, false, []waybill.Change{Stamp.To("longer")}, nil,
+			`"cell":"b","receipt":"r2","stamp":"longer"`, `"cell":"b","receipt":"r1","stamp":"longer"`, waybill.Merged},
+	} {
+		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Receipt.To("r1")).Token())
+		call := send(t, ctx)
+		calleeCtx, callee := receive(t, auth, call.Token())
+		change(t, calleeCtx, test.theirs...)
+		first := callee.Update(false)
+		if test.kept {
+			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token of the same claims
+		}
+		second := callee.Commit(!test.kept)
+		if test.kept {
+			second = first
+		}
+		if test.mine != nil {
+			change(t, ctx, test.mine...)
+		}
+		must(call.Return(first))(t)
+		wantSet(t, test.name+", first", now(t, ctx), test.first)
+		if test.since != nil {
+			change(t, ctx, test.since...)
+		}
+		if out, err := call.Return(second, waybill.Failed()); out != test.out || err != nil {
+			t.Errorf("%s: got %s, %v, want %s", test.name, out, err, test.out)
+		}
+		wantSet(t, test.name+", second", now(t, ctx), test.second)
+		if got := hop.Commit(false); test.out == waybill.Relayed && got != second {
+			t.Errorf("%s: the second update was not relayed verbatim", test.name)
+		}
+	}
+}
+
+// TestFailedThenSucceeded: an answer that failed does not spoil the next one of the same call.
+func TestFailedThenSucceeded(t *testing.T) {
+	auth := authority(t)
+	ctx, _ := receive(t, auth, issue(t, auth, Receipt.To("r1")).Token())
+	call, other := send(t, ctx), send(t, ctx)
+	update := answer(t, auth, call.Token(), Receipt.To("r2"))
+	for range 2 {
+		if out, err := call.Return(update, waybill.Failed()); out != waybill.Unchanged || err != nil {
+			t.Errorf("failed: got %s, %v, want unchanged", out, err)
+		}
+		wantClaim(t, ctx, Receipt, "r1")
+	}
+	must(call.Return(update))(t)
+	wantClaim(t, ctx, Receipt, "r2")
+	// What another call brought is not this one's to take back.
+	must(other.Return(answer(t, auth, other.Token(), Receipt.To("r3"))))(t)
+	must(call.Return(update, waybill.Failed()))(t)
+	wantClaim(t, ctx, Receipt, "r3")
+}
+
+// TestNotAcceptedTwice: what was not taken of one update does not come in by the next, which has it unchanged, on a node
+// that can only pass on what comes.
+func TestNotAcceptedTwice(t *testing.T) {
+	private := lasting(t, keyring.EdDSA)
+	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+	ctx, _ := receive(t, reader, issue(t, edge, Cell.To("a")).Token())
+	call := send(t, ctx)
+	calleeCtx, callee := receive(t, edge, call.Token())
+	change(t, calleeCtx, Cell.To("evil"))
+	accept := waybill.AcceptBack(Seats)
+	if out, err := call.Return(callee.Update(false), accept); out != waybill.Unchanged || !errors.Is(err, waybill.ErrNotAccepted) {
+		t.Errorf("got %s, %v, want unchanged, ErrNotAccepted", out, err)
+	}
+	change(t, calleeCtx, Seats.To(2))
+	if out, err := call.Return(callee.Commit(false), accept); out != waybill.Refused || !errors.Is(err, waybill.ErrReadOnly) {
+		t.Errorf("got %s, %v, want refused, ErrReadOnly", out, err)
+	}
+	wantClaim(t, ctx, Cell, "a")
+}
+
+// wantSet compares the application's claims, which have no commas in them, in any order.
+func wantSet(t testing.TB, what string, wb *waybill.Waybill, want string) {
+	t.Helper()
+	sorted := func(claims string) string {
+		list := strings.Split(claims, ",")
+		slices.Sort(list)
+		return strings.Join(list, ",")
+	}
+	_, got, _ := strings.Cut(string(wb.Payload()), `"end":`)
+	_, got, _ = strings.Cut(strings.TrimSuffix(got, "}"), ",")
+	if sorted(got) != sorted(want) {
+		t.Errorf("%s: got %s, want %s", what, got, want)
+	}
+}

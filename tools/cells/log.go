@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// module is the path that a package's directory is told from; the nested modules are below it.
+const module = "github.com/waybill-go/waybill"
+
+// root is how a page calls the package in the module's own directory.
+const root = "waybill"
+
+// outcome is what became of a test, as a failure says it.
+type outcome string
+
+const (
+	passed  outcome = ""
+	skipped outcome = "was skipped"
+	started outcome = "did not end"
+	failed  outcome = "failed"
+)
+
+// worse orders outcomes, for a test that ran several times.
+var worse = map[outcome]int{passed: 0, skipped: 1, started: 2, failed: 3}
+
+// results are the tests by directory and name. Subtests have names of their own.
+type results map[string]map[string]outcome
+
+var (
+	runLine = regexp.MustCompile(`^=== RUN\s+(\S+)$`)
+	endLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
+	// What a package's tests end with. Their output comes in one piece.
+	packageLine = regexp.MustCompile(`^(?:ok  |FAIL)\t(\S+)(?:\t|$)`)
+)
+
+// readLog reads the output of go test -v.
+func readLog(in io.Reader) (results, error) {
+	all := results{}
+	tests := map[string]outcome{} // of the package that is being read
+	r := bufio.NewReader(in)
+	for {
+		line, err := r.ReadString('\n')
+		line = strings.TrimRight(line, "\r\n")
+		if m := runLine.FindStringSubmatch(line); m != nil {
+			tests[m[1]] = started
+		} else if m := endLine.FindStringSubmatch(line); m != nil {
+			tests[m[2]] = map[string]outcome{"PASS": passed, "FAIL": failed, "SKIP": skipped}[m[1]]
+		} else if m := packageLine.FindStringSubmatch(line); m != nil {
+			all.add(directory(m[1]), tests)
+			tests = map[string]outcome{}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the log: %w", err)
+		}
+	}
+	if len(tests) > 0 {
+		return nil, errors.New("the log ends in the middle of a package")
+	}
+	if len(all) == 0 {
+		return nil, errors.New("the log names no test: want the output of go test -v")
+	}
+	return all, nil
+}
+
+// add notes a package's tests; of several runs the worst counts.
+func (r results) add(dir string, tests map[string]outcome) {
+	if len(tests) == 0 {
+		return
+	}
+	if r[dir] == nil {
+		r[dir] = map[string]outcome{}
+	}
+	for test, what := range tests {
+		if old, ok := r[dir][test]; !ok || worse[what] > worse[old] {
+			r[dir][test] = what
+		}
+	}
+}
+
+func directory(pkg string) string {
+	if pkg == module {
+		return root
+	}
+	return strings.TrimPrefix(pkg, module+"/")
+}

@@ -1,0 +1,105 @@
+package waybillhttp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+)
+
+// A server whose requests inherit a context that has, or lacks, a waybill of its own: a service that starts a second server
+// while it handles a request, or a test that does. No request gets what the context has, and none shares with another.
+func TestBaseContext(t *testing.T) {
+	auth := authority(t)
+	inherited := issue(t, auth, cell.To("inherited"))
+	for name, token := range map[string]string{"absent": "", "with a waybill": inherited, "refused": "garbage"} {
+		for layer, around := range map[string]func(http.Handler) http.Handler{
+			"one middleware": waybillhttp.Middleware(auth, waybillhttp.Edge(nil)),
+			"two": func(h http.Handler) http.Handler {
+				return waybillhttp.Middleware(auth, waybillhttp.Edge(nil))(waybillhttp.Middleware(auth, waybillhttp.Required())(h))
+			},
+		} {
+			t.Run(name+", "+layer, func(t *testing.T) {
+				outer := serve(t, handle(auth, func(_ http.ResponseWriter, r *http.Request) {
+					base := r.Context()
+					_, before := waybill.FromContext(base)
+					s := inheriting(t, base, around)
+					checkJourneys(t, s)
+					checkToken(t, s, issue(t, auth, cell.To("own")), "own")
+					checkToken(t, s, inherited, "inherited")
+					if _, after := waybill.FromContext(base); !errors.Is(after, before) || (after == nil) != (before == nil) {
+						t.Errorf("the inherited context had %v, and has %v", before, after)
+					}
+					if got, _ := cell.Get(base); token == inherited && got != "inherited" {
+						t.Errorf("the inherited context has cell %q", got)
+					}
+				}, waybillhttp.Observe()))
+				present(t, outer, token)
+			})
+		}
+	}
+}
+
+// inheriting is a server of which each handler names the journey it is on, once all of a pair are there, and changes it.
+func inheriting(t *testing.T, base context.Context, around func(http.Handler) http.Handler) *httptest.Server {
+	var pair sync.WaitGroup
+	pair.Add(2)
+	s := httptest.NewUnstartedServer(around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/pair" {
+			pair.Done()
+			pair.Wait()
+		}
+		wb, err := waybill.FromContext(r.Context())
+		if err != nil {
+			t.Errorf("a request behind an edge: %v", err)
+		}
+		was, _ := cell.Get(r.Context())
+		check(t, waybill.Update(r.Context(), cell.To("changed")))
+		w.Header().Set("Sid", wb.ID())
+		w.Header().Set("Was", was)
+	})))
+	s.Config.BaseContext = func(net.Listener) context.Context { return base }
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// checkJourneys sends two requests at the same time, both without a token.
+func checkJourneys(t *testing.T, s *httptest.Server) {
+	t.Helper()
+	sids := make([]string, 2)
+	var all sync.WaitGroup
+	for i := range sids {
+		all.Go(func() {
+			resp, err := s.Client().Get(s.URL + "/pair")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+			sids[i] = resp.Header.Get("Sid")
+			if resp.Header.Get(updateKey) == "" || resp.Header.Get("Was") != "" {
+				t.Errorf("request %d: no journey of its own came back, or cell %q was there before", i, resp.Header.Get("Was"))
+			}
+		})
+	}
+	all.Wait()
+	if sids[0] == sids[1] || sids[0] == "" {
+		t.Errorf("two requests are on the journeys %q", sids)
+	}
+}
+
+// checkToken sends a request with a token.
+func checkToken(t *testing.T, s *httptest.Server, token, want string) {
+	t.Helper()
+	a := present(t, s, token)
+	if was := a.Header.Get("Was"); was != want || a.Header.Get(updateKey) == "" {
+		t.Errorf("a request with a token: cell %q, update of %d bytes, want %s and an update", was, len(a.Header.Get(updateKey)), want)
+	}
+}

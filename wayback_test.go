@@ -1,0 +1,67 @@
+package waybill_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// TestMiddleDeclaresNothing: a hop that knows no claim passes on what one callee changed. What two changed it cannot join:
+// it keeps what came first, says so, and the hops above follow their own rules on what it sends.
+func TestMiddleDeclaresNothing(t *testing.T) {
+	front, middle := authority(t), waybilltest.Authority(t)
+	frontCtx, _ := receive(t, front, issue(t, front, Seats.To(1), Cell.To("a")).Token())
+	call := send(t, frontCtx)
+	middleCtx, hop := receive(t, middle, call.Token())
+	change(t, frontCtx, Seats.To(4)) // meanwhile
+
+	first, second, third := send(t, middleCtx), send(t, middleCtx), send(t, middleCtx)
+	for _, step := range []struct {
+		call   *waybill.Call
+		theirs []waybill.Change
+		out    waybill.Outcome
+	}{
+		{first, []waybill.Change{Seats.To(3)}, waybill.Relayed},
+		{second, []waybill.Change{Seats.To(9), Price.To(5)}, waybill.Conflict}, // its seats are lost, not its price
+		{third, []waybill.Change{Cell.Delete()}, waybill.Merged},
+	} {
+		out, err := step.call.Return(answer(t, front, step.call.Token(), step.theirs...))
+		if out != step.out || err != nil {
+			t.Errorf("got %s, %v, want %s", out, err, step.out)
+		}
+	}
+	update := hop.Commit(false)
+	wantSet(t, "the middle hop", must(middle.Open(update))(t), `"price":5,"seats":3`)
+	if out, err := call.Return(update); out != waybill.Merged || err != nil {
+		t.Errorf("front: got %s, %v, want merged", out, err)
+	}
+	wantSet(t, "the front hop", now(t, frontCtx), `"price":5,"seats":4`)
+}
+
+// TestJobAfterCommit: work that goes on with the request's values after the response has left cannot change its claims
+// unnoticed; detached, it can.
+func TestJobAfterCommit(t *testing.T) {
+	auth := authority(t)
+	ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
+	job, detached := context.WithoutCancel(ctx), waybill.Detach(ctx)
+	call := send(t, job)
+	update := answer(t, auth, call.Token(), Seats.To(2))
+	if hop.Commit(false) != "" {
+		t.Error("nothing changed, and an update was sent")
+	}
+	wantIs(t, waybill.Update(job, Cell.To("b")), waybill.ErrCommitted)
+	if out, err := call.Return(update); out != waybill.Refused {
+		t.Errorf("an answer to the job: got %s, %v, want refused", out, err)
+	}
+	wantIs(t, waybill.Lost(job), waybill.ErrCommitted)
+	wantClaim(t, job, Cell, "a")
+	wantNoClaim(t, job, Seats)
+
+	change(t, detached, Cell.To("b"))
+	call = send(t, detached)
+	must(call.Return(answer(t, auth, call.Token(), Seats.To(2))))(t)
+	wantClaim(t, detached, Cell, "b")
+	wantClaim(t, detached, Seats, 2)
+}
