@@ -73,21 +73,24 @@ func (o *opener) try(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 	if err != nil {
 		return delivery{ctx: ctx}, fmt.Errorf("waybilljetstream: %w", err)
 	}
-	values := header.Values(msg.Headers(), waybill.Header)
-	now, stored := o.auth.Now(), meta.Timestamp
+	now := o.auth.Now()
+	stored, letter := o.noted(msg, meta)
+	if !letter {
+		stored = meta.Timestamp
+	}
+	at, grace := stored, o.graceOf(msg.Headers(), meta.Stream, letter)
 	old := o.maxAge > 0 && stored.Before(now.Add(-o.maxAge))
 	if old {
-		stored = now // the benefit of waiting in a queue ends here
+		at, grace = now, 0 // the benefit of waiting in a queue ends here
 	}
-	var d delivery
-	d.ctx, d.hop = o.auth.ReceiveAt(ctx, values, stored)
+	d := o.receive(ctx, header.Values(msg.Headers(), waybill.Header), at, grace)
 	d.hop.Begin()
 	err = o.policy.Judge(d.ctx)
 	if err == nil && old && d.hop.Err() == nil && !o.policy.Observe {
 		err = fmt.Errorf("%w: the message was stored longer ago than MaxAge", waybill.ErrExpired)
 	}
 	if err != nil {
-		err = &refusal{reason: err, held: o.undecided(err, meta.Timestamp, now)}
+		err = &refusal{reason: err, held: o.undecided(err, stored, now)}
 	}
 	return d, err
 }
