@@ -36,7 +36,8 @@
 // lower-case names that other languages write; [Carrier] does not.
 //
 // A connection to a server without header support cannot carry a waybill: sending one returns
-// [nats.ErrHeadersNotSupported], and does not send the message without it. Messages without a waybill are not affected.
+// [nats.ErrHeadersNotSupported], and does not send the message without it. Messages without a waybill are not affected,
+// but an answer goes without its update, and a refusal, which is all headers, not at all: the caller waits in vain.
 //
 // # Refusals
 //

@@ -95,13 +95,17 @@ func (o *opener) try(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 	return d, err
 }
 
+// margin is how much later than a message was stored the ring must be confirmed, to know every key of that time: the
+// clocks of the server and of this node may differ by half of the usual leeway, and the confirming read takes time.
+const margin = waybill.DefaultLeeway / 2
+
 // undecided reports whether a refusal may be the fault of this node, and pass.
 func (o *opener) undecided(err error, stored, now time.Time) bool {
 	switch {
 	case waybill.ClassOf(err) == waybill.Unavailable:
 		return true
 	case errors.Is(err, waybill.ErrUnknownKey):
-		return !o.auth.Ring().ConfirmedSince(stored)
+		return !o.auth.Ring().ConfirmedSince(stored.Add(margin))
 	case errors.Is(err, waybill.ErrNotYetValid):
 		return stored.After(now)
 	}
