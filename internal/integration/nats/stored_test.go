@@ -92,11 +92,11 @@ func TestStoredTime(t *testing.T) {
 	}{
 		{"mirror", mirror, "origin", 0, nil, nil},
 		{"source", agg, "origin", 0, waybill.ErrExpired, nil},
-		{"published beside a source", agg, "direct", 0, waybill.ErrExpired, waybill.ErrExpired},
-		{"@at in time", planned, "fired.soon", 0, nil, nil},
-		{"@at too late", planned, "fired.late", 0, waybill.ErrExpired, nil},
-		{"@every, first", planned, "fired.often", 0, nil, nil},
-		{"@every, later", planned, "fired.often", info.State.LastSeq + 1, waybill.ErrExpired, nil},
+		{"beside-a-source", agg, "direct", 0, waybill.ErrExpired, waybill.ErrExpired},
+		{"schedule-at-in-time", planned, "fired.soon", 0, nil, nil},
+		{"schedule-at-too-late", planned, "fired.late", 0, waybill.ErrExpired, nil},
+		{"schedule-every-first", planned, "fired.often", 0, nil, nil},
+		{"schedule-every-later", planned, "fired.often", info.State.LastSeq + 1, waybill.ErrExpired, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := c.stream.CachedInfo().Config.Name
