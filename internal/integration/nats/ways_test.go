@@ -43,7 +43,7 @@ var ways = []way{
 
 // openWait is much longer than the second in which Open tells the server that a message is held, and short enough to
 // outlive.
-const openWait = 5 * time.Second
+const openWait = 8 * time.Second
 
 // explicit returns a consumer that parks a message for ever if it is delivered twice and not acknowledged.
 func explicit(t testing.TB, s jetstream.Stream) jetstream.Consumer {
