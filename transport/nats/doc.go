@@ -12,6 +12,7 @@
 //
 //	err := waybillnats.Publish(ctx, nc, msg)
 //	reply, err := waybillnats.Request(ctx, nc, msg)
+//	for reply, err := range waybillnats.RequestMany(ctx, nc, msg) // of all who answer
 //
 // To call [Publish] or [Request] is the permission to put the waybill on the wire; [AllowSubjects] narrows it where an
 // account imports subjects of others. They send a copy: the message and its header map stay the caller's.
@@ -23,7 +24,7 @@
 // answers each bring what changed since the one before. The hop ends when the handler returns: an answer after that
 // carries no update, and a [waybill.Update] after that fails with [waybill.ErrCommitted]. A handler that leaves the
 // answer to a goroutine therefore sends no changes back, and what it changed is counted as too_late. A panic discards
-// the changes. A published message has no way back.
+// the changes. A published message has no way back. [RequestMany] merges the answers of all, in whatever order they come.
 //
 // An answer never fails because of its update: if it would be over the server's max_payload, it goes without, and the
 // update is counted as too_large. The statistics of a micro endpoint then count an error as well.
@@ -35,7 +36,8 @@
 // lower-case names that other languages write; [Carrier] does not.
 //
 // A connection to a server without header support cannot carry a waybill: sending one returns
-// [nats.ErrHeadersNotSupported], and does not send the message without it. Messages without a waybill are not affected.
+// [nats.ErrHeadersNotSupported], and does not send the message without it. Messages without a waybill are not affected,
+// but an answer goes without its update, and a refusal, which is all headers, not at all: the caller waits in vain.
 //
 // # Refusals
 //

@@ -3,6 +3,7 @@ package waybillnats_test
 import (
 	"context"
 	"log"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -82,32 +83,21 @@ func ExampleMicroHandler() {
 	}
 }
 
-// Several services answer one request. Each answer is merged against the token that was sent, so each gets a copy of
-// the call.
-func ExampleCarrier() {
+// Several services answer one request, each with changes of its own.
+func ExampleRequestMany() {
 	var (
-		ctx   context.Context // of a request that is being handled
-		nc    *nats.Conn
-		inbox *nats.Subscription
+		ctx context.Context // of a request that is being handled
+		nc  *nats.Conn
 	)
-	call, err := waybill.Send(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	msg := nats.NewMsg("quotes.all")
-	msg.Reply = inbox.Subject
-	waybillnats.Carrier(msg.Header).Set(waybill.Header, call.Token())
-	if err := nc.PublishMsg(msg); err != nil {
-		log.Fatal(err)
-	}
-	for range 3 {
-		answer, err := inbox.NextMsgWithContext(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	offers := waybillnats.RequestMany(ctx, nc, &nats.Msg{Subject: "quotes.all"}, waybillnats.Stall(200*time.Millisecond))
+	for reply, err := range offers {
 		if err != nil {
 			log.Fatal(err)
 		}
-		one := *call
-		if _, err := one.Return(waybillnats.Carrier(answer.Header).Get(waybill.HeaderUpdate)); err != nil {
-			log.Print(err)
-		}
+		log.Printf("%s", reply.Data)
 	}
+	seats, _ := Seats.Get(ctx) // what all of them made of it
+	log.Print(seats)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
@@ -13,8 +14,8 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/record"
 )
 
-// Option configures handlers ([Handler], [MicroHandler]) and senders ([Publish], [Request]). Each option says who reads
-// it; the others ignore it.
+// Option configures handlers ([Handler], [MicroHandler]) and senders ([Publish], [Request], [RequestMany]). Each option
+// says who reads it; the others ignore it.
 type Option interface{ apply(*config) }
 
 type option func(*config)
@@ -26,6 +27,8 @@ type config struct {
 	returns    []waybill.ReturnOption
 	restricted bool
 	subjects   []string
+	maxReplies int
+	stall      time.Duration
 	provider   metric.MeterProvider
 	logger     *slog.Logger
 }
@@ -41,7 +44,7 @@ func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) { c.policy.Require(claims) })
 }
 
-// AcceptBack names the only claims whose changes [Request] takes from the reply.
+// AcceptBack names the only claims whose changes [Request] and [RequestMany] take from a reply.
 func AcceptBack(claims ...waybill.Declaration) Option {
 	return option(func(c *config) { c.returns = []waybill.ReturnOption{waybill.AcceptBack(claims...)} })
 }
@@ -55,6 +58,13 @@ func AllowSubjects(patterns ...string) Option {
 		c.subjects = append(c.subjects, patterns...)
 	})
 }
+
+// MaxReplies makes [RequestMany] complete with n replies, and the deadline of its context an error before. 0 is no limit.
+func MaxReplies(n int) Option { return option(func(c *config) { c.maxReplies = n }) }
+
+// Stall makes [RequestMany] complete when no further reply came for d. The first may take as long as the context allows.
+// 0 is no limit.
+func Stall(d time.Duration) Option { return option(func(c *config) { c.stall = d }) }
 
 // MeterProvider sets where handlers and senders count; the global provider by default.
 func MeterProvider(p metric.MeterProvider) Option {
@@ -78,6 +88,9 @@ func (c *config) check() error {
 		if !validPattern(p) {
 			return fmt.Errorf("waybillnats: AllowSubjects: %q is not a subject, nor a pattern of one", p)
 		}
+	}
+	if c.maxReplies < 0 || c.stall < 0 {
+		return fmt.Errorf("waybillnats: MaxReplies(%d), Stall(%v): neither can be negative", c.maxReplies, c.stall)
 	}
 	return nil
 }

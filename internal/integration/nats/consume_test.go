@@ -241,6 +241,7 @@ func TestMaxAge(t *testing.T) {
 		{"too old, observed", sender, auth,
 			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.Observe()}, nil, ""},
 		{"negative", sender, auth, []waybilljetstream.Option{waybilljetstream.MaxAge(-1)}, errAny, ""},
+		{"negative Grace", sender, auth, []waybilljetstream.Option{waybilljetstream.Grace(-1, "ORDERS")}, errAny, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := newQueue(t)

@@ -48,6 +48,11 @@ func newSet(t testing.TB, keys ...*keyring.Key) *keyring.Set {
 	return set
 }
 
+func ringOf(t testing.TB, keys ...*keyring.Key) *keyring.Ring {
+	t.Helper()
+	return keyring.NewRing(newSet(t, keys...))
+}
+
 func newAuthority(t testing.TB, ring *keyring.Ring) *waybill.Authority {
 	t.Helper()
 	auth, err := waybill.New(waybilltest.Domain, ring, claims)
@@ -126,24 +131,32 @@ func (s *source) set(set *keyring.Set) {
 	s.data.Store(&data)
 }
 
+func newSource() *source { return &source{reads: make(chan struct{}, 1)} }
+
+// follow opens a ring over a source until the test ends.
+func follow(t testing.TB, src *source) *keyring.Ring {
+	ring, err := keyring.Open(t.Context(), src, keyring.Poll(20*time.Millisecond))
+	check(t, err)
+	t.Cleanup(func() { check(t, ring.Close()) })
+	return ring
+}
+
 // A key that the ring cannot know yet holds its message, and no other; one that it should know by now does not.
 func TestHeldUntilConfirmed(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
 	known, fresh, never := generate(t), generate(t), generate(t)
-	src := &source{reads: make(chan struct{}, 1)}
+	src := newSource()
 	src.set(newSet(t, known))
 	src.reads <- struct{}{}
-	ring, err := keyring.Open(t.Context(), src, keyring.Poll(20*time.Millisecond))
-	check(t, err)
-	t.Cleanup(func() { check(t, ring.Close()) })
+	ring := follow(t, src)
 	got := make(chan string, 8)
 	advisories := listen(t, q.nc, terminated)
 	consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got))
 
-	q.publish(t, newAuthority(t, keyring.NewRing(newSet(t, fresh))), "fresh", Cell.To("eu-3"))
-	q.publish(t, newAuthority(t, keyring.NewRing(newSet(t, never))), "never", Cell.To("eu-4"))
-	q.publish(t, newAuthority(t, keyring.NewRing(newSet(t, known))), "known", Cell.To("eu-5"))
+	q.publish(t, newAuthority(t, ringOf(t, fresh)), "fresh", Cell.To("eu-3"))
+	q.publish(t, newAuthority(t, ringOf(t, never)), "never", Cell.To("eu-4"))
+	q.publish(t, newAuthority(t, ringOf(t, known)), "known", Cell.To("eu-5"))
 	if m := receive(t, got, "the message beside those that are held"); m != "known eu-5" {
 		t.Errorf("first handled %q, want %q", m, "known eu-5")
 	}
@@ -162,6 +175,66 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	}
 	if a, want := nextAdvisory(t, advisories), (advisory{2, "waybill: unknown_key"}); a != want {
 		t.Errorf("advisory %+v, want %+v", a, want)
+	}
+}
+
+// A ring that was confirmed at the time of the message may have been read before, by a clock that differs: the key may
+// still come.
+func TestHeldForTheMargin(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t)
+	key, other, src := generate(t), generate(t), newSource()
+	src.set(newSet(t, other))
+	close(src.reads) // every read succeeds
+	ring := follow(t, src)
+	got := make(chan string, 1)
+	consume(t, newAuthority(t, ring), q.consumer(t), delivered(t, got))
+	q.publish(t, newAuthority(t, ringOf(t, key)), "m", Cell.To("eu-3"))
+	published := time.Now()
+	for !ring.ConfirmedSince(published) {
+		time.Sleep(time.Millisecond)
+	}
+	if a := string(next(t, q.acks).Data); a != "+WPI" {
+		t.Fatalf("answer %q, want a sign of progress", a)
+	}
+	src.set(newSet(t, key, other))
+	if m := receive(t, got, "the held message"); m != "m eu-3" {
+		t.Errorf("handled %q, want %q", m, "m eu-3")
+	}
+}
+
+// A message may be at its last delivery when the keys go: it is held all the same, and neither parked nor terminated.
+func TestHeldAtTheLastDelivery(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t)
+	key, ring := generate(t), keyring.NewRing(nil)
+	parked := listen(t, q.nc, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+	q.publish(t, newAuthority(t, ringOf(t, key)), "m", Cell.To("eu-3"))
+	cons := q.consumer(t, func(c *jetstream.ConsumerConfig) { c.AckWait, c.MaxDeliver = ackWait, 3 })
+	for range 2 {
+		m, err := cons.Next(jetstream.FetchMaxWait(patience))
+		check(t, err)
+		check(t, m.Nak())
+		if got := q.answered(t); got != "-NAK" {
+			t.Fatalf("answer %q, want %q", got, "-NAK")
+		}
+	}
+	last := make(chan uint64, 1)
+	consume(t, newAuthority(t, ring), cons, func(_ context.Context, m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		last <- meta.NumDelivered
+		return err
+	}, waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	q.outlive(t)
+	check(t, ring.Swap(newSet(t, key)))
+	if n := receive(t, last, "the held message"); n != 3 {
+		t.Errorf("delivery %d, want 3", n)
+	}
+	if got := q.answered(t); got != "+ACK" {
+		t.Errorf("answer %q, want %q", got, "+ACK")
+	}
+	if n, _, err := parked.Pending(); n != 0 || err != nil {
+		t.Errorf("%d messages are parked (%v), want none", n, err)
 	}
 }
 

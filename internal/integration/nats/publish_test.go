@@ -243,18 +243,48 @@ func TestRefusedIsNotSent(t *testing.T) {
 	}
 }
 
+// A server without header support carries no waybill: what has one is not sent, and what demands one is not handled.
 func TestServerWithoutHeaders(t *testing.T) {
 	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
 	auth := waybilltest.Authority(t, claims)
 	raw := listen(t, nc, ">")
-	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-	err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "with"})
-	if !errors.Is(err, nats.ErrHeadersNotSupported) {
-		t.Errorf("with a waybill: error %v, want %v", err, nats.ErrHeadersNotSupported)
+	ctx := timeout(t, waybilltest.Context(t, auth, Cell.To("eu-3")))
+	msg := &nats.Msg{Subject: "with"}
+	_, many := gather(t, ctx, nc, msg)
+	_, one := waybillnats.Request(ctx, nc, msg)
+	for name, err := range map[string]error{
+		"Publish": waybillnats.Publish(ctx, nc, msg), "Request": one, "RequestMany": many,
+	} {
+		if !errors.Is(err, nats.ErrHeadersNotSupported) {
+			t.Errorf("%s with a waybill: error %v, want %v", name, err, nats.ErrHeadersNotSupported)
+		}
 	}
 	check(t, waybillnats.Publish(t.Context(), nc, &nats.Msg{Subject: "without"}))
 	if got := next(t, raw).Subject; got != "without" {
 		t.Errorf("the first message sent is to %q, want %q", got, "without")
+	}
+
+	began := make(chan error, 1)
+	serve(t, nc, "open", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		started, err := auth.Start(ctx, Cell.To("eu-4")) // an update that cannot travel
+		note(t, err)
+		cell, _ := Cell.Get(started)
+		began <- m.Respond([]byte(cell))
+	}))
+	serve(t, nc, "closed", waybillnats.Handler(auth, nc, func(context.Context, *waybillnats.Msg) {
+		t.Error("the handler runs without the waybill that it requires")
+	}, waybillnats.Required()))
+	reply, err := waybillnats.Request(timeout(t, t.Context()), nc, &nats.Msg{Subject: "open"})
+	check(t, err)
+	check(t, receive(t, began, "the handler"))
+	if string(reply.Data) != "eu-4" {
+		t.Errorf("reply %q, want %q without the update", reply.Data, "eu-4")
+	}
+	// The refusal has headers, and is lost with them: the caller waits in vain, which is no success either.
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := waybillnats.Request(short, nc, &nats.Msg{Subject: "closed"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 

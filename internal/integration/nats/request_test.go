@@ -312,46 +312,6 @@ func TestMaxPayload(t *testing.T) {
 	}
 }
 
-// Several services answer one request, one of them twice; the caller, a carrier of its own, merges every answer.
-func TestScatterGather(t *testing.T) {
-	s := start(t)
-	auth := waybilltest.Authority(t, claims)
-	for i := range 3 {
-		nc := connect(t, s)
-		serve(t, nc, "all", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
-			note(t, waybill.Update(ctx, Seats.To(i), tag(fmt.Sprint("a", i))))
-			note(t, m.Respond(nil))
-			if i == 1 {
-				note(t, waybill.Update(ctx, Cell.To("eu-4")))
-				note(t, m.Respond(nil))
-				note(t, m.Respond(nil)) // nothing new
-			}
-		}))
-	}
-	nc := connect(t, s)
-	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-	call, err := waybill.Send(ctx)
-	check(t, err)
-	inbox := listen(t, nc, nc.NewInbox())
-	msg := &nats.Msg{Subject: "all", Reply: inbox.Subject, Header: nats.Header{}}
-	waybillnats.Carrier(msg.Header).Set(waybill.Header, call.Token())
-	check(t, nc.PublishMsg(msg))
-	updates := 0
-	for range 5 {
-		update := waybillnats.Carrier(next(t, inbox).Header).Get(waybill.HeaderUpdate)
-		if update != "" {
-			updates++
-		}
-		one := *call // each answer is against what was sent, not against another service's
-		_, err := one.Return(update)
-		check(t, err)
-	}
-	if updates != 4 {
-		t.Errorf("%d answers have an update, want 4", updates)
-	}
-	wantClaims(t, ctx, "eu-4", 2, []string{"a0", "a1", "a2"})
-}
-
 // What is changed after the last answer cannot travel back: it is counted, and after the handler's return refused.
 func TestTooLate(t *testing.T) {
 	nc := connect(t, start(t))

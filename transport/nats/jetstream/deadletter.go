@@ -35,37 +35,40 @@ type deadLetters struct {
 }
 
 // keep publishes the copy of a refused message, its token included, and waits until it is stored. A copy that was made
-// before, and whose original could not be terminated then, is recognised as a duplicate by its message id.
-func (d *deadLetters) keep(ctx context.Context, msg jetstream.Msg, r *refusal) error {
+// before, and whose original could not be terminated then, is recognised as a duplicate by its message id. One of a dead
+// letter keeps what that notes of the original.
+func (c *config) keep(ctx context.Context, msg jetstream.Msg, r *refusal) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
+	_, again := c.noted(msg, meta)
 	seq := strconv.FormatUint(meta.Sequence.Stream, 10)
 	id := fmt.Sprintf("waybill.%s.%s.%s.%d", meta.Domain, meta.Stream, seq, meta.Timestamp.UnixNano())
-	h := original(msg.Headers())
-	for name, value := range map[string]string{
-		jetstream.MsgIDHeader: id,
-		HeaderReason:          waybill.Reason(r.reason),
-		HeaderStored:          meta.Timestamp.UTC().Format(time.RFC3339Nano),
-		HeaderStream:          meta.Stream,
-		HeaderSequence:        seq,
-		HeaderSubject:         msg.Subject(),
-	} {
+	h := original(msg.Headers(), again)
+	notes := map[string]string{jetstream.MsgIDHeader: id, HeaderReason: waybill.Reason(r.reason)}
+	if !again {
+		notes[HeaderStored] = meta.Timestamp.UTC().Format(time.RFC3339Nano)
+		notes[HeaderStream] = meta.Stream
+		notes[HeaderSequence] = seq
+		notes[HeaderSubject] = msg.Subject()
+	}
+	for name, value := range notes {
 		header.Set(h, name, value)
 	}
-	_, err = d.js.PublishMsg(ctx, &nats.Msg{Subject: d.subject, Header: h, Data: msg.Data()})
+	_, err = c.dead.js.PublishMsg(ctx, &nats.Msg{Subject: c.dead.subject, Header: h, Data: msg.Data()})
 	return err
 }
 
-// original returns the headers of a message as its dead letter has them.
-func original(from nats.Header) nats.Header {
+// original returns the headers of a message as its dead letter has them; again, if the message is one itself.
+func original(from nats.Header, again bool) nats.Header {
 	h := make(nats.Header, len(from)+6)
 	for name, values := range from {
 		switch {
+		case hasPrefix(name, "Nats-") && again: // the letter's own, not the original's
 		case hasPrefix(name, "Nats-"):
 			h[HeaderOriginal+name] = values
-		case hasPrefix(name, HeaderOriginal): // not ours, and not to be taken for it
+		case hasPrefix(name, HeaderOriginal) && !again: // not ours, and not to be taken for it
 		default:
 			h[name] = values
 		}

@@ -84,24 +84,31 @@ func (o *opener) try(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 	if err != nil {
 		return delivery{ctx: ctx}, fmt.Errorf("waybilljetstream: %w", err)
 	}
-	values := header.Values(msg.Headers(), waybill.Header)
-	now, stored := o.auth.Now(), meta.Timestamp
+	now := o.auth.Now()
+	stored, letter := o.noted(msg, meta)
+	if !letter {
+		stored = meta.Timestamp
+	}
+	at, grace := stored, o.graceOf(msg.Headers(), meta.Stream, letter)
 	old := o.maxAge > 0 && stored.Before(now.Add(-o.maxAge))
 	if old {
-		stored = now // the benefit of waiting in a queue ends here
+		at, grace = now, 0 // the benefit of waiting in a queue ends here
 	}
-	var d delivery
-	d.ctx, d.hop = o.auth.ReceiveAt(ctx, values, stored)
+	d := o.receive(ctx, header.Values(msg.Headers(), waybill.Header), at, grace)
 	d.hop.Begin()
 	err = o.policy.Judge(d.ctx)
 	if err == nil && old && d.hop.Err() == nil && !o.policy.Observe {
 		err = fmt.Errorf("%w: the message was stored longer ago than MaxAge", waybill.ErrExpired)
 	}
 	if err != nil {
-		err = &refusal{reason: err, held: o.undecided(err, meta.Timestamp, now)}
+		err = &refusal{reason: err, held: o.undecided(err, stored, now)}
 	}
 	return d, err
 }
+
+// margin is how much later than a message was stored the ring must be confirmed, to know every key of that time: the
+// clocks of the server and of this node may differ by half of the usual leeway, and the confirming read takes time.
+const margin = waybill.DefaultLeeway / 2
 
 // undecided reports whether a refusal may be the fault of this node, and pass.
 func (o *opener) undecided(err error, stored, now time.Time) bool {
@@ -109,7 +116,7 @@ func (o *opener) undecided(err error, stored, now time.Time) bool {
 	case waybill.ClassOf(err) == waybill.Unavailable:
 		return true
 	case errors.Is(err, waybill.ErrUnknownKey):
-		return !o.auth.Ring().ConfirmedSince(stored)
+		return !o.auth.Ring().ConfirmedSince(stored.Add(margin))
 	case errors.Is(err, waybill.ErrNotYetValid):
 		return stored.After(now)
 	}

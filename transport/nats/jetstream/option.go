@@ -27,6 +27,8 @@ type config struct {
 	policy   policy.Policy
 	maxAge   time.Duration
 	dead     *deadLetters
+	letters  []string                 // streams whose messages are dead letters
+	grace    map[string]time.Duration // of streams
 	provider metric.MeterProvider
 	logger   *slog.Logger
 }
@@ -50,6 +52,32 @@ func DeadLetter(js jetstream.Publisher, subject string) Option {
 	return option(func(c *config) { c.dead = &deadLetters{js: js, subject: subject} })
 }
 
+// Redrive names streams of dead letters, whose messages are judged as of the time at which the original was stored, as
+// [HeaderStored] says. To try dead letters again, consume them from there; one that is published to its first stream
+// again is judged as any new message, and so is one in these streams that lacks the header. The header is believed: let
+// nobody publish to these streams but what refuses with [DeadLetter]. A letter that is refused again keeps what its
+// headers note of the original. Open and Settle read it.
+func Redrive(streams ...string) Option {
+	return option(func(c *config) { c.letters = append(c.letters, streams...) })
+}
+
+// Grace is for streams in which the server itself stores messages: those of a source, and those of schedules. Nothing
+// tells when these were published, so their waybill is good if it was valid at any time from d before the message was
+// stored. Without it, the waybill must still be valid when the message is sourced, or when its schedule fires.
+//
+// Messages that were published to the stream itself have no grace. For whoever may publish a schedule, or to the source,
+// a stolen token lives longer by up to d; and older servers let a client write the headers that tell. Open reads it.
+func Grace(d time.Duration, streams ...string) Option {
+	return option(func(c *config) {
+		if c.grace == nil {
+			c.grace = make(map[string]time.Duration)
+		}
+		for _, name := range streams {
+			c.grace[name] = d
+		}
+	})
+}
+
 // MaxAge refuses a waybill whose message was stored longer ago than d, as expired. Set it to the MaxAge of the stream,
 // so that a stored time that cannot be true is not believed. Open reads it.
 func MaxAge(d time.Duration) Option { return option(func(c *config) { c.maxAge = d }) }
@@ -69,6 +97,11 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	if c.maxAge < 0 {
 		return nil, fmt.Errorf("waybilljetstream: MaxAge(%v) is negative", c.maxAge)
+	}
+	for name, d := range c.grace {
+		if d < 0 {
+			return nil, fmt.Errorf("waybilljetstream: Grace(%v) of stream %s is negative", d, name)
+		}
 	}
 	if c.dead != nil && (c.dead.js == nil || c.dead.subject == "") {
 		return nil, errors.New("waybilljetstream: DeadLetter needs a publisher and a subject")

@@ -20,6 +20,26 @@ import (
 // A stream that drops msg as a duplicate keeps the waybill of the first.
 func Publish(ctx context.Context, js jetstream.Publisher, msg *nats.Msg,
 	opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	out, err := outgoing(ctx, msg)
+	if err != nil {
+		return nil, err
+	}
+	return js.PublishMsg(ctx, out, opts...)
+}
+
+// PublishAsync publishes a copy of msg as [Publish] does, and does not wait for the stream: what became of it is in the
+// future. The end of ctx does not matter. The message of the future is the copy, token included.
+func PublishAsync(ctx context.Context, js jetstream.Publisher, msg *nats.Msg,
+	opts ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	out, err := outgoing(ctx, msg)
+	if err != nil {
+		return nil, err
+	}
+	return js.PublishMsgAsync(out, opts...)
+}
+
+// outgoing returns the copy of msg to publish.
+func outgoing(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	if msg == nil {
 		return nil, nats.ErrInvalidMsg
 	}
@@ -36,5 +56,5 @@ func Publish(ctx context.Context, js jetstream.Publisher, msg *nats.Msg,
 		header.Put(out, waybill.Header, call.Token())
 		rec.Injected(ctx, nil)
 	}
-	return js.PublishMsg(ctx, out, opts...)
+	return out, nil
 }

@@ -55,7 +55,7 @@ func (c *config) refuse(ctx context.Context, msg jetstream.Msg, r *refusal) erro
 		return once(msg.InProgress())
 	}
 	if c.dead != nil {
-		if err := c.dead.keep(ctx, msg, r); err != nil {
+		if err := c.keep(ctx, msg, r); err != nil {
 			err = fmt.Errorf("waybilljetstream: no dead letter, the message is delivered again: %w", err)
 			return errors.Join(err, once(nak(msg)))
 		}

@@ -1,0 +1,170 @@
+package natstest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/waybill-go/waybill"
+	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// peer is a service that the handler of a durable message calls. It tells which cell it saw.
+type peer struct {
+	grpc_testing.UnimplementedTestServiceServer
+	saw chan string
+}
+
+func (p peer) see(ctx context.Context) {
+	cell, _ := Cell.Get(ctx)
+	p.saw <- cell
+}
+
+func (p peer) ServeHTTP(_ http.ResponseWriter, r *http.Request) { p.see(r.Context()) }
+
+func (p peer) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_testing.Empty, error) {
+	p.see(ctx)
+	return &grpc_testing.Empty{}, nil
+}
+
+// call is an onward call, in the context of a message.
+type call = func(ctx context.Context) error
+
+func (p peer) http(t *testing.T, auth *waybill.Authority) call {
+	server := httptest.NewTLSServer(waybillhttp.Middleware(auth, waybillhttp.Required())(p))
+	t.Cleanup(server.Close)
+	target, err := url.Parse(server.URL)
+	check(t, err)
+	client := server.Client()
+	client.Transport = waybillhttp.NewTransport(auth, client.Transport, waybillhttp.AllowHosts(target.Host))
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("status %s, want 200", res.Status)
+		}
+		return res.Body.Close()
+	}
+}
+
+func (p peer) grpc(t *testing.T, auth *waybill.Authority) call {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	server := grpc.NewServer(waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
+	grpc_testing.RegisterTestServiceServer(server, p)
+	go func() { note(t, server.Serve(listener)) }()
+	t.Cleanup(server.Stop)
+	conn, err := grpc.NewClient(listener.Addr().String(), append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	check(t, err)
+	t.Cleanup(func() { note(t, conn.Close()) })
+	client := grpc_testing.NewTestServiceClient(conn)
+	return func(ctx context.Context) error {
+		_, err := client.EmptyCall(ctx, &grpc_testing.Empty{})
+		return err
+	}
+}
+
+// nats returns the calls over NATS to one subscriber.
+func (p peer) nats(t *testing.T, auth *waybill.Authority, q *queue) map[string]call {
+	serve(t, q.nc, "onward", waybillnats.Handler(auth, q.nc, func(ctx context.Context, m *waybillnats.Msg) {
+		p.see(ctx)
+		if m.Reply != "" {
+			note(t, m.Respond(nil))
+		}
+	}, waybillnats.Required()))
+	_, err := q.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ONWARD", Subjects: []string{"stream.onward"}})
+	check(t, err)
+	// The server's clock is not two hours ahead, as those of the services are: it is a subscriber that judges.
+	serve(t, q.nc, "stream.onward", waybillnats.Handler(auth, q.nc, func(ctx context.Context, _ *waybillnats.Msg) {
+		p.see(ctx)
+	}, waybillnats.Required()))
+	msg := &nats.Msg{Subject: "onward"}
+	return map[string]call{
+		"Publish": func(ctx context.Context) error { return waybillnats.Publish(ctx, q.nc, msg) },
+		"Request": func(ctx context.Context) error {
+			_, err := waybillnats.Request(ctx, q.nc, msg)
+			return err
+		},
+		"RequestMany": func(ctx context.Context) error {
+			_, err := gather(t, ctx, q.nc, msg, waybillnats.MaxReplies(1))
+			return err
+		},
+		"stream Publish": func(ctx context.Context) error {
+			_, err := waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "stream.onward"})
+			return err
+		},
+		"stream PublishAsync": func(ctx context.Context) error {
+			future, err := waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "stream.onward"})
+			if err != nil {
+				return err
+			}
+			select {
+			case <-future.Ok():
+				return nil
+			case err := <-future.Err():
+				return err
+			}
+		},
+	}
+}
+
+// What the handler of a durable message sends on must be fresh: over every transport it is refused here, with an error
+// that says what to do, and accepted by the peer once it is reissued.
+func TestOnward(t *testing.T) {
+	q := newQueue(t)
+	later := newClock(2 * time.Hour).option()
+	auth := waybilltest.Authority(t, claims, later)
+	p := peer{saw: make(chan string, 8)}
+	calls := p.nats(t, waybilltest.Authority(t, claims, later), q)
+	calls["HTTP"], calls["gRPC"] = p.http(t, auth), p.grpc(t, auth)
+	contexts := make(chan context.Context, 1)
+	consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
+		contexts <- ctx
+		return nil
+	})
+	q.publish(t, waybilltest.Authority(t, claims), "", Cell.To("eu-3"))
+	ctx := receive(t, contexts, "the handler")
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			err := call(timeout(t, ctx))
+			if !errors.Is(err, waybill.ErrExpired) && !strings.Contains(err.Error(), "expired") {
+				t.Errorf("without Reissue: error %v, want %v", err, waybill.ErrExpired)
+			}
+			if err != nil && !strings.Contains(err.Error(), "Reissue") {
+				t.Errorf("without Reissue: error %q, want the advice to call it", err)
+			}
+			if n := len(p.saw); n != 0 {
+				t.Fatalf("the peer got %d calls, want none", n)
+			}
+			fresh, err := waybill.Reissue(ctx)
+			check(t, err)
+			check(t, call(timeout(t, fresh)))
+			if got := receive(t, p.saw, "the peer"); got != "eu-3" {
+				t.Errorf("the peer saw cell %q, want %q", got, "eu-3")
+			}
+		})
+	}
+}

@@ -1,0 +1,229 @@
+package natstest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/waybill-go/waybill"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+// fuse is the life that is left of a token when it is published, and long enough for the server to fire a schedule.
+const fuse = 8 * time.Second
+
+// fetched returns the first message of a stream under a subject, from a consumer of its own.
+func fetched(t testing.TB, s jetstream.Stream, subject string, seq uint64) jetstream.Msg {
+	t.Helper()
+	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: subject,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(seq, 1),
+	})
+	check(t, err)
+	m, err := cons.Next(jetstream.FetchMaxWait(patience))
+	check(t, err)
+	return m
+}
+
+// wantOpen opens a message and compares the outcome; nil is one with the claim.
+func wantOpen(t *testing.T, auth *waybill.Authority, m jetstream.Msg, want error, opts ...waybilljetstream.Option) {
+	t.Helper()
+	ctx, err := waybilljetstream.Open(t.Context(), auth, m, opts...)
+	if !errors.Is(err, want) || (err == nil) != (want == nil) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+	if cell, _ := Cell.Get(ctx); err == nil && cell != "eu-3" {
+		t.Errorf("cell %q, want %q", cell, "eu-3")
+	}
+}
+
+// A mirror keeps the time at which the first stream stored a message; a source and a schedule do not, and Grace allows for
+// that on the streams that it names.
+func TestStoredTime(t *testing.T) {
+	t.Parallel()
+	nc := connect(t, start(t))
+	js, err := jetstream.New(nc)
+	check(t, err)
+	create := func(cfg jetstream.StreamConfig) jetstream.Stream {
+		s, err := js.CreateStream(t.Context(), cfg)
+		check(t, err)
+		return s
+	}
+	create(jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"origin"}})
+	planned := create(jetstream.StreamConfig{Name: "PLANNED", Subjects: []string{"plan.*", "fired.*"}, AllowMsgSchedules: true})
+
+	// The Authority that opens allows for no difference of clocks: there is none.
+	auth := waybilltest.Authority(t, claims, waybill.Leeway(0))
+	sender := waybilltest.Authority(t, claims, newClock(fuse-waybill.DefaultLife).option())
+	ctx := waybilltest.Context(t, sender, Cell.To("eu-3"))
+	wb, err := waybill.FromContext(ctx)
+	check(t, err)
+	dead := wb.Expires().Add(2 * time.Second)
+	publish := func(subject string, opts ...jetstream.PublishOpt) {
+		_, err := waybilljetstream.Publish(ctx, js, &nats.Msg{Subject: subject}, opts...)
+		check(t, err)
+	}
+	publish("origin")
+	publish("plan.soon", jetstream.WithScheduleAt(time.Now().Add(time.Second)), jetstream.WithScheduleTarget("fired.soon"))
+	publish("plan.late", jetstream.WithScheduleAt(dead), jetstream.WithScheduleTarget("fired.late"))
+	publish("plan.often", jetstream.WithScheduleEvery(time.Second), jetstream.WithScheduleTarget("fired.often"))
+	time.Sleep(time.Until(dead.Add(time.Second)))
+	mirror := create(jetstream.StreamConfig{Name: "MIRROR", Mirror: &jetstream.StreamSource{Name: "ORIGIN"}})
+	agg := create(jetstream.StreamConfig{
+		Name: "AGG", Subjects: []string{"direct"}, Sources: []*jetstream.StreamSource{{Name: "ORIGIN"}},
+	})
+	_, err = js.PublishMsg(t.Context(), &nats.Msg{Subject: "direct", Header: nats.Header{"Waybill": {wb.Token()}}})
+	check(t, err)
+	info, err := planned.Info(t.Context())
+	check(t, err)
+
+	for _, c := range []struct {
+		name    string
+		stream  jetstream.Stream
+		subject string
+		seq     uint64
+		err     error // without Grace
+		graced  error
+	}{
+		{"mirror", mirror, "origin", 0, nil, nil},
+		{"source", agg, "origin", 0, waybill.ErrExpired, nil},
+		{"beside-a-source", agg, "direct", 0, waybill.ErrExpired, waybill.ErrExpired},
+		{"schedule-at-in-time", planned, "fired.soon", 0, nil, nil},
+		{"schedule-at-too-late", planned, "fired.late", 0, waybill.ErrExpired, nil},
+		{"schedule-every-first", planned, "fired.often", 0, nil, nil},
+		{"schedule-every-later", planned, "fired.often", info.State.LastSeq + 1, waybill.ErrExpired, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name := c.stream.CachedInfo().Config.Name
+			wantOpen(t, auth, fetched(t, c.stream, c.subject, c.seq), c.err)
+			open := func(want error, d time.Duration, streams ...string) {
+				t.Helper()
+				wantOpen(t, auth, fetched(t, c.stream, c.subject, c.seq), want, waybilljetstream.Grace(d, streams...))
+			}
+			open(c.graced, 24*365*time.Hour, "OTHER", name)
+			open(c.graced, time.Minute, name)
+			open(c.err, time.Second, name)
+			open(c.err, time.Hour, "OTHER")
+			open(c.err, 0, name)
+		})
+	}
+	t.Run("a graced one reissued", func(t *testing.T) {
+		ctx, err := waybilljetstream.Open(t.Context(), auth, fetched(t, agg, "origin", 0), waybilljetstream.Grace(time.Hour, "AGG"))
+		check(t, err)
+		fresh, err := waybill.Reissue(ctx)
+		check(t, err)
+		_, err = waybill.Send(fresh)
+		check(t, err)
+	})
+	t.Run("headers of a source are the server's", func(t *testing.T) {
+		for _, name := range []string{"Nats-Stream-Source", "Nats-Scheduler"} {
+			_, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: "direct", Header: nats.Header{name: {"ORIGIN 1"}}})
+			if err == nil {
+				t.Errorf("a client published with the header %s", name)
+			}
+		}
+	})
+}
+
+// A dead letter that is consumed again is judged as of the original's time, on streams named for it, if it tells one.
+func TestRedriveTime(t *testing.T) {
+	q := newQueue(t)
+	auth := waybilltest.Authority(t, claims)
+	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
+	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
+	hour := at(-time.Hour)
+	dead := waybilljetstream.Redrive("OTHER", "DEAD")
+	type opts = []waybilljetstream.Option
+	for _, c := range []struct {
+		name   string
+		header nats.Header
+		opts   opts
+		err    error
+	}{
+		{"named", nats.Header{"Waybill-Stored": {hour}}, opts{dead}, nil},
+		{"in another case", nats.Header{"waybill-stored": {hour}}, opts{dead}, nil},
+		{"not named", nats.Header{"Waybill-Stored": {hour}}, opts{waybilljetstream.Redrive("OTHER")}, waybill.ErrExpired},
+		{"no option", nats.Header{"Waybill-Stored": {hour}}, nil, waybill.ErrExpired},
+		{"no time", nil, opts{dead}, waybill.ErrExpired},
+		{"two times", nats.Header{"Waybill-Stored": {hour, hour}}, opts{dead}, waybill.ErrExpired},
+		{"two spellings", nats.Header{"Waybill-Stored": {hour}, "waybill-stored": {hour}}, opts{dead}, waybill.ErrExpired},
+		{"not a time", nats.Header{"Waybill-Stored": {"yesterday"}}, opts{dead}, waybill.ErrExpired},
+		{"after its own", nats.Header{"Waybill-Stored": {at(time.Hour)}}, opts{dead}, waybill.ErrExpired},
+		{"before the token", nats.Header{"Waybill-Stored": {at(-2 * time.Hour)}}, opts{dead}, waybill.ErrNotYetValid},
+		{"beyond MaxAge", nats.Header{"Waybill-Stored": {hour}}, opts{dead, waybilljetstream.MaxAge(time.Minute)},
+			waybill.ErrExpired},
+		{"of a source, graced", nats.Header{"Waybill-Stored": {at(-time.Minute)}, "Waybill-Original-Nats-Stream-Source": {"A 1"}},
+			opts{dead, waybilljetstream.Grace(2*time.Hour, "DEAD")}, nil},
+		{"of no source, graced", nats.Header{"Waybill-Stored": {at(-time.Minute)}},
+			opts{dead, waybilljetstream.Grace(2*time.Hour, "DEAD")}, waybill.ErrExpired},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := nats.Header{"Waybill": {token(t, past, Cell.To("eu-3"))}}
+			for name, values := range c.header {
+				h[name] = values
+			}
+			ack, err := q.js.PublishMsg(t.Context(), &nats.Msg{Subject: "dead.orders", Header: h})
+			check(t, err)
+			wantOpen(t, auth, fetched(t, q.dead, "dead.orders", ack.Sequence), c.err, c.opts...)
+		})
+	}
+}
+
+// A message whose key came too late is a dead letter, and is handled when that is consumed; one that is refused again
+// keeps what is noted of the original.
+func TestRedrive(t *testing.T) {
+	q := newQueue(t)
+	late, never, other := generate(t), generate(t), generate(t)
+	auth := newAuthority(t, ringOf(t, other))
+	consume(t, auth, q.consumer(t), func(context.Context, jetstream.Msg) error {
+		t.Error("the handler runs")
+		return nil
+	}, waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	for _, c := range []struct {
+		data string
+		auth *waybill.Authority
+	}{{"late", newAuthority(t, ringOf(t, late))}, {"never", newAuthority(t, ringOf(t, never))}} {
+		ctx := waybilltest.Context(t, c.auth, Cell.To("eu-3"))
+		_, err := waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "orders.new", Data: []byte(c.data),
+			Header: nats.Header{"Nats-Msg-Id": {c.data}, "X-App": {"kept"}}})
+		check(t, err)
+		if got, want := q.answered(t), "+TERM waybill: unknown_key"; got != want {
+			t.Fatalf("answer %q, want %q", got, want)
+		}
+	}
+	first, err := q.dead.GetMsg(t.Context(), 2)
+	check(t, err)
+
+	again, err := q.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DEAD-AGAIN", Subjects: []string{"again"}})
+	check(t, err)
+	letters, err := q.dead.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	check(t, err)
+	got := make(chan string, 1)
+	consume(t, newAuthority(t, ringOf(t, other, late)), letters, delivered(t, got),
+		waybilljetstream.Redrive("DEAD"), waybilljetstream.DeadLetter(q.js, "again"))
+	if m := receive(t, got, "the redriven message"); m != "late eu-3" {
+		t.Errorf("handled %q, want %q", m, "late eu-3")
+	}
+	for _, want := range []string{"+ACK", "+TERM waybill: unknown_key"} {
+		if got := q.answered(t); got != want {
+			t.Errorf("answer %q, want %q", got, want)
+		}
+	}
+	second, err := again.GetMsg(t.Context(), 1)
+	check(t, err)
+	for name := range first.Header {
+		if name != "Nats-Msg-Id" {
+			wantHeader(t, second.Header, name, first.Header.Get(name))
+		}
+	}
+	if len(second.Header) != len(first.Header) {
+		t.Errorf("headers of the second letter %v, want those of the first %v", second.Header, first.Header)
+	}
+	wantHeader(t, second.Header, "Waybill-Original-Nats-Msg-Id", "never")
+	wantHeader(t, second.Header, waybilljetstream.HeaderStream, "ORDERS")
+}

@@ -1,0 +1,179 @@
+package waybill
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// ErrDisagree is the reason for which [Authority.Join] refuses parents under [RefuseDisagreement].
+var ErrDisagree = errors.New("waybill: the parents disagree in claims that have no rule to join them")
+
+// Disagreement is what [Authority.Join] does about claims that its parents disagree in and that no rule joins.
+type Disagreement uint8
+
+// The policies of a join. There is no default.
+const (
+	RefuseDisagreement Disagreement = iota + 1 // no waybill, and ErrDisagree with the names of the claims
+	DropDisagreement                           // a waybill without these claims
+)
+
+// Join begins in ctx one journey that stands for several: that of a handler which does one thing for a batch of messages.
+// The parents are the contexts of the messages; each must have a waybill of this Authority.
+//
+// A claim that all parents have with the same value is kept. Of others, each parent that has it adds its value by the
+// rule of [Claim.Merge], in which the base is absent. What is left has no rule, or is [Claim.Fixed], or is not declared
+// here: on says what to do then. "iss" and "sub" are claims without a rule.
+//
+// The waybill gets a "sid" of its own, unless all parents share theirs, and a life from now, within the first absolute
+// end of its parents: there is no need to [Reissue]. Nothing comes back to the parents. On an error, the context has no
+// waybill: [ErrDisagree], [ErrExpired] if one of the journeys has ended, [ErrProtection] if they are protected in
+// different ways, [ErrTooLarge], [ErrMerge], or the reason for which a parent has no waybill.
+func (a *Authority) Join(ctx context.Context, on Disagreement, parents ...context.Context) (context.Context, error) {
+	ctx = Without(ctx)
+	if on != RefuseDisagreement && on != DropDisagreement {
+		return ctx, fmt.Errorf("waybill: Join: no policy %d", on)
+	}
+	j, err := a.join(parents)
+	if err != nil {
+		return ctx, err
+	}
+	if len(j.disagreed) > 0 && on == RefuseDisagreement {
+		return ctx, fmt.Errorf("%w: %q", ErrDisagree, j.disagreed)
+	}
+	now := a.now()
+	if !now.Before(j.first.Ends()) {
+		return ctx, fmt.Errorf("%w: one of the journeys to join has ended", ErrExpired)
+	}
+	s := newLocal(ctx, a, nil)
+	w, err := s.version(j.first, j.edits, now)
+	if err != nil {
+		return ctx, err
+	}
+	s.cur.Store(w)
+	return s, nil
+}
+
+// joined is a join of several waybills, as edits of the one whose journey ends first.
+type joined struct {
+	auth    *Authority
+	parents []*Waybill
+	first   *Waybill
+
+	edits     edits
+	disagreed []string
+}
+
+func (a *Authority) join(parents []context.Context) (*joined, error) {
+	if len(parents) == 0 {
+		return nil, errors.New("waybill: Join needs a parent")
+	}
+	j := &joined{auth: a}
+	for i, ctx := range parents {
+		if err := j.add(ctx); err != nil {
+			return nil, fmt.Errorf("waybill: parent %d: %w", i, err)
+		}
+	}
+	return j, j.claims()
+}
+
+func (j *joined) add(ctx context.Context) error {
+	w, err := FromContext(ctx)
+	switch {
+	case err != nil:
+		return err
+	case scopeOf(ctx).auth != j.auth:
+		return ErrForeignDomain
+	case j.first == nil:
+		j.first = w
+	case w.Protection() != j.first.Protection():
+		return fmt.Errorf("%w: it is not that of the parents before", ErrProtection)
+	case w.Ends().Before(j.first.Ends()):
+		j.first = w
+	}
+	j.parents = append(j.parents, w)
+	return nil
+}
+
+// claims joins all claims that one of the parents has.
+func (j *joined) claims() error {
+	var done []string
+	var err error
+	for _, w := range j.parents {
+		w.body().claims.All(func(name, _ []byte) bool {
+			if slices.Contains(done, string(name)) {
+				return true
+			}
+			done = append(done, string(name))
+			err = j.claim(string(name))
+			return err == nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *joined) claim(name string) error {
+	shared := j.shared(name)
+	switch name {
+	case jose.Aud, jose.Iat, jose.Exp, jose.End, jose.Bas: // the first's, or renewed
+		return nil
+	case jose.Sid:
+		if !shared {
+			j.edits.set(name, newID())
+		}
+		return nil
+	case jose.Nbf, "jti": // of one token
+		j.edits.set(name, nil)
+		return nil
+	}
+	if shared {
+		return nil
+	}
+	def := j.auth.declared[name]
+	if def == nil || def.fixed || def.merge == nil {
+		j.edits.set(name, nil)
+		j.disagreed = append(j.disagreed, name)
+		return nil
+	}
+	value, err := j.fold(name, def.merge)
+	j.edits.set(name, value)
+	return err
+}
+
+// shared reports whether all parents have the same value.
+func (j *joined) shared(name string) bool {
+	value := j.first.raw(name)
+	return !slices.ContainsFunc(j.parents, func(w *Waybill) bool { return !same(w.raw(name), value) })
+}
+
+// fold joins the values of the parents that have the claim.
+func (j *joined) fold(name string, rule mergeFunc) (value []byte, err error) {
+	for _, w := range j.parents {
+		next := w.raw(name)
+		switch {
+		case next == nil || same(value, next):
+		case value == nil:
+			value = next
+		default:
+			if value, err = rule(nil, value, next); err != nil {
+				return nil, fmt.Errorf("%w: %q: %w", ErrMerge, name, err)
+			}
+		}
+	}
+	return value, nil
+}
+
+// newID returns the raw "sid" of a journey.
+func newID() []byte {
+	var id [16]byte
+	rand.Read(id[:])
+	return []byte(`"` + base64.RawURLEncoding.EncodeToString(id[:]) + `"`)
+}
