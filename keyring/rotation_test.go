@@ -285,7 +285,7 @@ func TestCutOffNode(t *testing.T) {
 		if got := c.failures(); got == 0 || got != c.failed[3] {
 			t.Errorf("cut off for twice the delay: got failures %v, want some, of node 3 only", c.failed)
 		}
-		if err := lone.Ready(); !errors.Is(err, errDown) {
+		if err := lone.Ready(); !errors.Is(err, errDown) || !errors.Is(err, keyring.ErrUnconfirmed) {
 			t.Errorf("got %v, want a node that is not ready, and why", err)
 		}
 		if age := lone.Stats().ContactAge; age < 9*time.Second || age > 11*time.Second {
