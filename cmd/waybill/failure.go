@@ -113,5 +113,5 @@ func message(err error) string {
 
 // say writes one line to standard error, whatever text holds.
 func say(w io.Writer, text string) {
-	fmt.Fprintf(w, "waybill: %s\n", printable([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
+	fmt.Fprintf(w, "waybill: %s\n", oneLine(text))
 }
