@@ -176,6 +176,7 @@ type sealedView struct {
 	revision uint64
 	by       string
 	size     int
+	stale    bool // sealed to an older roster than is known
 }
 
 // read opens what the store has.
@@ -205,7 +206,7 @@ func unsealed(w *agering.Wrapper, domain string, blob keyring.Blob) (*sealedView
 	if err != nil {
 		return nil, err
 	}
-	return &sealedView{set.WithEpoch(u.Epoch), blob.Revision, u.By, len(blob.Data)}, nil
+	return &sealedView{set.WithEpoch(u.Epoch), blob.Revision, u.By, len(blob.Data), u.Stale}, nil
 }
 
 // write puts set in the place of what was read.
