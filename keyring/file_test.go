@@ -4,6 +4,7 @@ package keyring_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,7 +199,7 @@ func TestSymlinkSwap(t *testing.T) {
 	dir := t.TempDir()
 	version := func(n int) {
 		t.Helper()
-		name := filepath.Join(dir, "..version"+string(rune('0'+n)))
+		name := filepath.Join(dir, fmt.Sprint("..version", n))
 		if err := os.Mkdir(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +218,7 @@ func TestSymlinkSwap(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, wait := follow(t, path)
-	for n := 2; n < 6; n++ {
+	for n := 2; n < 12; n++ { // ten swaps: notifications on the file would end after the first
 		version(n)
 		wait("swapped", hasGeneration(uint64(n)))
 	}

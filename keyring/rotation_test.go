@@ -172,7 +172,7 @@ func TestStoreLosesData(t *testing.T) {
 // TestGenesis: of many operators one creates the ring, and nodes with any clock issue under its first key.
 func TestGenesis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for seed := range uint64(50) {
+		for seed := range uint64(200) {
 			store := &memory{}
 			c := newCrowd(t, store, brisk, seed)
 			set, err := brisk.Genesis("shop", time.Now())
