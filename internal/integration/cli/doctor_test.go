@@ -196,6 +196,21 @@ func TestDoctorOfBucket(t *testing.T) {
 	c.doctor("me", "bad").wants(t, "size", "cannot be written|max_payload")
 }
 
+// TestDoctorOfLargeRing: one over 512 kB is a risk, also where it could be read.
+func TestDoctorOfLargeRing(t *testing.T) {
+	c := newClinic(t)
+	for size, want := range map[int][]string{500_000: nil, 600_000: {"1 MiB is the most|roster sign --remove"}} {
+		c.check(os.WriteFile(c.file("ring"), []byte(`{"v":1,"ct":"`+strings.Repeat("A", size/4*4)+`"}`), 0o600))
+		stdout, stderr, code := execute(t, "", nil, "keys", "doctor", "-o", "json", c.file("ring"), "--domain", "shop", "--identity",
+			c.file("me"), "--root-public", c.root)
+		d := diagnosis{code: code}
+		if err := json.Unmarshal(stdout, &d); err != nil {
+			t.Fatalf("got exit code %d, %v: %s", code, err, stderr)
+		}
+		d.wants(t, "size", want...)
+	}
+}
+
 // TestDoctorOfRights: what a service's credentials allow beyond what it must.
 func TestDoctorOfRights(t *testing.T) {
 	c := newClinic(t)
