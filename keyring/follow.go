@@ -277,8 +277,9 @@ func (f *follower) take(data []byte) error {
 	}
 	f.had.set, f.last = got, data
 	if f.wrapper != nil {
+		by := f.seen.by // a copy, which no later read changes
 		f.had.stale = f.seen.stale
-		f.writer.Store(&f.seen.by)
+		f.writer.Store(&by)
 	}
 	f.ring.n.ignored.Store(int64(ignored))
 	f.remember(data)

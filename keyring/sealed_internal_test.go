@@ -33,3 +33,23 @@ func TestSealed(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSealed: nothing that could be read as a ring is taken for a sealed one.
+func FuzzSealed(f *testing.F) {
+	plain := wrapSet(f, "shop")
+	f.Add(plain)
+	f.Add([]byte(`{"v":1,"ct":"AAAA"}`))
+	f.Add(bytes.Replace(plain, []byte("{"), []byte(`{"v":1,"ct":"AAAA",`), 1))
+	f.Add(bytes.Replace(plain, []byte("{"), []byte(`{"kind":"waybill/shared/v1","ct":"AAAA","keys":null,`), 1))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !Sealed(data) {
+			return
+		}
+		if _, err := ParseSet(data); err == nil {
+			t.Errorf("%q is a ring in plain", data)
+		}
+		if _, err := ParseForeign("shop", data); err == nil {
+			t.Errorf("%q is a foreign ring in plain", data)
+		}
+	})
+}
