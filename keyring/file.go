@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,12 +36,12 @@ func (f File) Load(context.Context) (Blob, error) {
 	if info, err = file.Stat(); err != nil { // of what was opened, which may be another one by now
 		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
-	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	data, err := io.ReadAll(io.LimitReader(file, MaxSealed+1))
 	if err != nil {
 		return Blob{}, fmt.Errorf("keyring: %w", err)
 	}
-	if len(data) > MaxBytes {
-		return Blob{}, fmt.Errorf("keyring: %s is over the limit of %d bytes", f, MaxBytes)
+	if err := checkSize(data); err != nil {
+		return Blob{}, fmt.Errorf("keyring: %s: %w", f, err)
 	}
 	if err := f.checkMode(info.Mode(), data); err != nil {
 		return Blob{}, err
@@ -48,15 +49,40 @@ func (f File) Load(context.Context) (Blob, error) {
 	return Blob{Data: data}, nil
 }
 
-// checkMode refuses a secret that everybody on the machine can read or replace. Public rings may be readable.
+func checkSize(data []byte) error {
+	if len(data) > MaxSealed || len(data) > MaxBytes && !Sealed(data) {
+		return fmt.Errorf("a ring is over the limit of %d bytes, or of %d if it is sealed", MaxBytes, MaxSealed)
+	}
+	return nil
+}
+
+// checkMode refuses a secret that everybody on the machine can read, and any ring that everybody can replace. Public and
+// sealed rings may be readable.
 func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	others := mode.Perm() & 0o007
-	if runtime.GOOS == "windows" || others == 0 || others&0o002 == 0 && !holdsSecrets(data) {
+	readable := Sealed(data) || !holdsSecrets(data)
+	switch {
+	case runtime.GOOS == "windows" || others == 0 || others&0o002 == 0 && readable:
 		return nil
+	case readable:
+		return fmt.Errorf("keyring: %s can be replaced by every user (mode %04o): run: chmod o-w %s", f, mode.Perm(), f)
 	}
 	return fmt.Errorf("keyring: %s holds secret keys and is open to every user (mode %04o): run: chmod 0600 %s "+
 		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
 		f, mode.Perm(), f)
+}
+
+// Sealed reports whether data has the form of a ring that a [Wrapper] of this project has sealed: it can lie where others
+// read it. A plain ring has not, and neither has what is none.
+func Sealed(data []byte) bool {
+	var ring struct {
+		Version int             `json:"v"`
+		Kind    string          `json:"kind"`
+		Cipher  []byte          `json:"ct"`
+		Keys    json.RawMessage `json:"keys"`
+	}
+	return json.Unmarshal(data, &ring) == nil && ring.Keys == nil && len(ring.Cipher) > 0 &&
+		(ring.Version > 0 || ring.Kind == sharedKind)
 }
 
 // holdsSecrets reports whether data is anything but a ring of public halves.

@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"time"
-)
 
-// lockPatience is how long a writer waits for another one.
-const lockPatience = 5 * time.Second
+	"github.com/waybill-go/waybill/internal/replace"
+)
 
 // FileStore is a [Store] in a file, for the command or the job that changes a ring; services follow the same file as a
 // [File]. A new version replaces the file by renaming, and keeps its mode and owner; a first one has mode 0600.
@@ -51,42 +48,31 @@ func (f FileStore) Nudges(ctx context.Context) <-chan struct{} { return File(f).
 
 // CompareAndSwap replaces the file. It waits up to 5 s for another writer.
 func (f FileStore) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (uint64, error) {
-	if len(data) > MaxBytes {
-		return 0, fmt.Errorf("keyring: a ring of %d bytes is over the limit of %d", len(data), MaxBytes)
+	if err := checkSize(data); err != nil {
+		return 0, fmt.Errorf("keyring: %s: %w", f, err)
 	}
 	path, err := f.resolve()
 	if err != nil {
 		return 0, fmt.Errorf("keyring: %w", err)
 	}
-	name := path + ".new"
-	next, err := lock(ctx, name)
-	if err != nil {
-		return 0, err
+	var refused error
+	err = replace.File(ctx, path, func(next *os.File) error {
+		refused = FileStore(path).fill(ctx, next, prev, data)
+		return refused
+	})
+	switch {
+	case refused != nil:
+		return 0, refused
+	case err != nil:
+		return 0, fmt.Errorf("keyring: %w", err)
 	}
-	err = FileStore(path).fill(ctx, next, prev, data)
-	if e := next.Close(); err == nil && e != nil {
-		err = fmt.Errorf("keyring: %w", e)
-	}
-	if err == nil {
-		if err = os.Rename(name, path); err != nil {
-			err = fmt.Errorf("keyring: %w", err)
-		}
-	}
-	if err != nil {
-		os.Remove(name)
-		return 0, err
-	}
-	syncDir(filepath.Dir(path))
 	return contentRevision(data), nil
 }
 
 // fill makes the next version under the lock, if the present one is prev.
 func (f FileStore) fill(ctx context.Context, next *os.File, prev uint64, data []byte) error {
 	blob, err := f.Load(ctx)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		// Its revision is 0.
-	case err != nil:
+	if err != nil && !errors.Is(err, ErrNotFound) { // of which the revision is 0
 		return err
 	}
 	if blob.Revision != prev {
@@ -94,49 +80,17 @@ func (f FileStore) fill(ctx context.Context, next *os.File, prev uint64, data []
 	}
 	if prev != 0 {
 		info, err := os.Stat(string(f))
+		if err == nil {
+			err = replace.Keep(next, info)
+		}
 		if err != nil {
 			return fmt.Errorf("keyring: %w", err)
 		}
-		if err := keepOwner(next, info); err != nil {
-			return fmt.Errorf("keyring: %s cannot be given to the owner of the old file: %w", next.Name(), err)
-		}
-		if err := next.Chmod(info.Mode().Perm()); err != nil {
-			return fmt.Errorf("keyring: %w", err)
-		}
 	}
-	if _, err = next.Write(data); err == nil {
-		err = next.Sync()
-	}
-	if err != nil {
+	if _, err := next.Write(data); err != nil {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	return nil
-}
-
-// lock makes the file that one writer at a time may have.
-func lock(ctx context.Context, name string) (*os.File, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
-	for {
-		if err := ctx.Err(); err != nil {
-			if _, e := os.Lstat(name); e == nil {
-				return nil, fmt.Errorf("keyring: %s is there: another writer is at work, or was interrupted: "+
-					"if none is running, remove it: %w", name, err)
-			}
-			return nil, fmt.Errorf("keyring: %w", err)
-		}
-		next, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if !errors.Is(err, fs.ErrExist) {
-			if err != nil {
-				return nil, fmt.Errorf("keyring: %w", err)
-			}
-			return next, nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Millisecond + rand.N(10*time.Millisecond)):
-		}
-	}
 }
 
 // resolve follows symbolic links, so that a version replaces the file and not a link to it.

@@ -107,4 +107,16 @@ func TestFileStoreTooLarge(t *testing.T) {
 	}
 	_, err := store.CompareAndSwap(t.Context(), 0, make([]byte, keyring.MaxBytes))
 	noError(t, err)
+
+	// A ring sealed to many members is larger than what is in it.
+	sealed := func(size int) []byte { return []byte(`{"v":1,"ct":"` + strings.Repeat("A", size) + `"}`) }
+	store = keyring.FileStore(filepath.Join(t.TempDir(), "sealed"))
+	rev, err := store.CompareAndSwap(t.Context(), 0, sealed(900<<10))
+	noError(t, err)
+	if blob, err := store.Load(t.Context()); err != nil || blob.Revision != rev {
+		t.Errorf("a sealed ring of 900 kB: revision %d, %v, want %d", blob.Revision, err, rev)
+	}
+	if _, err := store.CompareAndSwap(t.Context(), rev, sealed(keyring.MaxSealed)); err == nil {
+		t.Error("a sealed ring over the limit was written, want an error")
+	}
 }

@@ -35,20 +35,31 @@ type follower struct {
 	offset  atomic.Int64 // the store's clock less ours, in ns
 	skewed  atomic.Bool
 	size    atomic.Int64
-	problem atomic.Pointer[error] // what the last read failed of
+	problem atomic.Pointer[error]  // what the last read failed of
+	writer  atomic.Pointer[string] // of the ring that the last read has shown
 	asked
 }
 
 // content is what the last read has shown.
 type content struct {
-	set     *Set // nil: nothing that is ours
-	missing bool // there is definitely no ring
+	set      *Set // nil: nothing that is ours
+	stale    bool // it is to be sealed anew
+	missing  bool // there is definitely no ring
+	outdated bool // there is one that a newer one, which this process knows, has replaced
 }
+
+// known reports whether the last read has shown what the store has.
+func (c content) known() bool { return c.set != nil || c.gone() }
+
+// gone reports whether the store has lost the ring.
+func (c content) gone() bool { return c.missing || c.outdated }
 
 // unsealed is what was last unsealed, so that the same is not unsealed again.
 type unsealed struct {
-	data []byte
-	set  *Set
+	data  []byte
+	set   *Set
+	by    string
+	stale bool
 }
 
 func newFollower(r *Ring, source Source, store Store, c config) *follower {
@@ -221,6 +232,11 @@ func (f *follower) look(ctx context.Context) error {
 	f.size.Store(int64(len(blob.Data)))
 	if err := f.take(blob.Data); err != nil {
 		clear(f.held)
+		old, ok := errors.AsType[interface {
+			error
+			Outdated() bool
+		}](err)
+		f.had.outdated = ok && old.Outdated()
 		return err
 	}
 	f.ring.confirmed.Store(int64(f.ring.since()))
@@ -260,6 +276,11 @@ func (f *follower) take(data []byte) error {
 		return err
 	}
 	f.had.set, f.last = got, data
+	if f.wrapper != nil {
+		by := f.seen.by // a copy, which no later read changes
+		f.had.stale = f.seen.stale
+		f.writer.Store(&by)
+	}
 	f.ring.n.ignored.Store(int64(ignored))
 	f.remember(data)
 	return nil
@@ -312,7 +333,7 @@ func (f *follower) read(data []byte) (*Set, int, error) {
 	case u.Epoch != 0:
 		set = set.WithEpoch(u.Epoch)
 	}
-	f.seen = unsealed{data, set}
+	f.seen = unsealed{data, set, u.By, u.Stale}
 	return f.screen(set)
 }
 

@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// MaxBytes is the largest ring that is read.
-const MaxBytes = 256 << 10
+// The largest ring that is read, in bytes: as it is, and sealed to many members.
+const (
+	MaxBytes  = 256 << 10
+	MaxSealed = 1 << 20
+)
 
 // file is a ring as a JWK Set (RFC 7517, section 5), with the members ring, epoch and gen beside keys.
 type file struct {

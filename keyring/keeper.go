@@ -30,12 +30,12 @@ type keeper struct {
 // what the read has shown; a store that it cannot read it does not write.
 func (f *follower) keep(ctx context.Context) {
 	own := f.ring.Set()
-	if f.had.set == nil && (!f.had.missing || f.off.Union) || own == nil || !own.lives(f.now()) {
+	if !f.had.known() || f.had.set == nil && f.off.Union || own == nil || !own.lives(f.now()) {
 		return
 	}
 	f.settleOutcome()
 	now := f.ring.since()
-	lacks := !f.off.Union && !f.covers(f.had.set)
+	lacks := !f.off.Union && (f.had.stale || !f.covers(f.had.set))
 	switch {
 	case !lacks:
 		f.mendAt = 0
@@ -66,7 +66,7 @@ func (f *follower) keep(ctx context.Context) {
 		f.mendAt = 0
 		f.mends++
 		f.ring.n.repairs.Add(1)
-		f.logger.Warn("waybill: put back keys that the store had lost", "ring", next.String())
+		f.logger.Warn("waybill: put back what the store had lost", "ring", next.String())
 	}
 }
 
@@ -179,7 +179,7 @@ func latest(a, b time.Time) time.Time {
 func (f *follower) keepAt(now time.Duration) time.Duration {
 	set := f.ring.Set()
 	at := f.next
-	if f.had.set == nil && !f.had.missing || f.wild() || set == nil || !set.lives(f.now()) {
+	if !f.had.known() || f.wild() || set == nil || !set.lives(f.now()) {
 		return at
 	}
 	for _, alg := range f.algorithms(set) {
@@ -238,7 +238,7 @@ func (f *follower) commit(ctx context.Context, next *Set) error {
 	case err == nil:
 		f.ring.n.won.Add(1)
 		f.failed, f.holdOff = 0, 0
-		f.rev, f.last, f.seen = rev, data, unsealed{data, next}
+		f.rev, f.last = rev, data
 		f.had = content{set: next}
 		f.size.Store(int64(len(data)))
 		f.held.see(next, f.ring.since(), f.ring.window)
@@ -310,7 +310,7 @@ func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Se
 func (f *follower) attempt(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) (done bool, err error) {
 	err = f.look(ctx)
 	own := f.ring.Set()
-	readable := f.had.set != nil || f.had.missing
+	readable := f.had.known()
 	switch {
 	case timed && f.wild():
 		return true, ErrClock

@@ -172,7 +172,7 @@ func TestStoreLosesData(t *testing.T) {
 // TestGenesis: of many operators one creates the ring, and nodes with any clock issue under its first key.
 func TestGenesis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for seed := range uint64(50) {
+		for seed := range uint64(200) {
 			store := &memory{}
 			c := newCrowd(t, store, brisk, seed)
 			set, err := brisk.Genesis("shop", time.Now())
@@ -285,7 +285,7 @@ func TestCutOffNode(t *testing.T) {
 		if got := c.failures(); got == 0 || got != c.failed[3] {
 			t.Errorf("cut off for twice the delay: got failures %v, want some, of node 3 only", c.failed)
 		}
-		if err := lone.Ready(); !errors.Is(err, errDown) {
+		if err := lone.Ready(); !errors.Is(err, errDown) || !errors.Is(err, keyring.ErrUnconfirmed) {
 			t.Errorf("got %v, want a node that is not ready, and why", err)
 		}
 		if age := lone.Stats().ContactAge; age < 9*time.Second || age > 11*time.Second {

@@ -109,7 +109,8 @@ func (s *Set) Domain() string {
 	return s.domain
 }
 
-// Generation returns the number of the set: each change of a ring adds one.
+// Generation returns the number of the set: each change of a ring adds one. A later epoch begins at 1 again, so of two
+// sets the one of the later epoch is the newer one, and within an epoch that of the higher generation.
 func (s *Set) Generation() uint64 {
 	if s == nil {
 		return 0

@@ -38,7 +38,9 @@ type Wrapper interface {
 	// Wrap seals the ring of a domain in one of its generations.
 	Wrap(domain string, generation uint64, plain []byte) ([]byte, error)
 
-	// Unwrap opens what Wrap made, and returns an error unless it was made for this domain by somebody who may write.
+	// Unwrap opens what Wrap made, and returns an error unless it was made for this domain by somebody who may write. An
+	// error with a method Outdated() bool that returns true says that the ring was good once, and that this wrapper has seen
+	// what replaced it: a store that shows it has gone back in time, and a keeper writes what it knows over that.
 	Unwrap(domain string, sealed []byte) (Unwrapped, error)
 }
 
@@ -48,6 +50,9 @@ type Unwrapped struct {
 	Generation uint64
 	Epoch      uint64 // that the wrapper proves, or 0 to take the one that the ring states
 	By         string // who wrote it, by name; "" if the wrapper cannot tell
+
+	// Stale says that the ring is good, and that this wrapper would seal it otherwise: to the members of a newer roster.
+	Stale bool
 }
 
 // What stores report.

@@ -24,7 +24,8 @@ type counters struct {
 // Stats is a view of a ring for metrics and health checks.
 type Stats struct {
 	Generation uint64        // of the current set; 0 if none was loaded
-	Epoch      uint64        // of the current set
+	Epoch      uint64        // of the current set; generations are counted anew in each
+	By         string        // who wrote the ring that the source has, if the wrapper can tell
 	Keys       int           // in the current set
 	Pending    int           // of these, whose time to issue has not come
 	Age        time.Duration // since the source last confirmed the set, or since the ring was opened; 0 without a source
@@ -66,6 +67,9 @@ func (r *Ring) Stats() Stats {
 		s.ContactAge = since - time.Duration(r.contact.Load())
 		s.ClockOffset = time.Duration(f.offset.Load())
 		s.Size = int(f.size.Load())
+		if by := f.writer.Load(); by != nil {
+			s.By = *by
+		}
 		now = f.now()
 	}
 	v := r.view.Load()
@@ -95,9 +99,18 @@ func (r *Ring) Stats() Stats {
 	return s
 }
 
+// ErrUnconfirmed is what [Ring.Ready] returns for a ring that the source has not confirmed for too long. All of its keys
+// still work.
+var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring")
+
 // Ready reports why the ring cannot serve: its keys are not loaded, none is active for an algorithm that it issues with, the
 // source has not confirmed it for longer than Policy.Delay, so that others may issue with a key that it lacks, or the clock
 // is wrong. It is for readiness checks and does no I/O.
+//
+// Of these [ErrUnconfirmed] alone is about what others may do. A node that is cut off by itself should take no requests
+// then: it refuses every token under the next key. If the store is down for all there is no next key, and no node to send
+// the requests to; one process cannot tell the two apart. Where the second is likelier, let the readiness check pass with
+// this error, which it can tell by errors.Is, and leave the alarm to the metrics.
 func (r *Ring) Ready() error {
 	f := r.follower
 	set := r.Set()
@@ -132,7 +145,7 @@ func (r *Ring) Ready() error {
 		return nil
 	}
 	if age := r.since() - time.Duration(r.confirmed.Load()); age > f.policy.Delay {
-		err := fmt.Errorf("keyring: the source has not confirmed the ring for %v", age.Round(time.Second))
+		err := fmt.Errorf("%w for %v", ErrUnconfirmed, age.Round(time.Second))
 		if last := f.problem.Load(); last != nil {
 			err = fmt.Errorf("%w: %w", err, *last)
 		}

@@ -20,6 +20,7 @@ const (
 	exitTime    = 4
 	exitKey     = 5
 	exitPolicy  = 6
+	exitRisk    = 7
 )
 
 const exitCodes = `Exit codes:
@@ -29,7 +30,8 @@ const exitCodes = `Exit codes:
   3  no valid token: missing, malformed, forged, or of a foreign algorithm
   4  expired, not yet valid, or living longer than accepted; the roster has ended
   5  the key is unknown or revoked, or no key can issue
-  6  refused by policy: audience, protection or size, or by the roster`
+  6  refused by policy: audience, protection or size, or by the roster
+  7  risks were found, by keys doctor`
 
 // failure is an error with an exit code and advice.
 type failure struct {
@@ -113,5 +115,5 @@ func message(err error) string {
 
 // say writes one line to standard error, whatever text holds.
 func say(w io.Writer, text string) {
-	fmt.Fprintf(w, "waybill: %s\n", printable([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
+	fmt.Fprintf(w, "waybill: %s\n", oneLine(text))
 }

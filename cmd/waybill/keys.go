@@ -14,7 +14,7 @@ of the file to every node: new, list, public.
 
 A sealed ring is one that only the members of a roster can open, so it may lie in
 a bucket or a Secret, and the services rotate it by themselves: root, identity,
-roster, init, status, rotate, revoke, rewrap, export.`,
+roster, init, status, rotate, revoke, rewrap, export, doctor.`,
 		Example: `  waybill keys new ring.jwks --domain shop
   waybill keys new ring.jwks --add
   waybill keys list ring.jwks
@@ -27,7 +27,7 @@ roster, init, status, rotate, revoke, rewrap, export.`,
 	}
 	cmd.AddCommand(newKeysNew(), newKeysList(), newKeysPublic())
 	cmd.AddCommand(newKeysRoot(), newKeysIdentity(), newKeysRoster())
-	cmd.AddCommand(newKeysInit(), newKeysStatus(), newKeysRotate(), newKeysRevoke(), newKeysRewrap(), newKeysExport())
+	cmd.AddCommand(newKeysInit(), newKeysStatus(), newKeysRotate(), newKeysRevoke(), newKeysRewrap(), newKeysExport(), newKeysDoctor())
 	return cmd
 }
 

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -44,8 +45,8 @@ func newKeysNew() *cobra.Command {
 
 With --add, put the next keys into an existing ring: that is a rotation. The new
 keys open tokens at once and issue after --activate-in. Copy the file to every
-node within that time; the keys before them go on opening until they expire. The
-file keeps its mode and owner.
+node within that time; the keys before them go on opening until they expire, and
+then leave the ring. The file keeps its mode and owner.
 
 Algorithms: HS256 for signed waybills, dir for sealed ones, EdDSA for public ones.`,
 		Example: `  waybill keys new ring.jwks --domain shop
@@ -87,30 +88,43 @@ func (f *newFlags) run(cmd *cobra.Command, path string) error {
 	if f.add && !cmd.Flags().Changed("activate-in") {
 		f.activateIn = duration(activationDelay)
 	}
-	var made []*keyring.Key
-	var set *keyring.Set
-	change := func(old []byte) ([]byte, error) {
-		var err error
-		if set, made, err = f.next(old, algs); err != nil {
-			return nil, err
-		}
-		return set.SecretJWKS(), nil
-	}
-	if f.add {
-		err = replaceFile(path, change)
-	} else {
-		err = createFile(path, change)
-	}
-	switch {
-	case errors.Is(err, fs.ErrExist) && !f.add:
-		return &failure{exitFailure, fmt.Errorf("%s exists and stays as it is", path), "add keys to it with --add"}
-	case errors.Is(err, fs.ErrNotExist) && f.add:
-		return &failure{exitFailure, err, "make a ring without --add"}
-	case err != nil:
+	store := keyring.FileStore(path)
+	before, err := f.before(cmd.Context(), store)
+	if err != nil {
 		return err
+	}
+	set, made, err := f.next(before.Data, algs)
+	if err != nil {
+		return err
+	}
+	_, err = store.CompareAndSwap(cmd.Context(), before.Revision, set.SecretJWKS())
+	if errors.Is(err, keyring.ErrConflict) {
+		return &failure{exitFailure, err, "run the command again"}
+	}
+	if err != nil {
+		return judged(err)
 	}
 	f.report(cmd, path, set, made)
 	return printMade(cmd, f.out, path, set, made)
+}
+
+// before is the ring to add to, or none where a new one is to be made.
+func (f *newFlags) before(ctx context.Context, store keyring.FileStore) (keyring.Blob, error) {
+	path := string(store)
+	if f.add {
+		blob, err := store.Load(ctx)
+		if errors.Is(err, keyring.ErrNotFound) {
+			return blob, &failure{exitFailure, err, "make a ring without --add"}
+		}
+		return blob, judged(err)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return keyring.Blob{}, usage("%s is a directory: name the file of the ring in it", path)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return keyring.Blob{}, &failure{exitFailure, fmt.Errorf("%s exists and stays as it is", path), "add keys to it with --add"}
+	}
+	return keyring.Blob{}, nil
 }
 
 func (f *newFlags) algorithms() ([]keyring.Algorithm, error) {
@@ -139,7 +153,8 @@ func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*
 			return nil, nil, &failure{exitKey, errors.New("this ring holds public halves only"), "add to the one that issues"}
 		}
 	}
-	times := f.times(time.Now())
+	now := time.Now()
+	times := f.times(now)
 	var made []*keyring.Key
 	for _, alg := range algs {
 		key, err := keyring.Generate(alg, times)
@@ -149,7 +164,7 @@ func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*
 		made = append(made, key)
 	}
 	if f.add {
-		set, err := set.With(made...)
+		set, err := set.Prune(now, waybill.MaxLeeway).With(made...) // what has ended makes room
 		return set, made, judged(err)
 	}
 	set, err := keyring.NewSet(f.domain, made...)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/waybill-go/waybill/internal/replace"
 	"github.com/waybill-go/waybill/keyring"
 	"github.com/waybill-go/waybill/keyring/agering"
 )
@@ -95,7 +96,7 @@ func (f *rosterFlags) run(cmd *cobra.Command, path string) error {
 		return judged(err)
 	}
 	var next *agering.Roster
-	err = underLock(path, func(file *os.File) error {
+	err = replace.File(cmd.Context(), path, func(file *os.File) error {
 		before, err := rosterBefore(path, root.Public())
 		if err != nil {
 			return err
@@ -113,7 +114,7 @@ func (f *rosterFlags) run(cmd *cobra.Command, path string) error {
 		return file.Chmod(0o644)
 	})
 	if err != nil {
-		return err
+		return judged(err)
 	}
 	say(cmd.ErrOrStderr(), fmt.Sprintf("wrote %s: roster %d of %s, %d members, ends %s", path, next.Seq, next.Domain,
 		len(next.Members), stamp(next.Expires)))

@@ -19,7 +19,8 @@ func newKeysStatus() *cobra.Command {
 		Use:   "status [STORE]",
 		Short: "Show the keys of a sealed ring and what becomes of them",
 		Long: `Show a sealed ring: its generation, who wrote it, the roster, the keys with their
-states and ages, and what happens next and when. It never shows key material.
+states and ages, what happens next and when, and over NATS which node holds which
+generation, as far as the nodes say (natskv.Store.Answer). It never shows key material.
 
   pending  opens tokens; its time to issue has not come
   active   issues and opens
@@ -46,7 +47,11 @@ states and ages, and what happens next and when. It never shows key material.
 			if err != nil {
 				return err
 			}
-			return printStatus(cmd, f.out, s, v, policy)
+			nodes, err := s.nodes(ctx)
+			if err != nil {
+				return err
+			}
+			return printStatus(cmd, f.out, s, v, nodes, policy)
 		},
 	}
 	f.register(cmd)
@@ -70,7 +75,7 @@ func nextKeys(set *keyring.Set, p keyring.Policy) []nextKey {
 	return out
 }
 
-func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, p keyring.Policy) error {
+func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, nodes []holder, p keyring.Policy) error {
 	now, roster := time.Now(), s.wrapper.Roster()
 	rows := listed(v.set, now, "waybill keys rotate")
 	next := nextKeys(v.set, p)
@@ -84,7 +89,8 @@ func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, p
 			Roster     shownRoster `json:"roster"`
 			Keys       []listedKey `json:"keys"`
 			Next       []nextKey   `json:"next"`
-		}{v.set.Domain(), v.set.Generation(), v.set.Epoch(), v.by, v.size, showRoster(roster), rows, next})
+			Nodes      []holder    `json:"nodes"`
+		}{v.set.Domain(), v.set.Generation(), v.set.Epoch(), v.by, v.size, showRoster(roster), rows, next, nodes})
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "ring of %s, generation %d, epoch %d, written by %s, %d bytes\n",
@@ -98,5 +104,6 @@ func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, p
 		fmt.Fprintf(&b, "the next %s key %s to be made %s (%s)\n", n.Alg, verb, n.Due, distance(n.at, now))
 	}
 	b.Write(table(rows))
+	b.WriteString(holders(s, v, nodes))
 	return write(cmd, b.Bytes())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -107,6 +108,11 @@ func printable(text []byte) []byte {
 		text = text[n:]
 	}
 	return out
+}
+
+// oneLine is text from elsewhere as one line that is fit for a terminal.
+func oneLine(text string) string {
+	return string(printable([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
 }
 
 // stamp writes a time as all commands do.

@@ -66,7 +66,7 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	var own struct {
 		Ring *string `json:"ring"`
 	}
-	if isSealed(data) {
+	if keyring.Sealed(data) {
 		return nil, errSealed
 	}
 	if json.Unmarshal(data, &own) == nil && own.Ring == nil {
@@ -112,7 +112,7 @@ func readSet(cmd *cobra.Command, path string) (*keyring.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isSealed(data) {
+	if keyring.Sealed(data) {
 		return nil, errSealed
 	}
 	set, err := keyring.ParseSet(data)
@@ -121,12 +121,3 @@ func readSet(cmd *cobra.Command, path string) (*keyring.Set, error) {
 
 var errSealed = &failure{exitFailure, errors.New("the ring is sealed"),
 	"see waybill keys status, and waybill keys export for a way to open it"}
-
-// isSealed reports whether data is a sealed ring and no plain one.
-func isSealed(data []byte) bool {
-	var ring struct {
-		Version int    `json:"v"`
-		Sealed  []byte `json:"ct"`
-	}
-	return json.Unmarshal(data, &ring) == nil && ring.Version > 0 && len(ring.Sealed) > 0
-}

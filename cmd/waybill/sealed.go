@@ -64,6 +64,7 @@ type sealedRing struct {
 	roots   []agering.PublicRoot
 	wrapper *agering.Wrapper // knows the newest roster that it has seen
 	conn    *nats.Conn       // nil: a file
+	bucket  *natskv.Store    // the store, if it is one in NATS
 }
 
 // open finds the store and what follows it among the arguments, and takes the ring's roster to be that of --roster or
@@ -147,7 +148,7 @@ func (f *sealedFlags) connect(s *sealedRing) error {
 		conn.Close()
 		return usage("--bucket: %s", message(err))
 	}
-	s.name, s.store, s.conn = "bucket "+f.bucket, store, conn
+	s.name, s.store, s.conn, s.bucket = "bucket "+f.bucket, store, conn, store
 	return nil
 }
 
@@ -175,6 +176,7 @@ type sealedView struct {
 	revision uint64
 	by       string
 	size     int
+	stale    bool // sealed to an older roster than is known
 }
 
 // read opens what the store has.
@@ -204,7 +206,7 @@ func unsealed(w *agering.Wrapper, domain string, blob keyring.Blob) (*sealedView
 	if err != nil {
 		return nil, err
 	}
-	return &sealedView{set.WithEpoch(u.Epoch), blob.Revision, u.By, len(blob.Data)}, nil
+	return &sealedView{set.WithEpoch(u.Epoch), blob.Revision, u.By, len(blob.Data), u.Stale}, nil
 }
 
 // write puts set in the place of what was read.

@@ -21,7 +21,8 @@
 //
 // # What follows
 //
-// Who can write to the store but is no member can destroy the ring there, and neither read it nor change it.
+// Who can write to the store but is no member can destroy the ring there, and neither read it nor change it. An old ring
+// that is put in its place is recognised by its roster or its epoch, and the members that may propose write over it.
 //
 // A service that leaves is left out of the next roster; it opens no ring written from then on. It still has the keys that
 // it knew, so they must expire or be revoked. Who may not revoke can carry revocations on and add none.

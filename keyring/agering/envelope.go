@@ -11,9 +11,6 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// MaxEnvelope is the largest sealed ring in bytes.
-const MaxEnvelope = 1 << 20
-
 // maxEndorsements bounds the revocations of a ring.
 const maxEndorsements = 1024
 
@@ -41,8 +38,8 @@ type endorsement struct {
 }
 
 func parseEnvelope(line []byte) (*envelope, error) {
-	if len(line) > MaxEnvelope {
-		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(line), MaxEnvelope)
+	if len(line) > keyring.MaxSealed {
+		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(line), keyring.MaxSealed)
 	}
 	var e envelope
 	if !decode(line, &e) {

@@ -143,8 +143,8 @@ func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, 
 	}
 	e.Sig = ed25519.Sign(w.id.sign, e.statement())
 	out := e.line()
-	if len(out) > MaxEnvelope {
-		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(out), MaxEnvelope)
+	if len(out) > keyring.MaxSealed {
+		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(out), keyring.MaxSealed)
 	}
 	return out, nil
 }
@@ -165,7 +165,11 @@ func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r, err := w.rosterFor(e)
+	own, err := w.embedded(e)
+	if err != nil {
+		return u, err
+	}
+	r, err := w.rosterFor(e, own)
 	if err != nil {
 		return u, err
 	}
@@ -186,15 +190,12 @@ func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err
 	for _, n := range e.Revoked {
 		w.endorsed[n.Kid] = n
 	}
-	return keyring.Unwrapped{Plain: plain, Generation: e.Generation, Epoch: r.Epoch, By: e.By}, nil
+	stale := own.digest != r.digest && w.mayWrite(r)
+	return keyring.Unwrapped{Plain: plain, Generation: e.Generation, Epoch: r.Epoch, By: e.By, Stale: stale}, nil
 }
 
-// rosterFor returns the newest roster, that of the envelope included, if it lets the envelope in.
-func (w *Wrapper) rosterFor(e *envelope) (*signedRoster, error) {
-	own, err := w.embedded(e)
-	if err != nil {
-		return nil, err
-	}
+// rosterFor returns the newest roster, the envelope's own included, if it lets the envelope in.
+func (w *Wrapper) rosterFor(e *envelope, own *signedRoster) (*signedRoster, error) {
 	if w.roster == nil || own.Seq >= w.roster.Seq {
 		if err := w.adopt(own); err != nil {
 			if errors.Is(err, ErrOldRoster) && e.judge(own) == nil {
@@ -243,6 +244,12 @@ func (w *Wrapper) read(domain string, generation uint64, plain []byte) (*keyring
 		return nil, fmt.Errorf("agering: the ring is generation %d, not %d", set.Generation(), generation)
 	}
 	return set, nil
+}
+
+// mayWrite reports whether this member can seal a ring under r.
+func (w *Wrapper) mayWrite(r *signedRoster) bool {
+	me, err := w.self(r)
+	return err == nil && me.MayPropose && r.full
 }
 
 // self is this member's entry.

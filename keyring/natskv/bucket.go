@@ -72,6 +72,11 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 // NudgeSubject returns the subject on which the server says that the ring of a domain has changed.
 func NudgeSubject(bucket, domain string) string { return nudgePrefix(bucket) + Key(domain) }
 
+// StatusSubject returns the subject on which the nodes of a domain can be asked how their rings stand.
+func StatusSubject(bucket, domain string) string {
+	return "waybill.status." + bucket + "." + Key(domain)
+}
+
 // Key returns the bucket's key of a domain's ring: "ring." and the domain, in which every character but A-Z a-z 0-9 - _
 // is written as = and two hexadecimal digits. So the name is one token of a subject, and no two domains share one.
 func Key(domain string) string {

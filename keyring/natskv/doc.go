@@ -12,8 +12,11 @@
 // replica that may lag. The server republishes each change, without its value, to the subject of [NudgeSubject]; that,
 // and a new connection, are the nudges. No watcher and no consumer is used.
 //
+// With [Store.Answer] a node tells operators who ask how its ring stands. [OldestMessage] keeps the keys of messages that
+// wait in a stream for longer than they should.
+//
 // A node needs these permissions, for the bucket B and the domain D as [Key] spells it; a node that only follows does
-// without the last:
+// without the last of them, and [Store.Answer] needs waybill.status.B.> and allow_responses besides:
 //
 //	subscribe  _INBOX.>  waybill.nudge.B.>
 //	publish    $JS.API.STREAM.INFO.KV_B  $JS.API.STREAM.MSG.GET.KV_B

@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Nudges fires when the server says that the ring has changed, and when the connection is back: what was said meanwhile
-// is lost. Several reasons at once are one nudge. While it is watched, a lost connection ends the calls that wait for an
+// Nudges fires when the server says that the ring has changed, once when it has begun to listen, and when the connection
+// is back: what was said before and meanwhile is lost. Several reasons at once are one nudge. While it is watched, a lost connection ends the calls that wait for an
 // answer from it.
 func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
@@ -16,6 +16,11 @@ func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
 	if err != nil {
 		return nil // the connection is closed for good
 	}
+	go func() {
+		if s.nc.FlushTimeout(patience) == nil { // the server has the subscription
+			nudge(changed)
+		}
+	}()
 	// One channel each: older clients take an event that still waits in a channel for the channel's end.
 	up, down := s.nc.StatusChanged(nats.CONNECTED), s.nc.StatusChanged(nats.RECONNECTING)
 	go func() {

@@ -37,6 +37,7 @@ type Store struct {
 	bucket  string
 	subject string
 	nudges  string
+	status  string
 
 	mu   sync.Mutex
 	link context.Context // ends when the connection is lost, as far as anybody watches it
@@ -58,7 +59,7 @@ func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
 	}
 	s := &Store{
 		nc: nc, js: js, bucket: bucket,
-		subject: "$KV." + bucket + "." + Key(domain), nudges: NudgeSubject(bucket, domain),
+		subject: "$KV." + bucket + "." + Key(domain), nudges: NudgeSubject(bucket, domain), status: StatusSubject(bucket, domain),
 	}
 	s.link, s.cut = context.WithCancelCause(context.Background())
 	return s, nil

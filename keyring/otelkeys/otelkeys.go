@@ -14,6 +14,7 @@
 //	waybill.keys.pending       {key}  keys whose time to issue has not come
 //	waybill.keys.gate_held     {key}  keys whose time has come but that this node does not prefer yet
 //	waybill.keys.size          By     the ring in the source
+//	waybill.keys.epoch         1      of the current set; generations are counted anew in each
 //	waybill.keys.generation    1      the number of the current set; the same on all nodes that are in touch
 //	waybill.keys.failures      {read} reads that changed nothing because they failed, forged rings among them; a counter
 //	waybill.keys.cas                  changes of the store, by outcome: won, lost, unknown, error; a counter
@@ -79,6 +80,8 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 			func(s keyring.Stats) int64 { return int64(s.GateHeld) }},
 		{in.gauge("size", "By", "Size of the ring in its source."),
 			func(s keyring.Stats) int64 { return int64(s.Size) }},
+		{in.gauge("epoch", "1", "Epoch of the current set of keys."),
+			func(s keyring.Stats) int64 { return int64(s.Epoch) }},
 		{in.gauge("generation", "1", "Number of the current set of keys."),
 			func(s keyring.Stats) int64 { return int64(s.Generation) }},
 		{in.counter("failures", "{read}", "Reads of the source that changed nothing because they failed."),

@@ -75,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"age":     ageCmd,
 			"nats":    natsCmd,
 			"ended":   endedCmd,
+			"aged":    agedCmd,
+			"shared":  sharedCmd,
 		},
 	})
 }

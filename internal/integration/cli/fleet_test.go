@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -46,6 +47,9 @@ func TestCommandsReachServices(t *testing.T) {
 			"--root-public", root)
 	}
 	kid := run(over("keys", "init", "--roster", file("roster"))...)
+	if status := run(over("keys", "status")...); !strings.Contains(status, "no node says what it holds") {
+		t.Errorf("status without a service: got %s, want it to say that nobody answers", status)
+	}
 	orders, bills := service(t, url, file("orders"), root), service(t, url, file("bills"), root)
 	both := []*keyring.Ring{orders, bills}
 	until(t, both, "have the first key", func(set *keyring.Set) bool { return set.Lookup([]byte(kid)) != nil })
@@ -66,6 +70,20 @@ func TestCommandsReachServices(t *testing.T) {
 	if err := orders.Ready(); err != nil {
 		t.Errorf("orders is not ready: %v", err)
 	}
+	var holders struct {
+		Generation uint64
+		Nodes      []struct {
+			Name, Host, Problem string
+			Generation          uint64
+		}
+	}
+	if err := json.Unmarshal([]byte(run(over("keys", "status", "-o", "json")...)), &holders); err != nil {
+		t.Fatal(err)
+	}
+	if n := holders.Nodes; len(n) != 2 || n[0].Name != "bills" || n[0].Generation >= holders.Generation ||
+		n[1].Name != "orders" || n[1].Generation != holders.Generation || n[1].Problem != "" || n[1].Host == "" {
+		t.Errorf("status: got %+v, want bills behind and orders with generation %d", n, holders.Generation)
+	}
 
 	// A burn: a later epoch, and none of the keys before.
 	run("keys", "roster", "sign", file("roster"), "--root", file("root"), "--epoch", "2")
@@ -80,7 +98,8 @@ func TestCommandsReachServices(t *testing.T) {
 		t.Errorf("bills has left and got keys made since: %v", set)
 	}
 	status := run(over("keys", "status")...)
-	if !strings.Contains(status, "epoch 2, written by") || !strings.Contains(status, last) {
+	if !strings.Contains(status, "2 nodes answered, 1 of them hold this generation") ||
+		!strings.Contains(status, "epoch 2, written by") || !strings.Contains(status, last) {
 		t.Errorf("status: got %s, want epoch 2 with key %s", status, last)
 	}
 }
@@ -115,6 +134,9 @@ func service(t *testing.T, url, identity, root string) *keyring.Ring {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ring.Close() })
+	if _, err := store.Answer(id.Name(), ring); err != nil {
+		t.Fatal(err)
+	}
 	return ring
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // asBroker tells this binary to be a server and not a test: only another process can be killed.
 const asBroker = "WAYBILL_TEST_BROKER"
@@ -30,6 +31,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if path := os.Getenv(asVictim); path != "" {
+		panicWith(path)
 	}
 	os.Exit(m.Run())
 }
@@ -44,6 +48,11 @@ func serveBroker(dir, address string) error {
 	if _, err := fmt.Sscan(port, &opts.Port); err != nil {
 		return err
 	}
+	if routes := os.Getenv(asBroker + "_ROUTES"); routes != "" {
+		if err := joinCluster(opts, os.Getenv(asBroker+"_NAME"), strings.Split(routes, " ")); err != nil {
+			return err
+		}
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return err
@@ -57,11 +66,32 @@ func serveBroker(dir, address string) error {
 	return err
 }
 
+// joinCluster makes a server one of several, of which the name is the number of its own route.
+func joinCluster(opts *server.Options, name string, routes []string) error {
+	opts.ServerName, opts.Cluster = name, server.ClusterOpts{Name: "keys"}
+	for i, address := range routes {
+		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats", Host: address})
+		if fmt.Sprint(i) != name {
+			continue
+		}
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return err
+		}
+		opts.Cluster.Host = host
+		if _, err := fmt.Sscan(port, &opts.Cluster.Port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // broker is a server in a process of its own, always at the same address.
 type broker struct {
 	t       testing.TB
 	dir     string
 	address string
+	cluster []string // what tells the process of the others
 	cmd     *exec.Cmd
 }
 
@@ -90,7 +120,7 @@ func (b *broker) start() {
 	exe, err := os.Executable()
 	check(b.t, err)
 	b.cmd = exec.Command(exe)
-	b.cmd.Env = append(os.Environ(), asBroker+"="+b.dir, asBroker+"_ADDRESS="+b.address)
+	b.cmd.Env = append(append(os.Environ(), asBroker+"="+b.dir, asBroker+"_ADDRESS="+b.address), b.cluster...)
 	b.cmd.Stderr = os.Stderr
 	if _, err = b.cmd.StdinPipe(); err != nil { // closed by the end of this process
 		b.t.Fatal(err)

@@ -13,13 +13,21 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
+// listening returns the nudges of a store when they have begun, which is one itself.
+func listening(t testing.TB, ctx context.Context, s *natskv.Store) <-chan struct{} {
+	t.Helper()
+	nudges := s.Nudges(ctx)
+	receive(t, nudges, "the first nudge, of who listens")
+	return nudges
+}
+
 func TestNudges(t *testing.T) {
 	s := startServer(t)
 	writer, reader := connect(t, s.ClientURL()), connect(t, s.ClientURL())
 	check(t, natskv.Create(t.Context(), writer, bucket))
 	shop, bank := newStore(t, writer, "shop.example"), newStore(t, writer, "bank")
 	follower := newStore(t, reader, "shop.example")
-	nudges := follower.Nudges(t.Context())
+	nudges := listening(t, t.Context(), follower)
 	check(t, reader.Flush()) // the server knows of it
 	spy, err := reader.SubscribeSync(natskv.NudgeSubject(bucket, "shop.example"))
 	check(t, err)
@@ -57,7 +65,7 @@ func TestRestart(t *testing.T) {
 	nc := connect(t, b.url())
 	check(t, natskv.Create(t.Context(), nc, bucket))
 	store := newStore(t, nc, "shop")
-	nudges := store.Nudges(t.Context())
+	nudges := listening(t, t.Context(), store)
 	check(t, nc.Flush())
 	rev := uint64(0)
 	for n := range 5 {
@@ -124,7 +132,7 @@ func TestWiped(t *testing.T) {
 	nc := connect(t, b.url())
 	check(t, natskv.Create(t.Context(), nc, bucket))
 	store := newStore(t, nc, "shop")
-	nudges := store.Nudges(t.Context())
+	nudges := listening(t, t.Context(), store)
 	check(t, nc.Flush())
 	rev := uint64(0)
 	for n := range 3 {
@@ -163,7 +171,7 @@ func TestClosedConnection(t *testing.T) {
 	nc := connect(t, startServer(t).ClientURL())
 	store := newStore(t, nc, "shop")
 	ctx, cancel := context.WithCancel(t.Context())
-	nudges := store.Nudges(ctx)
+	nudges := listening(t, ctx, store)
 	nc.Close()
 	if _, err := store.Load(ctx); err == nil || errors.Is(err, keyring.ErrNotFound) {
 		t.Errorf("Load on a closed connection: error %v, want one that is not %v", err, keyring.ErrNotFound)

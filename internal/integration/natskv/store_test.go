@@ -248,7 +248,7 @@ func TestPermissions(t *testing.T) {
 	check(t, natskv.Create(t.Context(), login("operator"), bucket))
 	// The documented permissions of a member and of a follower are enough.
 	member, follower := as("member"), as("follower")
-	nudges := follower.Nudges(t.Context())
+	nudges := listening(t, t.Context(), follower)
 	first, err := member.CompareAndSwap(t.Context(), 0, []byte("one"))
 	check(t, err)
 	_, err = member.CompareAndSwap(t.Context(), first, []byte("two"))

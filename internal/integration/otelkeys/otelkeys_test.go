@@ -171,7 +171,7 @@ func TestNotLoaded(t *testing.T) {
 	defer ring.Close()
 	reader, _ := register(t, ring)
 	got := collect(t, reader)
-	got.wants(t, figures{"generation": 0, "size": 0, "active_age": 0})
+	got.wants(t, figures{"generation": 0, "epoch": 0, "size": 0, "active_age": 0})
 	got.between(t, "failures", 1, 100)
 	for name := range got {
 		if strings.Contains(name, "shop") {

@@ -174,6 +174,9 @@ func (o *office) overNATS(t *testing.T, nc *nats.Conn, dir, name string) service
 	if _, err := otelkeys.Register(ring); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := store.Answer(name, ring); err != nil { // for "waybill keys status" and "doctor"
+		t.Fatal(err)
+	}
 
 	return o.serve(t, name, ring)
 }

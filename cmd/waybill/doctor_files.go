@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/waybill-go/waybill/keyring"
+)
+
+// files looks at the modes of what the flags name. What is not there is for others to complain of.
+func (f *doctorFlags) files(c *checkup, args []string) {
+	if runtime.GOOS == "windows" {
+		c.skip("files have no modes here")
+		return
+	}
+	for _, path := range []string{f.identity, f.creds} {
+		checkMode(c, path, 0o007, "is a secret and open to every user", "chmod 0600 "+path)
+	}
+	for _, path := range append([]string{f.sealedFlags.roster}, args...) {
+		data, err := os.ReadFile(path)
+		if err == nil && len(args) > 0 && path == args[0] && !keyring.Sealed(data) {
+			checkMode(c, path, 0o007, "is a plain ring and open to every user", "chmod 0600 "+path)
+			continue
+		}
+		checkMode(c, path, 0o002, "can be replaced by every user", "chmod o-w "+path)
+	}
+}
+
+// checkMode looks at a file, and at its folder, in which who may write can replace it.
+func checkMode(c *checkup, path string, refused os.FileMode, what, mend string) {
+	info, err := os.Stat(path)
+	if path == "" || err != nil {
+		return
+	}
+	if info.Mode().Perm()&refused != 0 {
+		c.risk(mend, "%s %s (mode %04o)", path, what, info.Mode().Perm())
+	}
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 && info.Mode().Perm()&0o002 != 0 {
+		c.risk("chmod o-w "+dir, "every user can replace %s: its folder has mode %04o", path, info.Mode().Perm())
+	}
+}

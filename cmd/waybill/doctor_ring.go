@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/keyring/agering"
+)
+
+const (
+	rosterNotice = 30 * day
+	sizeNotice   = 512_000
+
+	// A node may propose up to ten minutes late, and another one then has to.
+	rotationGrace = 15 * time.Minute
+)
+
+// sealed looks at what the store has, and opens it if it can.
+func (f *doctorFlags) sealed(c *checkup, s *sealedRing, blob keyring.Blob) *sealedView {
+	reseal := "waybill keys init NEW --from RING --roster " + f.rosterFile()
+	switch {
+	case !keyring.Sealed(blob.Data):
+		c.risk(reseal, "%s holds a ring that is not sealed: whoever reads it can issue tokens", s.name)
+		return nil
+	case bytes.HasPrefix(blob.Data, []byte(`{"kind"`)):
+		c.risk(reseal, "%s holds a ring under one shared key: nobody can say who wrote it, and nobody can be removed", s.name)
+		return nil
+	}
+	v, err := unsealed(s.wrapper, s.domain, blob)
+	switch {
+	case errors.Is(err, agering.ErrExpired):
+		c.risk(f.sign(), "no node takes the ring any more: %s", message(err))
+	case err != nil:
+		c.risk(f.rewrap(), "the ring does not open: %s", message(err))
+	case v.stale:
+		c.risk(f.rewrap(),
+			"the ring is sealed to an older roster than %s", f.rosterFile())
+	}
+	return v
+}
+
+func (f *doctorFlags) roster(c *checkup, r *agering.Roster) {
+	if left := time.Until(r.Expires); left < rosterNotice {
+		c.risk(f.sign(), "roster %d ends %s: no ring is taken and no key added from then on", r.Seq,
+			distance(r.Expires, time.Now()))
+	}
+}
+
+// roles looks at who may do what.
+func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
+	var propose, revoke []string
+	for _, m := range r.Members {
+		if m.MayPropose {
+			propose = append(propose, m.Name)
+		}
+		if m.MayRevoke {
+			revoke = append(revoke, m.Name)
+		}
+	}
+	if len(revoke) == 0 {
+		c.risk(f.sign(`--member "$(cat operator.member)"`), "nobody may revoke a key")
+	}
+	if s.bucket != nil && len(propose) < 2 {
+		c.risk(f.sign(`--member "$(cat NAME.member)"`), "%s alone may propose: while it is away no key is added", propose[0])
+	}
+	for _, edge := range f.edges {
+		if slices.Contains(propose, edge) || slices.Contains(revoke, edge) {
+			c.risk(f.sign(`--member "$(cut -d' ' -f1 `+edge+`.member)"`),
+				"%s faces the world and may propose or revoke: who breaks into it can add or kill keys", edge)
+		}
+		if r.Member(edge) == nil {
+			c.skip("--edge %s: the roster has no such member", edge)
+		}
+	}
+	if len(f.edges) == 0 {
+		c.skip("which members face the world is not known: name them with --edge")
+	}
+}
+
+// keys looks whether each algorithm goes on.
+func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
+	now, p := time.Now(), f.policy
+	for _, alg := range issuing(set) {
+		due, newest := dueAt(set, alg, p), last(set, alg)
+		switch {
+		case set.Active(alg, now, now.Add(p.TokenLife)) == nil:
+			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: nothing can be issued", alg)
+		case now.After(due.Add(rotationGrace)):
+			c.risk(f.where("waybill keys rotate", f.store), "the next %s key was due %s and is not there: nobody rotates",
+				alg, distance(due, now))
+		case newest.Times().Expires.Before(now.Add(p.Period)):
+			c.risk(f.where("waybill keys rotate", f.store, "--now"), "the newest %s key, %s, expires %s", alg, newest.ID(),
+				distance(newest.Times().Expires, now))
+		}
+		if n := count(set, alg); n > keyring.MaxKeys*3/4 {
+			c.risk(f.rewrap(),
+				"the ring has %d %s keys of at most %d: what has ended leaves with the next writing, or else make --period longer",
+				n, alg, keyring.MaxKeys)
+		}
+	}
+	if len(issuing(set)) == 0 {
+		c.risk("waybill keys rewrap with a roster of the next --epoch and --alg HS256", "the ring has no key that can issue")
+	}
+}
+
+func count(set *keyring.Set, alg keyring.Algorithm) (n int) {
+	for _, k := range set.Keys() {
+		if k.Algorithm() == alg {
+			n++
+		}
+	}
+	return n
+}
+
+// size looks whether the next ring will fit, too.
+func (f *doctorFlags) size(c *checkup, s *sealedRing, size int) {
+	const mend = "make services members, not processes; and waybill keys roster sign --remove who is none any more"
+	if s.conn != nil {
+		if limit := s.conn.MaxPayload() / 4 * 3; int64(size) > limit {
+			c.risk("set max_payload in the server's configuration, and: nats-server --signal reload",
+				"the ring has %d bytes; more than %d, three quarters of the server's max_payload, cannot be written", size, limit)
+		}
+	}
+	if size > sizeNotice {
+		c.risk(mend, "the ring has %d bytes; 1 MiB is the most that a node or a Kubernetes Secret takes", size)
+	}
+}
+
+// clock compares this machine's clock with the store's.
+func (f *doctorFlags) clock(c *checkup, at, before, after time.Time) {
+	if at.IsZero() {
+		c.skip("a file has no clock of its own to compare with")
+		return
+	}
+	early, late := before.Sub(at), at.Sub(after)
+	if off := max(early, late); off > f.policy.MaxSkew {
+		c.risk(mendClock, "this machine's clock and the store's differ by %v, and %v are allowed", off.Round(time.Millisecond),
+			f.policy.MaxSkew)
+	}
+}
+
+const mendClock = "timedatectl set-ntp true (or chronyc makestep) on the machine whose clock is wrong"
