@@ -81,7 +81,11 @@ func (w *writer) head(status int) {
 		w.emit(h, w.hop.Last(w.failed()))
 		return
 	}
-	w.emit(h, w.hop.Update(w.failed()))
+	if isGRPC(h) {
+		w.settle(h)
+	} else {
+		w.emit(h, w.hop.Update(w.failed()))
+	}
 	if w.m.edge {
 		h.Set("Cache-Control", "no-store") // a token may follow
 	}
@@ -108,7 +112,7 @@ func (w *writer) settle(h http.Header) {
 	h[updateKey] = w.sent
 }
 
-func (w *writer) failed() bool { return w.status >= 400 }
+func (w *writer) failed() bool { return w.status >= 400 || grpcFailed(w.Header()) }
 
 // takesTrailer reports whether a trailer behind this response would arrive, and may. A response that says it may be cached
 // has none: a token must not be.
