@@ -120,7 +120,7 @@ func (w *writer) takesTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
-	case !w.http2 && (h["Content-Length"] != nil || h["Transfer-Encoding"] != nil):
+	case !w.http2 && (h["Content-Length"] != nil || otherwiseEncoded(h)):
 		return false
 	}
 	return !cacheable(h) && canFlush(w.ResponseWriter)
@@ -144,6 +144,12 @@ func unannounce(h http.Header) {
 	if others != nil {
 		h["Trailer"] = []string{strings.Join(others, ", ")}
 	}
+}
+
+// otherwiseEncoded reports whether the handler has asked for another transfer encoding than the one that has trailers.
+func otherwiseEncoded(h http.Header) bool {
+	encoding := h["Transfer-Encoding"]
+	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
 func cacheable(h http.Header) bool {
