@@ -261,9 +261,7 @@ func TestRetriesOfInstrumented(t *testing.T) {
 		return nil
 	}, slices.Concat([]grpc.ServerOption{record}, with.server(), waybillgrpc.ServerOptions(auth))...)
 	client := dial(t, target, append(append(with.client(), waybillgrpc.DialOptions(auth, allow)...),
-		grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4,
-			"initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1,
-			"retryableStatusCodes": ["UNAVAILABLE"]}}]}`))...)
+		grpc.WithDefaultServiceConfig(retryPolicy))...)
 	if err := unary(ctx, client); err != nil {
 		t.Fatal(err)
 	}
