@@ -154,3 +154,17 @@ func token(t *testing.T, ctx context.Context) string {
 func incoming(ctx context.Context, key string) []string {
 	return metadata.ValueFromIncomingContext(ctx, key)
 }
+
+// lookedAt shows each call to look. Before our interceptors in the list, that is before they take the token out.
+func lookedAt(look func(ctx context.Context)) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+			look(ctx)
+			return h(ctx, req)
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+			look(ss.Context())
+			return h(srv, ss)
+		}),
+	}
+}
