@@ -122,8 +122,8 @@ func (s *fourKinds) FullDuplexCall(stream grpc_testing.TestService_FullDuplexCal
 	return s.StreamingOutputCall(nil, stream)
 }
 
-// peer is a server on the loopback interface, over TLS.
-type peer struct {
+// target is a server on the loopback interface, over TLS.
+type target struct {
 	address string
 	roots   *x509.CertPool
 }
@@ -131,21 +131,21 @@ type peer struct {
 // servers are the two ways in which a [grpc.Server] serves.
 var servers = []struct {
 	name  string
-	start func(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) peer
+	start func(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) target
 }{
 	{"Serve", startServe},
 	{"ServeHTTP", startServeHTTP},
 }
 
-func startServe(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) peer {
+func startServe(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) target {
 	t.Helper()
 	web := httptest.NewTLSServer(nil) // for its certificate
 	t.Cleanup(web.Close)
 	creds := credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates})
-	return peer{serveOn(t, svc, append(opts, grpc.Creds(creds))...), rootsOf(web)}
+	return target{serveOn(t, svc, append(opts, grpc.Creds(creds))...), rootsOf(web)}
 }
 
-func startServeHTTP(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) peer {
+func startServeHTTP(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) target {
 	t.Helper()
 	server := grpc.NewServer(opts...)
 	grpc_testing.RegisterTestServiceServer(server, svc)
@@ -153,7 +153,7 @@ func startServeHTTP(t *testing.T, svc *fourKinds, opts ...grpc.ServerOption) pee
 	web.EnableHTTP2 = true
 	web.StartTLS()
 	t.Cleanup(web.Close)
-	return peer{web.Listener.Addr().String(), rootsOf(web)}
+	return target{web.Listener.Addr().String(), rootsOf(web)}
 }
 
 func rootsOf(web *httptest.Server) *x509.CertPool {
@@ -161,7 +161,7 @@ func rootsOf(web *httptest.Server) *x509.CertPool {
 }
 
 // dialTLS connects to p with our interceptors.
-func dialTLS(t *testing.T, auth *waybill.Authority, p peer, opts ...grpc.DialOption) grpc_testing.TestServiceClient {
+func dialTLS(t *testing.T, auth *waybill.Authority, p target, opts ...grpc.DialOption) grpc_testing.TestServiceClient {
 	t.Helper()
 	creds := grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: p.roots}))
 	return connect(t, p.address, append(append(opts, creds), waybillgrpc.DialOptions(auth)...)...)

@@ -210,7 +210,11 @@ func TestMatrix(t *testing.T) {
 					if booked, _ := Booked.Get(r.ctx); booked != (outcome.code == codes.OK) {
 						t.Errorf("booked, a claim of successful calls: got %v after %v", booked, outcome.code)
 					}
-					r.intact(outcome.code, outcome.merged)
+					r.intact(outcome.merged)
+					// gRPC's own watch over the context may be first to end what the caller goes on reading.
+					if err := <-r.finished; status.Code(err) != outcome.code && !outcome.stream {
+						t.Errorf("the caller's grpc.OnFinish: got %v, want %v", err, outcome.code)
+					}
 				})
 			}
 		}
@@ -235,11 +239,8 @@ func change(t *testing.T, ctx context.Context) {
 }
 
 // intact checks what the caller asked for, and what was on the wire.
-func (r *run) intact(code codes.Code, merged bool) {
+func (r *run) intact(merged bool) {
 	r.Helper()
-	if err := <-r.finished; status.Code(err) != code {
-		r.Errorf("the caller's grpc.OnFinish: got %v, want %v", err, code)
-	}
 	if got := r.trailer["theirs"]; slices.Equal(got, []string{"trailer"}) != merged {
 		r.Errorf("the caller's grpc.Trailer: got theirs %v, with a trailer that arrived: %v", got, merged)
 	}
