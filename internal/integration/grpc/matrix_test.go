@@ -252,7 +252,8 @@ func (r *run) intact(merged bool) {
 	if r.wire.header[waybill.HeaderUpdate] != nil {
 		r.Error("the update is in a header")
 	}
-	if got := len(r.wire.trailer[waybill.HeaderUpdate]); (got == 1) != merged {
-		r.Errorf("the trailer has %d updates, with one to merge: %v", got, merged)
+	// After a call that was given up, the trailer may come yet, and is nobody's.
+	if got := len(r.wire.trailer[waybill.HeaderUpdate]); merged && got != 1 {
+		r.Errorf("the trailer has %d updates, want 1", got)
 	}
 }
