@@ -78,16 +78,19 @@ func (o *outgoing) theirs(ctx context.Context, uri []string) (map[string]string,
 
 // objection returns why the token must not travel over the connection of the attempt in ctx, or "".
 func (o *outgoing) objection(ctx context.Context) string {
+	if o.plaintext && o.peer == nil {
+		return ""
+	}
 	conn, _ := credentials.RequestInfoFromContext(ctx)
 	// By gRPC's own measure of what may carry a bearer token.
-	private := credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) == nil
-	if !private && (o.peer != nil || !o.plaintext) {
+	if credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) != nil {
 		return "the connection has no privacy and integrity"
 	}
-	if o.peer != nil {
-		if peer, ok := conn.AuthInfo.(credentials.TLSInfo); !ok || !o.peer(peer) {
-			return "AllowPeer does not approve of the peer"
-		}
+	if o.peer == nil {
+		return ""
+	}
+	if peer, ok := conn.AuthInfo.(credentials.TLSInfo); !ok || !o.peer(peer) {
+		return "AllowPeer does not approve of the peer"
 	}
 	return ""
 }

@@ -19,11 +19,13 @@ var pairs = []struct {
 	client func(t *testing.T, auth *waybill.Authority, s server) client
 }{
 	{"Connect/connect-go-to-connect-go", connectGo, connectWith()},
+	{"Connect/connect-go-to-connect-go-HTTP1", connectGoHTTP1, connectWith()},
 	{"gRPC/connect-go-to-connect-go", connectGo, connectWith(connecthttp.WithGRPC())},
 	{"gRPC/connect-go-to-grpc-go", grpcGo, connectWith(connecthttp.WithGRPC())},
 	{"gRPC/grpc-go-to-connect-go", connectGo, newGRPCClient},
 	{"gRPC/grpc-go-to-grpc-go", grpcGo, newGRPCClient},
 	{"gRPC-Web/connect-go-to-connect-go", connectGo, connectWith(connecthttp.WithGRPCWeb())},
+	{"gRPC-Web/connect-go-to-connect-go-HTTP1", connectGoHTTP1, connectWith(connecthttp.WithGRPCWeb())},
 }
 
 // Whatever speaks to whatever, the handler reads the claims, and its changes are there when the call is over.

@@ -62,6 +62,16 @@ type server struct {
 // connectGo serves through connect-go and the HTTP middleware.
 func connectGo(t *testing.T, auth *waybill.Authority, h handle) server {
 	t.Helper()
+	return listen(t, connectHandler(auth, h), true)
+}
+
+// connectGoHTTP1 does so over HTTP/1.1, which gRPC cannot.
+func connectGoHTTP1(t *testing.T, auth *waybill.Authority, h handle) server {
+	t.Helper()
+	return listen(t, connectHandler(auth, h), false)
+}
+
+func connectHandler(auth *waybill.Authority, h handle) http.Handler {
 	fail := func(ctx context.Context) error {
 		if code := h(ctx); code != codes.OK {
 			return connect.NewError(connect.Code(code), "no such train")
@@ -90,7 +100,7 @@ func connectGo(t *testing.T, auth *waybill.Authority, h handle) server {
 		}})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, calls)
-	return listen(t, waybillhttp.Middleware(auth, waybillhttp.Required())(mux))
+	return waybillhttp.Middleware(auth, waybillhttp.Required())(mux)
 }
 
 // grpcGo serves through grpc-go and its interceptors.
@@ -116,16 +126,16 @@ func grpcGo(t *testing.T, auth *waybill.Authority, h handle) server {
 	return server{listener.Addr().String(), base(t, web)}
 }
 
-func listen(t *testing.T, h http.Handler) server {
+func listen(t *testing.T, h http.Handler, http2 bool) server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.EnableHTTP2 = true
+	s.EnableHTTP2 = http2
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return server{s.Listener.Addr().String(), base(t, s)}
 }
 
-// base returns a transport that trusts the server's certificate, and prefers HTTP/2.
+// base returns a transport that trusts the server's certificate, and prefers HTTP/2 if it may.
 func base(t *testing.T, s *httptest.Server) *http.Transport {
 	t.Helper()
 	tr := &http.Transport{
