@@ -22,8 +22,8 @@
 // client's retries. It stays behind, and is counted, where the trailer would outgrow the 8 KiB that other gRPC
 // implementations take.
 //
-// Interceptors run in a server of gRPC's own. An HTTP middleware around [grpc.Server.ServeHTTP] has taken the token out
-// before they see it: let it skip gRPC requests.
+// Interceptors run in a server of gRPC's own; one of connect-go takes the middleware of transport/http. An HTTP middleware
+// around [grpc.Server.ServeHTTP] has taken the token out before they see it: let it skip gRPC requests.
 //
 // # On the client
 //
