@@ -8,6 +8,9 @@
 // Never build the composite of [otel.GetTextMapPropagator] and this one as the first propagator that is set: it would
 // contain itself, and the first Inject would overflow the stack.
 //
+// The module propagation/autoprop registers it by name instead, for programs whose environment chooses:
+// OTEL_PROPAGATORS=tracecontext,baggage,waybill.
+//
 // Extract opens the token, and leaves the waybill, or the reason that there is none, in the context. It refuses nothing:
 // that is for the transports of this module, which use its outcome and do not open the token again. They also work
 // without it.

@@ -94,7 +94,7 @@ func (c *config) pin(ctx context.Context, method string, cc *grpc.ClientConn, op
 	}
 	call, err := c.auth.Send(ctx)
 	if err == nil {
-		return &outgoing{config: c, call: call, cc: cc, next: credentialsOf(opts)}, nil
+		return &outgoing{config: c, call: call, cc: cc, method: method, next: credentialsOf(opts)}, nil
 	}
 	c.rec.Injected(ctx, err)
 	if _, none := waybill.FromContext(ctx); none == nil && errors.Is(err, waybill.ErrExpired) {

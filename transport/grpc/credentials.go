@@ -17,9 +17,10 @@ import (
 // credentials, because gRPC shows the connection to credentials and not to interceptors. gRPC asks once for each attempt.
 type outgoing struct {
 	*config
-	call *waybill.Call
-	cc   *grpc.ClientConn
-	next credentials.PerRPCCredentials // the caller's own, or nil
+	call   *waybill.Call
+	cc     *grpc.ClientConn
+	method string
+	next   credentials.PerRPCCredentials // the caller's own, or nil
 
 	judged atomic.Bool // counted as sent or suppressed
 	sent   atomic.Bool
@@ -35,33 +36,76 @@ func credentialsOf(opts []grpc.CallOption) credentials.PerRPCCredentials {
 	return nil
 }
 
-// GetRequestMetadata gives the token, beside what the caller's own credentials give, if the connection is approved.
+// GetRequestMetadata gives the token, beside what the caller's own credentials give, if the connection is approved and its
+// limits have room.
 func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
-	var md map[string]string
-	if o.next != nil {
-		theirs, err := o.next.GetRequestMetadata(ctx, uri...)
-		if err != nil {
-			return nil, err
-		}
-		md = theirs
+	md, err := o.theirs(ctx, uri)
+	if err != nil {
+		return nil, err
 	}
-	// A propagator beneath us that always injects has been asked for by its name. Two tokens would be refused.
 	beneath, _ := metadata.FromOutgoingContext(ctx)
-	there := beneath[waybill.Header] != nil
-	if !there && !o.plaintext && !private(ctx) {
-		if o.judged.CompareAndSwap(false, true) {
-			o.rec.Suppressed(ctx, o.target(), "the connection has no privacy and integrity")
+	first := o.judged.CompareAndSwap(false, true)
+	switch why := o.objection(ctx); {
+	case beneath[waybill.Header] != nil:
+		// A propagator beneath us that always injects has been asked for by its name. Two tokens would be refused.
+	case why != "":
+		if first {
+			o.rec.Suppressed(ctx, o.target(), why)
 		}
 		return md, nil
+	case !o.fits(beneath, md, uri):
+		if first {
+			o.rec.Injected(ctx, waybill.ErrTooLarge)
+		}
+		return md, nil
+	default:
+		md = with(md, o.call.Token())
 	}
 	o.sent.Store(true)
-	if o.judged.CompareAndSwap(false, true) {
+	if first {
 		o.rec.Injected(ctx, nil)
 	}
-	if there {
-		return md, nil
+	return md, nil
+}
+
+// theirs is what the caller's own credentials give.
+func (o *outgoing) theirs(ctx context.Context, uri []string) (map[string]string, error) {
+	if o.next == nil {
+		return nil, nil
 	}
-	return with(md, o.call.Token()), nil
+	return o.next.GetRequestMetadata(ctx, uri...)
+}
+
+// objection returns why the token must not travel over the connection of the attempt in ctx, or "".
+func (o *outgoing) objection(ctx context.Context) string {
+	if o.plaintext && o.peer == nil {
+		return ""
+	}
+	conn, _ := credentials.RequestInfoFromContext(ctx)
+	// By gRPC's own measure of what may carry a bearer token.
+	if credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) != nil {
+		return "the connection has no privacy and integrity"
+	}
+	if o.peer == nil {
+		return ""
+	}
+	if peer, ok := conn.AuthInfo.(credentials.TLSInfo); !ok || !o.peer(peer) {
+		return "AllowPeer does not approve of the peer"
+	}
+	return ""
+}
+
+// fits reports whether the token can stand beside the caller's metadata and credentials. Credentials of the connection are
+// not seen here.
+func (o *outgoing) fits(md metadata.MD, creds map[string]string, uri []string) bool {
+	size := requestFields + len(o.method) + fieldSize(waybill.Header, o.call.Token()) + listSize(md)
+	for _, u := range uri {
+		size += len(u)
+	}
+	for key, value := range creds {
+		size += fieldSize(key, value)
+	}
+	return size <= listLimit
 }
 
 // RequireTransportSecurity is what the caller's own credentials say. Ours hold the token back instead: the call goes on.
@@ -75,12 +119,6 @@ func (o *outgoing) target() string {
 		return "unknown"
 	}
 	return o.cc.Target()
-}
-
-// private reports whether the connection of the attempt in ctx may carry a bearer token, by gRPC's own measure.
-func private(ctx context.Context) bool {
-	ri, ok := credentials.RequestInfoFromContext(ctx)
-	return ok && credentials.CheckSecurityLevel(ri.AuthInfo, credentials.PrivacyAndIntegrity) == nil
 }
 
 // with returns a copy of md, which belongs to the caller's credentials, with the token in it.

@@ -165,6 +165,40 @@ func TestCallerCredentials(t *testing.T) {
 	}
 }
 
+// Credentials that we cannot see do what they do without us: those that an interceptor behind ours sets replace the token, and
+// a token among those of the connection is a second one, which servers refuse.
+func TestUnseenCredentials(t *testing.T) {
+	auth := authority(t)
+	serverTLS, clientTLS := certificate(t)
+	var w wire
+	target := serve(t, func(context.Context) error { return nil },
+		append(append(w.options(), waybillgrpc.ServerOptions(auth)...), grpc.Creds(credentials.NewTLS(serverTLS)))...)
+	login := grpc.PerRPCCredentials(&perRPC{md: map[string]string{"authorization": "Bearer theirs"}})
+	for _, tt := range []struct {
+		name   string
+		opt    grpc.DialOption
+		code   codes.Code
+		tokens int
+	}{
+		{"behind ours", grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
+			cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(ctx, method, req, reply, cc, append(opts, login)...)
+		}), codes.OK, 0},
+		{"a token of the connection", grpc.WithPerRPCCredentials(&perRPC{md: map[string]string{waybill.Header: issue(t, auth)}}),
+			codes.InvalidArgument, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client := dial(t, target, append(waybillgrpc.DialOptions(auth), withTLS(clientTLS), tt.opt)...)
+			if _, err := unary(start(t, auth), client); status.Code(err) != tt.code {
+				t.Errorf("call: got %v, want %v", err, tt.code)
+			}
+			if got := w.take(waybill.Header); len(got) != 1 || len(got[0]) != tt.tokens {
+				t.Errorf("the wire has %d calls with %d tokens, want 1 with %d", len(got), len(slices.Concat(got...)), tt.tokens)
+			}
+		})
+	}
+}
+
 // A propagator that always injects puts its token beneath ours, once for each attempt. The wire has one token, and what it
 // brings back is merged if it is the pinned one.
 func TestInjectedBeneath(t *testing.T) {

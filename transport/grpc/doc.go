@@ -22,16 +22,17 @@
 // client's retries. It stays behind, and is counted, where the trailer would outgrow the 8 KiB that other gRPC
 // implementations take.
 //
-// Interceptors run in a server of gRPC's own. An HTTP middleware around [grpc.Server.ServeHTTP] has taken the token out
-// before they see it: let it skip gRPC requests.
+// Interceptors run in a server of gRPC's own; one of connect-go takes the middleware of transport/http. An HTTP middleware
+// around [grpc.Server.ServeHTTP] has taken the token out before they see it: let it skip gRPC requests.
 //
 // # On the client
 //
 // Giving the options to a connection is the permission to send the waybill to its target. Other connections of the process
 // send none, OpenTelemetry's instrumentation included. The token is pinned once for each call, for all attempts of gRPC's
-// own retries, and travels over connections with privacy and integrity only: [AllowPlaintext] is for a mesh or a test. On
-// others the call goes on without it. Call credentials of the user, for a call or a connection, work beside it; an
-// interceptor behind ours that sets [grpc.PerRPCCredentials] replaces it.
+// own retries, and travels over connections with privacy and integrity only: [AllowPlaintext] is for a mesh or a test, and
+// [AllowPeer], the strictest, looks at the peer's certificate. On others the call goes on without it, as it does, counted as
+// too_large, where the request would outgrow 8 KiB. Call credentials of the user, for a call or a connection, work beside
+// it; an interceptor behind ours that sets [grpc.PerRPCCredentials] replaces it.
 //
 // The update is merged before the caller sees the result of the call: the return of a unary call, io.EOF or an error of a
 // stream, the one response of a client stream. A stream that is abandoned before its end brings nothing back. Neither the

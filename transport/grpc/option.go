@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/policy"
@@ -23,6 +24,7 @@ type config struct {
 	policy    policy.Policy
 	skip      func(fullMethod string) bool
 	plaintext bool
+	peer      func(credentials.TLSInfo) bool
 	accept    []waybill.ReturnOption
 
 	provider metric.MeterProvider
@@ -60,6 +62,19 @@ func Skip(skip func(fullMethod string) bool) Option { return option(func(c *conf
 // AllowPlaintext sends waybills over connections without privacy and integrity too: where a mesh encrypts below gRPC, and
 // for connections inside one process. Client.
 func AllowPlaintext() Option { return option(func(c *config) { c.plaintext = true }) }
+
+// AllowPeer sends waybills only to TLS peers that allow approves of: by their certificate or SPIFFE ID, whatever name or
+// address led there. It is asked for each attempt of a call, concurrently, and should not block. A connection without TLS
+// gets none, [AllowPlaintext] or not.
+//
+// TLS has verified the peer before, as its configuration says: if that leaves the work to a callback, State.VerifiedChains
+// is empty. A nil function panics. Client.
+func AllowPeer(allow func(peer credentials.TLSInfo) bool) Option {
+	if allow == nil {
+		panic("waybillgrpc: AllowPeer without a function")
+	}
+	return option(func(c *config) { c.peer = allow })
+}
 
 // AcceptBack names the only claims whose changes are taken from callees; all by default. See [waybill.AcceptBack]. Client.
 func AcceptBack(claims ...waybill.Declaration) Option {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -14,37 +13,16 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-const (
-	// trailerLimit is the default limit of a header list in C and Java, and the coming one in Go, in bytes as RFC 9113,
-	// section 6.5.2 counts them. An answer over it fails, or takes all calls of its connection with it.
-	trailerLimit = 8 << 10
-
-	fieldOverhead = 32  // of each field, in the same count
-	fixedFields   = 256 // :status, content-type and grpc-status of an answer without headers, and a little air
-)
-
 // fits reports whether the update can stand in the trailer beside the status and what the handler has set.
 func fits(ctx context.Context, update string, err error) bool {
-	size := fixedFields + fieldSize(waybill.HeaderUpdate, update)
+	size := answerFields + fieldSize(waybill.HeaderUpdate, update)
 	if s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ Trailer() metadata.MD }); ok {
-		for key, values := range s.Trailer() {
-			for _, v := range values {
-				size += fieldSize(key, v)
-			}
-		}
+		size += listSize(s.Trailer())
 	}
 	if err != nil {
 		size += statusSize(status.Convert(err))
 	}
-	return size <= trailerLimit
-}
-
-func fieldSize(key, value string) int {
-	n := len(value)
-	if strings.HasSuffix(key, "-bin") {
-		n = base64.RawStdEncoding.EncodedLen(n)
-	}
-	return len(key) + n + fieldOverhead
+	return size <= listLimit
 }
 
 // statusSize returns the size of grpc-message, percent-encoded, and grpc-status-details-bin.

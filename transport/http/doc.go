@@ -26,6 +26,10 @@
 // unless it writes the status 101 first; a proxy of upgrades needs a [Transport] to keep an upstream's header from the
 // client. Browsers hide the header from scripts of other origins unless Access-Control-Expose-Headers names it.
 //
+// A response of gRPC, as connect-go gives it, brings its changes in the trailer alone, where gRPC's clients look, and its
+// status decides whether the call failed. gRPC-Web and Connect are like other responses: what a stream of theirs changes
+// after its first message needs a client that asks for trailers.
+//
 // The middleware opens a token once, however it is nested with itself and with OpenTelemetry's instrumentation, in any
 // order, as long as nothing between replaces the request's header map. Stand it outside of [http.TimeoutHandler] and inside
 // of recovery.

@@ -34,6 +34,7 @@ var lateCases = []struct {
 	{name: "among other codings", te: "gzip;q=0.5, Trailers", protocol: "HTTP/1.1", begin: flushed, delivered: true},
 	{name: "not cacheable", te: "trailers", begin: with("Cache-Control", "private, max-age=1"), delivered: true},
 	{name: "length known", te: "trailers", protocol: "HTTP/2.0", begin: with("Content-Length", "4"), delivered: true},
+	{name: "chunked by name", te: "trailers", protocol: "HTTP/1.1", begin: with("Transfer-Encoding", "chunked"), delivered: true},
 	{name: "edge", te: "trailers", begin: flushed, opts: []waybillhttp.Option{waybillhttp.Edge(nil)}, delivered: true},
 
 	{name: "length known", te: "trailers", protocol: "HTTP/1.1", begin: with("Content-Length", "4")},

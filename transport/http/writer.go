@@ -81,7 +81,11 @@ func (w *writer) head(status int) {
 		w.emit(h, w.hop.Last(w.failed()))
 		return
 	}
-	w.emit(h, w.hop.Update(w.failed()))
+	if isGRPC(h) {
+		w.settle(h)
+	} else {
+		w.emit(h, w.hop.Update(w.failed()))
+	}
 	if w.m.edge {
 		h.Set("Cache-Control", "no-store") // a token may follow
 	}
@@ -108,7 +112,7 @@ func (w *writer) settle(h http.Header) {
 	h[updateKey] = w.sent
 }
 
-func (w *writer) failed() bool { return w.status >= 400 }
+func (w *writer) failed() bool { return w.status >= 400 || grpcFailed(w.Header()) }
 
 // takesTrailer reports whether a trailer behind this response would arrive, and may. A response that says it may be cached
 // has none: a token must not be.
@@ -116,7 +120,7 @@ func (w *writer) takesTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
-	case !w.http2 && (h["Content-Length"] != nil || h["Transfer-Encoding"] != nil):
+	case !w.http2 && (h["Content-Length"] != nil || otherwiseEncoded(h)):
 		return false
 	}
 	return !cacheable(h) && canFlush(w.ResponseWriter)
@@ -140,6 +144,12 @@ func unannounce(h http.Header) {
 	if others != nil {
 		h["Trailer"] = []string{strings.Join(others, ", ")}
 	}
+}
+
+// otherwiseEncoded reports whether the handler has asked for another transfer encoding than the one that has trailers.
+func otherwiseEncoded(h http.Header) bool {
+	encoding := h["Transfer-Encoding"]
+	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
 func cacheable(h http.Header) bool {

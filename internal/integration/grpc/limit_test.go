@@ -18,8 +18,8 @@ import (
 // process starts.
 const limitEnv = "GRPC_GO_EXPERIMENTAL_ENABLE_8KB_DEFAULT_HEADER_LIST_SIZE"
 
-// With the limit of 8 KiB, a trailer over it takes the connection down, and every other call on it. An update is never the
-// reason: it stays behind.
+// With the limit of 8 KiB, a header list over it fails its call, or takes the connection down and every other call on it.
+// Neither a token nor an update is ever the reason: the token is held back, the update stays behind.
 func TestInnocentStream(t *testing.T) {
 	if os.Getenv(limitEnv) != "true" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestInnocentStream$", "-test.v")
@@ -32,41 +32,68 @@ func TestInnocentStream(t *testing.T) {
 	}
 	auth := authority(t)
 	for _, tt := range []struct {
-		name  string
-		bytes int // of the handler's own trailer
-		seats int
+		name             string
+		request, trailer int // bytes of the caller's and the handler's own
+		sent             bool
+		seats            int
 	}{
-		{"fits", 7000, 5},
-		{"does not fit", 7800, 1},
+		{"token-fits", 5200, 0, true, 5},
+		{"token-over", 7400, 0, false, 1},
+		{"update-fits", 0, 5600, true, 5},
+		{"update-over", 0, 7600, true, 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			target := serve(t, func(ctx context.Context) error {
-				if err := grpc.SetTrailer(ctx, metadata.Pairs("theirs", strings.Repeat("x", tt.bytes))); err != nil {
-					t.Error(err)
+		for _, kind := range kinds {
+			t.Run(tt.name+"/"+kind.name, func(t *testing.T) {
+				target := serve(t, func(ctx context.Context) error {
+					if got := incoming(ctx, "theirs"); len(got) != 1 || len(got[0]) != tt.request {
+						t.Errorf("handler: got %d values of the caller's", len(got))
+					}
+					if err := grpc.SetTrailer(ctx, metadata.Pairs("theirs", strings.Repeat("x", tt.trailer))); err != nil {
+						t.Error(err)
+					}
+					_, err := waybill.FromContext(ctx)
+					if (err == nil) != tt.sent {
+						t.Errorf("handler: got a waybill that is %q, with one that fits: %v", waybill.Reason(err), tt.sent)
+					}
+					if err == nil {
+						return waybill.Update(ctx, Seats.To(5))
+					}
+					return nil
+				}, waybillgrpc.ServerOptions(auth)...)
+				client := dial(t, target, waybillgrpc.DialOptions(auth, allow)...)
+				ctx, err := auth.Start(t.Context(), Seats.To(1), Cell.To(strings.Repeat("x", 1200)))
+				if err != nil {
+					t.Fatal(err)
 				}
-				return waybill.Update(ctx, Seats.To(5))
-			}, waybillgrpc.ServerOptions(auth)...)
-			client := dial(t, target, waybillgrpc.DialOptions(auth, allow)...)
-			ctx, err := auth.Start(t.Context(), Seats.To(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			innocent, err := client.FullDuplexCall(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := echo(innocent); err != nil {
-				t.Fatal(err)
-			}
-			if err := unary(ctx, client); err != nil {
-				t.Errorf("call: %v", err)
-			}
-			if seats, _ := Seats.Get(ctx); seats != tt.seats {
-				t.Errorf("seats: got %d, want %d", seats, tt.seats)
-			}
-			if err := echo(innocent); err != nil {
-				t.Errorf("the other stream on the connection: %v", err)
-			}
-		})
+				innocent, err := client.FullDuplexCall(metadata.AppendToOutgoingContext(t.Context(), "theirs", ""))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := echo(innocent); err != nil {
+					t.Fatal(err)
+				}
+				before := counts(t)
+				call := metadata.AppendToOutgoingContext(ctx, "theirs", strings.Repeat("x", tt.request))
+				if err := kind.call(call, client); err != nil {
+					t.Errorf("call: %v", err)
+				}
+				if seats, _ := Seats.Get(ctx); seats != tt.seats {
+					t.Errorf("seats: got %d, want %d", seats, tt.seats)
+				}
+				want := map[string]int64{"waybill.open ok": 1, "waybill.inject sent": 1}
+				switch {
+				case !tt.sent:
+					want = map[string]int64{"waybill.open absent": 1, "waybill.inject too_large": 1}
+				case tt.seats == 1:
+					want["waybill.update too_large"] = 1
+				default:
+					want["waybill.update answered"], want["waybill.update merged"] = 1, 1
+				}
+				since(t, before, want)
+				if err := echo(innocent); err != nil {
+					t.Errorf("the other stream on the connection: %v", err)
+				}
+			})
+		}
 	}
 }

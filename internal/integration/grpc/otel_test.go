@@ -178,37 +178,6 @@ func TestForeignServer(t *testing.T) {
 	}
 }
 
-// Two tokens are refused, though the instrumentation sees the first of them alone, and its propagator has opened it.
-func TestTwoTokens(t *testing.T) {
-	auth := authority(t)
-	with := instrument(waybillprop.New(auth))
-	for _, kind := range kinds {
-		for _, observe := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, observed %v", kind.name, observe), func(t *testing.T) {
-				var opts []waybillgrpc.Option
-				want := codes.InvalidArgument
-				if observe {
-					opts, want = append(opts, waybillgrpc.Observe()), codes.OK
-				}
-				client := dial(t, serve(t, func(ctx context.Context) error {
-					if _, err := waybill.FromContext(ctx); waybill.Reason(err) != "ambiguous" || !observe {
-						t.Errorf("the handler runs, with a waybill that is %v", waybill.Reason(err))
-					}
-					return nil
-				}, append(with.server(), waybillgrpc.ServerOptions(auth, opts...)...)...))
-				wb, err := auth.Issue(Cell.To("eu-3"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx := metadata.AppendToOutgoingContext(t.Context(), waybill.Header, wb.Token(), waybill.Header, wb.Token())
-				if err := kind.call(ctx, client); status.Code(err) != want {
-					t.Errorf("call: got %v, want %v", err, want)
-				}
-			})
-		}
-	}
-}
-
 // A propagator that always injects, beneath the interceptors, does not make two tokens of one.
 func TestInjectedBeneath(t *testing.T) {
 	auth := authority(t)
@@ -242,12 +211,10 @@ func TestRetriesOfInstrumented(t *testing.T) {
 	}
 	pinned := token(t, ctx)
 	var tokens, traces []string
-	record := grpc.ChainUnaryInterceptor(
-		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-			tokens = append(tokens, incoming(ctx, waybill.Header)...)
-			traces = append(traces, incoming(ctx, "traceparent")...)
-			return handle(ctx, req)
-		})
+	record := lookedAt(func(ctx context.Context) {
+		tokens = append(tokens, incoming(ctx, waybill.Header)...)
+		traces = append(traces, incoming(ctx, "traceparent")...)
+	})
 	target := serve(t, func(hop context.Context) error {
 		if err := waybill.Update(hop, Seats.To(10*len(tokens))); err != nil {
 			t.Error(err)
@@ -259,11 +226,9 @@ func TestRetriesOfInstrumented(t *testing.T) {
 			return status.Error(codes.Unavailable, "not now")
 		}
 		return nil
-	}, slices.Concat([]grpc.ServerOption{record}, with.server(), waybillgrpc.ServerOptions(auth))...)
+	}, slices.Concat(record, with.server(), waybillgrpc.ServerOptions(auth))...)
 	client := dial(t, target, append(append(with.client(), waybillgrpc.DialOptions(auth, allow)...),
-		grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4,
-			"initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1,
-			"retryableStatusCodes": ["UNAVAILABLE"]}}]}`))...)
+		grpc.WithDefaultServiceConfig(retryPolicy))...)
 	if err := unary(ctx, client); err != nil {
 		t.Fatal(err)
 	}

@@ -19,15 +19,16 @@ import (
 )
 
 var (
-	Cell  = waybill.NewClaim[string]("cell")
-	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
+	Cell   = waybill.NewClaim[string]("cell")
+	Seats  = waybill.NewClaim[int]("seats").Merge(waybill.Max)
+	Booked = waybill.NewClaim[bool]("booked").OnSuccess()
 )
 
 var allow = waybillgrpc.AllowPlaintext()
 
 func authority(t testing.TB) *waybill.Authority {
 	t.Helper()
-	return waybilltest.Authority(t, waybill.Claims(Cell, Seats))
+	return waybilltest.Authority(t, waybill.Claims(Cell, Seats, Booked))
 }
 
 // service runs one handler for unary calls and for bidirectional streams; a stream echoes its messages before.
@@ -55,12 +56,17 @@ func (s *service) FullDuplexCall(stream grpc_testing.TestService_FullDuplexCallS
 
 func serve(t *testing.T, handle func(ctx context.Context) error, opts ...grpc.ServerOption) string {
 	t.Helper()
+	return serveOn(t, &service{handle: handle}, opts...)
+}
+
+func serveOn(t *testing.T, svc grpc_testing.TestServiceServer, opts ...grpc.ServerOption) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(opts...)
-	grpc_testing.RegisterTestServiceServer(server, &service{handle: handle})
+	grpc_testing.RegisterTestServiceServer(server, svc)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -74,7 +80,12 @@ func serve(t *testing.T, handle func(ctx context.Context) error, opts ...grpc.Se
 
 func dial(t *testing.T, target string, opts ...grpc.DialOption) grpc_testing.TestServiceClient {
 	t.Helper()
-	conn, err := grpc.NewClient(target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	return connect(t, target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+}
+
+func connect(t *testing.T, target string, opts ...grpc.DialOption) grpc_testing.TestServiceClient {
+	t.Helper()
+	conn, err := grpc.NewClient(target, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,4 +153,18 @@ func token(t *testing.T, ctx context.Context) string {
 // incoming returns the values of key in the metadata that a handler sees.
 func incoming(ctx context.Context, key string) []string {
 	return metadata.ValueFromIncomingContext(ctx, key)
+}
+
+// lookedAt shows each call to look. Before our interceptors in the list, that is before they take the token out.
+func lookedAt(look func(ctx context.Context)) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+			look(ctx)
+			return h(ctx, req)
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+			look(ss.Context())
+			return h(srv, ss)
+		}),
+	}
 }

@@ -16,6 +16,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	experimental "google.golang.org/grpc/experimental/opentelemetry"
+	"google.golang.org/grpc/stats/opentelemetry"
 )
 
 // reader reads the global metrics: the propagator has no provider of its own.
@@ -70,6 +72,7 @@ func since(t *testing.T, before, want map[string]int64) {
 type instrumentation struct {
 	spans    serverSpans
 	provider trace.TracerProvider
+	props    propagation.TextMapPropagator
 	opts     []otelgrpc.Option
 }
 
@@ -77,15 +80,20 @@ func instrument(with ...propagation.TextMapPropagator) *instrumentation {
 	i := &instrumentation{spans: make(serverSpans, 64)}
 	i.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(i.spans))
 	with = append([]propagation.TextMapPropagator{propagation.TraceContext{}, propagation.Baggage{}}, with...)
-	i.opts = []otelgrpc.Option{
-		otelgrpc.WithTracerProvider(i.provider),
-		otelgrpc.WithPropagators(propagation.NewCompositeTextMapPropagator(with...)),
-	}
+	i.props = propagation.NewCompositeTextMapPropagator(with...)
+	i.opts = []otelgrpc.Option{otelgrpc.WithTracerProvider(i.provider), otelgrpc.WithPropagators(i.props)}
 	return i
 }
 
 func (i *instrumentation) server() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(i.opts...))}
+}
+
+// plugin is what gRPC itself brings along, in place of otelgrpc.
+func (i *instrumentation) plugin() []grpc.ServerOption {
+	return []grpc.ServerOption{opentelemetry.ServerOption(opentelemetry.Options{
+		TraceOptions: experimental.TraceOptions{TracerProvider: i.provider, TextMapPropagator: i.props},
+	})}
 }
 
 func (i *instrumentation) client() []grpc.DialOption {
