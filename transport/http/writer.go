@@ -26,8 +26,12 @@ type writer struct {
 	status   int      // of the header that was written, or 0
 	sent     []string // the update in the header
 	trailing bool     // the way back is still open
+	grpc     bool     // the update goes into the trailer only
+	offered  bool     // the update is in the header of an upgrade
 	hijacked bool
 }
+
+func (w *writer) own() *writer { return w }
 
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -76,14 +80,18 @@ func (w *writer) head(status int) {
 	}
 	h := w.Header()
 	unannounce(h)
+	w.grpc = w.http2 && isGRPC(h)
 	w.trailing = w.trailers && w.takesTrailer(h)
-	if !w.trailing {
+	switch {
+	case !w.trailing:
 		w.emit(h, w.hop.Last(w.failed()))
-		return
-	}
-	w.emit(h, w.hop.Update(w.failed()))
-	if w.m.edge {
-		h.Set("Cache-Control", "no-store") // a token may follow
+	case w.grpc:
+		w.settle(h)
+	default:
+		w.emit(h, w.hop.Update(w.failed()))
+		if w.m.edge {
+			h.Set("Cache-Control", "no-store") // a token may follow
+		}
 	}
 }
 
@@ -108,7 +116,7 @@ func (w *writer) settle(h http.Header) {
 	h[updateKey] = w.sent
 }
 
-func (w *writer) failed() bool { return w.status >= 400 }
+func (w *writer) failed() bool { return w.status >= 400 || w.grpc && rpcFailed(w.Header()) }
 
 // takesTrailer reports whether a trailer behind this response would arrive, and may. A response that says it may be cached
 // has none: a token must not be.
@@ -116,6 +124,8 @@ func (w *writer) takesTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
+	case w.grpc:
+		return !trailersOnly(h)
 	case !w.http2 && (h["Content-Length"] != nil || h["Transfer-Encoding"] != nil):
 		return false
 	}
@@ -149,6 +159,7 @@ func cacheable(h http.Header) bool {
 
 // finish ends the hop behind a handler that returned.
 func (w *writer) finish() {
+	defer w.countMissed()
 	if w.hijacked {
 		w.hop.Commit(false)
 		return
@@ -169,9 +180,17 @@ func (w *writer) finish() {
 	w.m.rec.Updated(w.ctx, telemetry.Answered)
 }
 
+// countMissed counts the changes that the handler was told are too late.
+func (w *writer) countMissed() {
+	for range w.hop.Missed() {
+		w.m.rec.Updated(w.ctx, telemetry.TooLate)
+	}
+}
+
 // abandon ends the hop behind a handler that panicked.
 func (w *writer) abandon() {
 	w.hop.Discard()
+	w.countMissed()
 	if !w.hijacked {
 		w.sent = nil
 		w.settle(w.Header()) // whoever recovers may answer yet
