@@ -2,12 +2,16 @@ package waybillhttp_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -243,5 +247,130 @@ func TestSuppressionIsLoggedOnce(t *testing.T) {
 	}
 	if strings.Contains(logged.String(), "secret") {
 		t.Errorf("the log holds more than the host:\n%s", &logged)
+	}
+}
+
+// anywhere is a transport of net/http for which every name leads to one of the two servers.
+func anywhere(t testing.TB, secure, plain *httptest.Server) http.RoundTripper {
+	tr := &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			to := secure
+			if strings.HasSuffix(addr, ":80") {
+				to = plain
+			}
+			return new(net.Dialer).DialContext(ctx, network, to.Listener.Addr().String())
+		},
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+// destinations are where a client of cart.shop.internal and of *.eu.internal:8443 may be led.
+var destinations = []struct {
+	name, url string
+	approved  bool
+}{
+	{"foreign host", "https://evil.example", false},
+	{"sub-domain", "https://a.cart.shop.internal", false},
+	{"parent domain", "https://shop.internal", false},
+	{"look-alike suffix", "https://cart.shop.internal.evil.example", false},
+	{"look-alike prefix", "https://xcart.shop.internal", false},
+	{"look-alike letter", "https://\u0441art.shop.internal", false}, // Cyrillic
+	{"user name", "https://cart.shop.internal@evil.example", false},
+	{"IP literal", "https://127.0.0.1", false},
+	{"IP literal of version 6", "https://[::1]", false},
+	{"IP literal as a number", "https://2130706433", false},
+	{"plain http", "http://cart.shop.internal", false},
+	{"another port", "https://a.eu.internal:8444", false},
+	{"two labels", "https://a.b.eu.internal:8443", false},
+	{"no label", "https://eu.internal:8443", false},
+	{"approved", "https://cart.shop.internal/next", true},
+	{"approved in capitals", "https://CART.Shop.Internal.:8443", true},
+	{"approved label", "https://a.eu.internal:8443", true},
+}
+
+// The waybill goes where it may, directly and over every redirect, even if the application set the header itself, which
+// net/http passes on.
+func TestDestinations(t *testing.T) {
+	for _, tt := range destinations {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, status := range []int{0, 301, 302, 303, 307, 308} {
+				t.Run(fmt.Sprintf("redirect=%d", status), func(t *testing.T) {
+					auth, first, other := authority(t), &seen{}, &seen{}
+					h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Path == "/first" {
+							first.ServeHTTP(w, r)
+							w.Header().Set("Location", tt.url)
+							w.WriteHeader(status)
+							return
+						}
+						other.ServeHTTP(w, r)
+					})
+					tr := waybillhttp.NewTransport(auth, anywhere(t, serve(t, h), plainServer(t, h)),
+						waybillhttp.AllowHosts("cart.shop.internal", "*.eu.internal:8443"), waybillhttp.Logger(nolog))
+					from := "https://cart.shop.internal/first"
+					if status == 0 {
+						from = tt.url
+					}
+					ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
+					sent, _ := waybill.FromContext(ctx)
+					r := request(t, ctx, "POST", from)
+					r.Header.Set(headerKey, sent.Token())
+					if a := do(t, &http.Client{Transport: tr}, r); a.StatusCode != 200 {
+						t.Fatalf("got %d, want the destination's 200", a.StatusCode)
+					}
+					if n := len(first.all()); status != 0 && n != 1 {
+						t.Errorf("the first host got %d tokens, want 1", n)
+					}
+					if got := len(other.all()); got != map[bool]int{true: 1}[tt.approved] {
+						t.Errorf("%s got %d tokens, approved: %v", tt.url, got, tt.approved)
+					}
+				})
+			}
+		})
+	}
+}
+
+func plainServer(t testing.TB, h http.Handler) *httptest.Server {
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// A handler that makes its own request of the one it got passes nothing on, whatever client it uses.
+func TestCopiedInboundHeaders(t *testing.T) {
+	for name, makeRequest := range map[string]func(*http.Request, string) *http.Request{
+		"headers": func(r *http.Request, to string) *http.Request {
+			out := request(t, r.Context(), "GET", to)
+			out.Header = r.Header.Clone()
+			return out
+		},
+		"request": func(r *http.Request, to string) *http.Request {
+			out := r.Clone(r.Context())
+			out.URL, _ = url.Parse(to)
+			out.RequestURI = ""
+			return out
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth, got := authority(t), &seen{}
+			inner := serve(t, got)
+			s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				for _, rt := range []http.RoundTripper{
+					base(t, inner),
+					waybillhttp.NewTransport(auth, base(t, inner), waybillhttp.Logger(nolog)),
+				} {
+					do(t, &http.Client{Transport: rt}, makeRequest(r, inner.URL))
+				}
+			}))
+			r := request(t, t.Context(), "GET", s.URL)
+			r.Header[headerKey] = []string{issue(t, auth)}
+			r.Header[updateKey] = []string{issue(t, auth)}
+			do(t, s.Client(), r)
+			if n := len(got.all()); n != 0 {
+				t.Errorf("%d tokens went on, want none", n)
+			}
+		})
 	}
 }
