@@ -172,6 +172,7 @@ func TestCloseNotify(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			gone := make(chan bool, 1)
 			s := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+				defer close(gone)
 				flushed(w)
 				gone <- <-w.(http.CloseNotifier).CloseNotify() //lint:ignore SA1019 see above
 			}))
