@@ -1,6 +1,6 @@
 # Targets run in every module of the workspace. "make help" lists them.
 
-MODULES := . bench demo internal/integration tools
+MODULES := . bench demo examples internal/integration tools
 GO      ?= go
 
 .PHONY: help
