@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/waybill-go/waybill"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
 )
 
 // lateCase is a response that begins before the handler changes a claim.
@@ -35,6 +37,7 @@ var lateCases = []lateCase{
 	{name: "failed", te: "trailers", begin: status(500), delivered: true},
 	{name: "among other codings", te: "gzip;q=0.5, Trailers", protocol: "http1", begin: flushed, delivered: true},
 	{name: "not cacheable", te: "trailers", begin: with("Cache-Control", "private, max-age=1"), delivered: true},
+	{name: "event stream", te: "trailers", begin: with("Cache-Control", "no-cache"), delivered: true},
 	{name: "length known", te: "trailers", protocol: "http2", begin: with("Content-Length", "4"), delivered: true},
 	{name: "edge", te: "trailers", begin: flushed, opts: []waybillhttp.Option{waybillhttp.Edge(nil)}, delivered: true},
 
@@ -46,6 +49,8 @@ var lateCases = []lateCase{
 	{name: "no content", te: "trailers", begin: status(204)},
 	{name: "not modified", te: "trailers", begin: status(304)},
 	{name: "cacheable", te: "trailers", begin: with("Cache-Control", "public, max-age=1")},
+	{name: "cacheable if valid", te: "trailers", begin: with("Cache-Control", "no-cache", "Etag", `"1"`)},
+	{name: "cacheable but for a field", te: "trailers", begin: with("Cache-Control", `private="Set-Cookie", max-age=9`)},
 	{name: "cacheable for a while", te: "trailers", begin: with("Cache-Control", "s-maxage=1")},
 }
 
@@ -60,9 +65,11 @@ func status(code int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(code) }
 }
 
-func with(key, value string) func(http.ResponseWriter) {
+func with(pairs ...string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
-		w.Header().Set(key, value)
+		for pair := range slices.Chunk(pairs, 2) {
+			w.Header().Set(pair[0], pair[1])
+		}
 		io.WriteString(w, "bo")
 	}
 }
@@ -355,6 +362,51 @@ func TestTransportAsksForTrailers(t *testing.T) {
 				}
 				if r.Header.Get("Te") != tt.set {
 					t.Errorf("the caller's request has TE %q now, want it untouched", r.Header.Get("Te"))
+				}
+			})
+		}
+	}
+}
+
+// Each event arrives when it is sent, also through a proxy, and the last change behind them all.
+func TestEventStream(t *testing.T) {
+	for _, p := range protocols {
+		for _, proxied := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/proxied=%v", p.name, proxied), func(t *testing.T) {
+				auth, next := authority(t), make(chan struct{})
+				s := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					w.Header().Set("Cache-Control", "no-cache")
+					for n := range 3 {
+						check(t, waybill.Update(r.Context(), seats.To(n+1)))
+						fmt.Fprintf(w, "data: %d\n", n+1)
+						w.(http.Flusher).Flush()
+						<-next
+					}
+				}))
+				if proxied {
+					between := authority(t)
+					tr := waybillhttp.NewTransport(between, base(t, s), waybillhttp.AllowHosts(host(s)))
+					s = p.start(t, waybillhttp.Middleware(between)(proxy(s, tr)))
+				}
+				ctx := waybilltest.Context(t, auth)
+				resp, err := client(t, auth, []*httptest.Server{s}).Do(request(t, ctx, "GET", s.URL))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				events := bufio.NewScanner(resp.Body)
+				for n := 1; events.Scan(); n++ {
+					if got := events.Text(); got != fmt.Sprintf("data: %d", n) {
+						t.Errorf("event %q, want number %d", got, n)
+					}
+					if got := seatsOf(ctx); got != 1 {
+						t.Errorf("%d seats behind event %d, want the header's 1", got, n)
+					}
+					next <- struct{}{}
+				}
+				if got := seatsOf(ctx); got != 3 || events.Err() != nil {
+					t.Errorf("%d seats at the end, %v; want 3", got, events.Err())
 				}
 			})
 		}

@@ -152,9 +152,24 @@ func unannounce(h http.Header) {
 	}
 }
 
+// cacheable reports whether a response says that it may be stored and used again. What must be validated before (no-cache,
+// as streams of events have it) cannot be used again if there is nothing to validate it by (RFC 9111, sections 4.3 and 5.2).
 func cacheable(h http.Header) bool {
-	all := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	return all != "" && !strings.Contains(all, "no-store") && !strings.Contains(all, "private")
+	said := false
+	for _, value := range h["Cache-Control"] {
+		for directive := range strings.SplitSeq(value, ",") {
+			switch strings.ToLower(strings.Trim(directive, " \t")) {
+			case "no-store", "private":
+				return false
+			case "no-cache":
+				if h["Etag"] == nil && h["Last-Modified"] == nil {
+					return false
+				}
+			}
+			said = true
+		}
+	}
+	return said
 }
 
 // finish ends the hop behind a handler that returned.
