@@ -3,6 +3,7 @@
 // real, and in this process, so that its CPU time is that of all of them.
 //
 //	go test -bench . -benchmem
+//	go test -run 'Wire|Allocations' -v
 //	WAYBILL_RATIOS=1 go test -run Ratio -v
 //
 // Wall time is left out: on loopback it measures the scheduler.

@@ -47,22 +47,23 @@ var transports = []transport{
 // env is what a transport is set up in.
 type env struct {
 	testing.TB
-	auth  *waybill.Authority
-	load  load
-	token string
+	auth *waybill.Authority
+	load load
 }
 
-// start sets up a transport and returns one checked call, in the context of a request of its own.
+// start sets up a transport and returns one checked call. Each has a scope of its own, as calls of different requests have;
+// what it costs to open the caller's own token is not part of the hop.
 func (tr transport) start(tb testing.TB, l load) func() {
 	e := &env{TB: tb, auth: authority(tb), load: l}
+	from := tb.Context()
 	if l >= carried {
-		e.token = tokenOf(tb, e.auth, 300)
+		from, _ = e.auth.Receive(from, []string{tokenOf(tb, e.auth, 300)})
 	}
 	call := tr.setup(e)
 	return func() {
-		ctx := tb.Context()
-		if e.token != "" {
-			ctx, _ = e.auth.Receive(ctx, []string{e.token})
+		ctx := from
+		if l >= carried {
+			ctx = waybill.Detach(from)
 		}
 		if err := call(ctx); err != nil {
 			tb.Fatal(err)

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// httpLimit is the goal for a service that reads and changes state, over one that has none.
-const httpLimit = 1.35
+// rounds is how often each load is measured; the best round counts, because the best ones only come closer to what is true.
+const rounds = 60
 
 // TestHopRatio compares the CPU time of calls within one run, the rounds interleaved. It runs when WAYBILL_RATIOS is set,
-// because beside other tests its figures mean nothing.
+// because beside other tests its figures mean little. The limit is wide: it finds what has become another order of cost.
 func TestHopRatio(t *testing.T) {
 	if os.Getenv("WAYBILL_RATIOS") == "" {
 		t.Skip("SKIPPED: set WAYBILL_RATIOS=1 to compare speeds")
@@ -25,9 +25,7 @@ func TestHopRatio(t *testing.T) {
 			for i, l := range tr.loads {
 				calls[i] = tr.start(t, l)
 			}
-			over := func() float64 { return float64(best[len(best)-1].cpu) / float64(best[0].cpu) }
-			// The best rounds only come closer to what is true. On a busy machine that takes more of them.
-			for round := 1; round <= 40 || round <= 400 && tr.name == "http1" && over() > httpLimit; round++ {
+			for range rounds {
 				for i, call := range calls {
 					if c := measure(t, call); best[i].cpu == 0 || c.cpu < best[i].cpu {
 						best[i] = c
@@ -35,11 +33,12 @@ func TestHopRatio(t *testing.T) {
 				}
 			}
 			for i, l := range tr.loads {
-				t.Logf("%-9s %-8s %8v CPU  %6.1f allocations  ratio %.2f", tr.name, l, best[i].cpu.Round(100*time.Nanosecond),
-					best[i].allocs, float64(best[i].cpu)/float64(best[0].cpu))
-			}
-			if tr.name == "http1" && over() > httpLimit {
-				t.Errorf("ratio %.2f, want %.2f at most", over(), httpLimit)
+				ratio := float64(best[i].cpu) / float64(best[0].cpu)
+				t.Logf("%-9s %-8s %6.1f µs CPU  %5.0f allocations  ratio %.2f", tr.name, l,
+					float64(best[i].cpu)/float64(time.Microsecond), best[i].allocs, ratio)
+				if ratio > 3 {
+					t.Errorf("%s: ratio %.2f, want 3 at most", l, ratio)
+				}
 			}
 		})
 	}
