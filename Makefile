@@ -1,6 +1,6 @@
 # Targets run in every module of the workspace. "make help" lists them.
 
-MODULES := . bench demo internal/integration propagation/autoprop tools
+MODULES := . bench demo examples internal/integration propagation/autoprop tools
 GO      ?= go
 
 .PHONY: help

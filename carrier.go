@@ -151,6 +151,13 @@ func (h Hop) Last(failed bool) string {
 	return update
 }
 
+// Missed returns how many changes the handler got [ErrTooLate] for: for a carrier to count them when the hop has ended.
+func (h Hop) Missed() int {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	return h.s.missed
+}
+
 // Commit is [Hop.Update], and the end of the hop: later changes get [ErrCommitted].
 func (h Hop) Commit(failed bool) string {
 	h.s.mu.Lock()

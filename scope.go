@@ -28,6 +28,7 @@ type scope struct {
 	phase   phase
 	emitted emission // what was last sent back
 	lost    []error
+	missed  int // changes that came too late
 }
 
 // arrival is what a hop received. It is behind a pointer for the same reason as the body of a Waybill.
@@ -159,7 +160,7 @@ func Update(ctx context.Context, changes ...Change) error {
 	if from == nil {
 		return s.err
 	}
-	if err := s.closed(); err != nil {
+	if err := s.change(); err != nil {
 		return err
 	}
 	var e edits
@@ -167,6 +168,15 @@ func Update(ctx context.Context, changes ...Change) error {
 		return err
 	}
 	return s.amend(from, e)
+}
+
+// change tells why the handler can change nothing more, and remembers that it wanted to. The caller holds mu.
+func (s *scope) change() error {
+	err := s.closed()
+	if err == ErrTooLate {
+		s.missed++
+	}
+	return err
 }
 
 // closed tells why the scope takes no more changes. The caller holds mu.
@@ -208,7 +218,7 @@ func (s *scope) start(changes []Change) error {
 	if s.cur.Load() != nil {
 		return ErrStarted
 	}
-	if err := s.closed(); err != nil {
+	if err := s.change(); err != nil {
 		return err
 	}
 	w, err := s.auth.Issue(changes...)

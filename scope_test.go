@@ -76,8 +76,12 @@ func TestUpdateErrors(t *testing.T) {
 	ctx, hop := receive(t, auth, token)
 	hop.Freeze()
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrTooLate)
+	wantIs(t, waybill.Update(ctx, Cell.To("c")), waybill.ErrTooLate)
 	hop.Commit(false)
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
+	if got := hop.Missed(); got != 2 {
+		t.Errorf("%d changes missed, want the 2 before the end", got)
+	}
 	ctx, hop = receive(t, auth, token)
 	hop.Discard()
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)

@@ -23,11 +23,13 @@
 // with the first byte: make changes before it. Later ones get [waybill.ErrTooLate], unless the client asked for trailers
 // with "TE: trailers", as [Transport] does, and the response can have one: over HTTP/2, or in chunks over HTTP/1.1, with a
 // body, and not declared cacheable. A handler that panics sends nothing back. Neither does one that hijacks the connection,
-// unless it writes the status 101 first; a proxy of upgrades needs a [Transport] to keep an upstream's header from the
-// client. Browsers hide the header from scripts of other origins unless Access-Control-Expose-Headers names it.
+// unless it writes the status 101 first, or sends what [UpgradeHeader] returns; a proxy of upgrades needs a [Transport] to
+// keep an upstream's header from the client. Browsers hide the header from scripts of other origins unless
+// Access-Control-Expose-Headers names it.
 //
-// A response of gRPC, as connect-go gives it, brings its changes in the trailer alone, where gRPC's clients look, and its
-// status decides whether the call failed. gRPC-Web and Connect are like other responses: what a stream of theirs changes
+// A response of gRPC, as connect-go and the ServeHTTP method of grpc-go give it, brings its changes in the trailer alone,
+// where gRPC's clients look, and its status decides whether the call failed; a refused call of gRPC or gRPC-Web gets the
+// status that package waybillgrpc gives. gRPC-Web and Connect are like other responses: what a stream of theirs changes
 // after its first message needs a client that asks for trailers.
 //
 // The middleware opens a token once, however it is nested with itself and with OpenTelemetry's instrumentation, in any

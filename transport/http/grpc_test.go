@@ -1,84 +1,131 @@
 package waybillhttp_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/waybill-go/waybill"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A response of gRPC brings its update in the trailer alone, as gRPC's clients read it, and its status says whether the call
-// failed. Other responses bring it in the header as long as they can.
-func TestUpdateOfGRPC(t *testing.T) {
+// A gRPC response has its update in the trailer, or in the header that is its trailer; one of gRPC-Web, whose trailers
+// stand in the body, in the header.
+func TestWhereGRPCHasItsUpdate(t *testing.T) {
 	for _, tt := range []struct {
-		contentType string
-		trailer     bool
+		name, contentType, te string
+		write                 func(http.ResponseWriter)
+		trailer, succeeded    bool
 	}{
-		{"application/grpc", true},
-		{"application/grpc+proto", true},
-		{"application/grpc;charset=utf-8", true},
-		{"application/grpc-web+proto", false},
-		{"application/proto", false},
-		{"", false},
+		{"grpc", "application/grpc", "trailers", answerRPC("0"), true, true},
+		{"codec", "application/grpc+proto", "trailers", answerRPC("0"), true, true},
+		{"parameter", "Application/gRPC; x=y", "trailers", answerRPC("0"), true, true},
+		{"failed", "application/grpc", "trailers", answerRPC("9"), true, false},
+		{"failed without a message", "application/grpc", "trailers", func(w http.ResponseWriter) {
+			w.Header().Set(http.TrailerPrefix+"Grpc-Status", "9")
+		}, true, false},
+		{"no status", "application/grpc", "trailers", func(w http.ResponseWriter) { io.WriteString(w, "body") }, true, false},
+		{"trailers only", "application/grpc", "trailers", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "9") }, false, false},
+		{"without TE", "application/grpc", "", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "0") }, false, true},
+		{"web", "application/grpc-web+proto", "trailers", func(w http.ResponseWriter) { io.WriteString(w, "body") }, false, true},
+		{"web, failed", "application/grpc-web+proto", "trailers", func(w http.ResponseWriter) { w.Header().Set("Grpc-Status", "9") }, false, false},
+		{"lookalike", "application/grpcx", "trailers", func(w http.ResponseWriter) { io.WriteString(w, "body") }, false, true},
 	} {
-		for _, failed := range []bool{false, true} {
-			name := tt.contentType
-			if failed {
-				name += " failed"
+		t.Run(tt.name, func(t *testing.T) {
+			auth := authority(t)
+			s := serveHTTP2(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				check(t, waybill.Update(r.Context(), seats.To(4), coupon.To("used")))
+				w.Header().Set("Content-Type", tt.contentType)
+				tt.write(w)
+			}))
+			r := request(t, t.Context(), "POST", s.URL)
+			r.Header.Set(headerKey, issue(t, auth))
+			if tt.te != "" {
+				r.Header.Set("Te", tt.te)
 			}
-			t.Run(name, func(t *testing.T) {
-				auth := authority(t)
-				s := serveHTTP2(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
-					w.Header().Set("Content-Type", tt.contentType)
-					check(t, waybill.Update(r.Context(), seats.To(4), coupon.To("early")))
-					if failed {
-						w.Header().Set(http.TrailerPrefix+"Grpc-Status", "5")
-					}
-				}))
-				r := request(t, t.Context(), http.MethodPost, s.URL)
-				r.Header.Set("Te", "trailers")
-				r.Header.Set(headerKey, issue(t, auth, seats.To(1)))
-				a := do(t, s.Client(), r)
+			a := do(t, s.Client(), r)
+			if tt.trailer {
+				if a.Header[updateKey] != nil {
+					t.Error("the header has an update, want it in the trailer only")
+				}
+				a.Header = a.Trailer
+			}
+			if _, ok := coupon.Of(a.claims(t, auth)); ok != tt.succeeded {
+				t.Errorf("the OnSuccess claim went back: %v, want %v", ok, tt.succeeded)
+			}
+		})
+	}
+}
 
-				got, other := a.Header[updateKey], a.Trailer[updateKey]
-				if tt.trailer {
-					got, other = other, got
-				}
-				if len(got) != 1 || other != nil {
-					t.Fatalf("got %d updates where one is due, %d where none is", len(got), len(other))
-				}
-				wb, err := auth.Open(got[0])
-				n, _ := seats.Of(wb)
-				if _, ok := coupon.Of(wb); n != 4 || ok == failed {
-					t.Errorf("the update has %d seats, and a coupon, which success brings: %v (%v)", n, ok, err)
-				}
-			})
+// answerRPC writes a response as grpc-go does.
+func answerRPC(status string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Trailer", "Grpc-Status, Grpc-Message")
+		flushed(w)
+		w.Header().Set("Grpc-Status", status)
+	}
+}
+
+func TestRefusalOfRPC(t *testing.T) {
+	s := serveHTTP2(t, waybillhttp.Middleware(authority(t), waybillhttp.Required())(http.NotFoundHandler()))
+	for _, contentType := range []string{"application/grpc", "application/grpc-web+proto"} {
+		r := request(t, t.Context(), "POST", s.URL)
+		r.Header.Set("Content-Type", contentType)
+		a := do(t, s.Client(), r)
+		if a.StatusCode != 200 || a.Header.Get("Content-Type") != contentType ||
+			a.Header.Get("Grpc-Status") != "16" || a.Header.Get("Grpc-Message") != "waybill refused: absent" {
+			t.Errorf("%s: got %d, header %v; want status 16 and the reason", contentType, a.StatusCode, a.Header)
 		}
 	}
 }
 
-// A client takes no more from a call of gRPC that failed than from any other, wherever its status stands.
-func TestFailedGRPC(t *testing.T) {
-	for _, where := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
-		for _, status := range []string{"0", "5"} {
-			t.Run(where+" "+status, func(t *testing.T) {
-				auth := authority(t)
-				s := serveHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // not ours
-					ctx, hop := auth.Receive(r.Context(), r.Header[headerKey])
-					check(t, waybill.Update(ctx, seats.To(4), coupon.To("early")))
-					w.Header().Set(where, status)
-					w.WriteHeader(http.StatusOK)
-					w.(http.Flusher).Flush()
-					w.Header().Set(http.TrailerPrefix+updateKey, hop.Commit(false))
-				}))
-				ctx, err := auth.Start(t.Context(), seats.To(1))
-				check(t, err)
-				get(t, ctx, client(t, auth, []*httptest.Server{s}), s.URL)
-				if _, ok := coupon.Get(ctx); seatsOf(ctx) != 4 || ok != (status == "0") {
-					t.Errorf("got %d seats, and a coupon: %v; lost: %v", seatsOf(ctx), ok, waybill.Lost(ctx))
-				}
-			})
-		}
+// The caller holds to OnSuccess by the status of the call, which is behind the body, or in the header of a response that
+// is all header.
+func TestFailedRPCKeepsOnSuccessClaims(t *testing.T) {
+	used := waybill.NewClaim[string]("coupon")
+	for name, tt := range map[string]struct {
+		write func(http.ResponseWriter, string)
+		want  bool
+	}{
+		"ok":     {answerWith("0"), true},
+		"failed": {answerWith("9"), false},
+		"web": {func(w http.ResponseWriter, update string) {
+			w.Header().Set("Content-Type", "application/grpc-web+proto")
+			w.Header().Set("Grpc-Status", "9")
+			w.Header().Set(updateKey, update)
+		}, false},
+		"trailers only": {func(w http.ResponseWriter, update string) {
+			w.Header().Set("Grpc-Status", "9")
+			w.Header().Set(updateKey, update)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth := authority(t)
+			lax := waybilltest.Authority(t, waybill.Claims(used, seats))
+			s := serveHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, hop := lax.Receive(r.Context(), r.Header[headerKey])
+				check(t, waybill.Update(ctx, used.To("used"), seats.To(4)))
+				w.Header().Set("Content-Type", "application/grpc")
+				tt.write(w, hop.Commit(false))
+			}))
+			ctx, err := auth.Start(t.Context())
+			check(t, err)
+			get(t, ctx, client(t, auth, []*httptest.Server{s}), s.URL)
+			if _, ok := coupon.Get(ctx); ok != tt.want || seatsOf(ctx) != 4 {
+				t.Errorf("the OnSuccess claim came back: %v, with %d seats; want %v and 4", ok, seatsOf(ctx), tt.want)
+			}
+		})
+	}
+}
+
+func answerWith(status string) func(http.ResponseWriter, string) {
+	return func(w http.ResponseWriter, update string) {
+		w.Header().Set("Trailer", strings.Join([]string{"Grpc-Status", updateKey}, ", "))
+		flushed(w)
+		w.Header().Set("Grpc-Status", status)
+		w.Header().Set(updateKey, update)
 	}
 }

@@ -60,10 +60,11 @@ func at(d time.Duration) waybill.Option {
 // protocols are what the tests run over.
 var protocols = []struct {
 	name  string
+	major int
 	start func(testing.TB, http.Handler) *httptest.Server
 }{
-	{"HTTP/1.1", serve},
-	{"HTTP/2.0", serveHTTP2},
+	{"http1", 1, serve},
+	{"http2", 2, serveHTTP2},
 }
 
 // serve starts a TLS server that speaks HTTP/1.1.

@@ -55,7 +55,7 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 			hop.Discard()
 		}
 		m.logger.DebugContext(ctx, "waybill: request refused", "reason", waybill.Reason(err), "error", err)
-		refuse(w, err)
+		refuse(w, r, err)
 		return
 	}
 	if ctx != r.Context() {

@@ -33,8 +33,8 @@ func TestTwoHopsForwardAndBack(t *testing.T) {
 				if got, _ := cell.Get(r.Context()); got != "eu-3" {
 					t.Errorf("inner service: cell %q, want eu-3", got)
 				}
-				if r.Proto != p.name {
-					t.Errorf("inner service: protocol %s, want %s", r.Proto, p.name)
+				if r.ProtoMajor != p.major {
+					t.Errorf("inner service: protocol %s, want version %d", r.Proto, p.major)
 				}
 				check(t, waybill.Update(r.Context(), seats.To(2)))
 				io.WriteString(w, "inner")

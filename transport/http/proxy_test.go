@@ -61,7 +61,7 @@ func TestBareProxy(t *testing.T) {
 func TestProxy(t *testing.T) {
 	for _, p := range protocols {
 		for te, want := range map[string]int{"": 4, "trailers": 5} {
-			t.Run(p.name+" "+te, func(t *testing.T) {
+			t.Run(p.name+"/te="+te, func(t *testing.T) {
 				auth := authority(t)
 				upstream := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
 					if got := seatsOf(r.Context()); got != 1 {

@@ -30,7 +30,11 @@ var statuses = [...]int{
 }
 
 // refuse answers a request whose waybill is not good enough.
-func refuse(w http.ResponseWriter, err error) {
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if isGRPC(r.Header) || isGRPCWeb(r.Header) {
+		refuseRPC(w, r, err)
+		return
+	}
 	status, reason := statuses[waybill.ClassOf(err)], waybill.Reason(err)
 	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason}) // strings and a number
 	h := w.Header()

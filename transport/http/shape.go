@@ -2,11 +2,10 @@ package waybillhttp
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
-
-	"github.com/waybill-go/waybill/internal/telemetry"
 )
 
 // A handler learns by a type assertion what its ResponseWriter can do. The shapes below claim what the wrapped writer
@@ -48,10 +47,7 @@ type shapeHTTP1 struct{ flushing }
 func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buf, err := w.ResponseWriter.(http.Hijacker).Hijack()
 	if err == nil {
-		w.hijacked = true
-		if w.hop.Last(false) != "" {
-			w.m.rec.Updated(w.ctx, telemetry.TooLate)
-		}
+		w.hijack()
 	}
 	return conn, buf, err
 }
@@ -65,11 +61,28 @@ func (w *shapeHTTP1) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, src)
 }
 
+// CloseNotify makes this an [http.CloseNotifier].
+func (w *shapeHTTP1) CloseNotify() <-chan bool { return w.closeNotify() }
+
 type shapeHTTP2 struct{ flushing }
 
 // Push makes this an [http.Pusher].
 func (w *shapeHTTP2) Push(target string, opts *http.PushOptions) error {
 	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+}
+
+// CloseNotify makes this an [http.CloseNotifier].
+func (w *shapeHTTP2) CloseNotify() <-chan bool { return w.closeNotify() }
+
+// closeNotify is for what asserts the deprecated interface without asking, as gin's Stream does.
+func (w *writer) closeNotify() <-chan bool {
+	//lint:ignore SA1019 the wrapped writer's own channel is the exact one
+	if n, ok := w.ResponseWriter.(http.CloseNotifier); ok {
+		return n.CloseNotify()
+	}
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.ctx, func() { gone <- true })
+	return gone
 }
 
 type shapeTimeout struct{ writer }

@@ -9,16 +9,18 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/waybill-go/waybill"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// lateCases are responses that begin before the handler changes a claim.
-var lateCases = []struct {
+// lateCase is a response that begins before the handler changes a claim.
+type lateCase struct {
 	name      string
 	protocol  string // or both
 	method    string
@@ -26,25 +28,30 @@ var lateCases = []struct {
 	begin     func(http.ResponseWriter)
 	opts      []waybillhttp.Option
 	delivered bool
-}{
+}
+
+var lateCases = []lateCase{
 	{name: "streamed", te: "trailers", begin: flushed, delivered: true},
 	{name: "short", te: "trailers", begin: written, delivered: true},
 	{name: "status only", te: "trailers", begin: status(200), delivered: true},
 	{name: "failed", te: "trailers", begin: status(500), delivered: true},
-	{name: "among other codings", te: "gzip;q=0.5, Trailers", protocol: "HTTP/1.1", begin: flushed, delivered: true},
+	{name: "among other codings", te: "gzip;q=0.5, Trailers", protocol: "http1", begin: flushed, delivered: true},
 	{name: "not cacheable", te: "trailers", begin: with("Cache-Control", "private, max-age=1"), delivered: true},
-	{name: "length known", te: "trailers", protocol: "HTTP/2.0", begin: with("Content-Length", "4"), delivered: true},
-	{name: "chunked by name", te: "trailers", protocol: "HTTP/1.1", begin: with("Transfer-Encoding", "chunked"), delivered: true},
+	{name: "event stream", te: "trailers", begin: with("Cache-Control", "no-cache"), delivered: true},
+	{name: "length known", te: "trailers", protocol: "http2", begin: with("Content-Length", "4"), delivered: true},
+	{name: "chunked by name", te: "trailers", protocol: "http1", begin: with("Transfer-Encoding", "chunked"), delivered: true},
 	{name: "edge", te: "trailers", begin: flushed, opts: []waybillhttp.Option{waybillhttp.Edge(nil)}, delivered: true},
 
-	{name: "length known", te: "trailers", protocol: "HTTP/1.1", begin: with("Content-Length", "4")},
-	{name: "not chunked", te: "trailers", protocol: "HTTP/1.1", begin: with("Transfer-Encoding", "identity")},
+	{name: "length known", te: "trailers", protocol: "http1", begin: with("Content-Length", "4")},
+	{name: "not chunked", te: "trailers", protocol: "http1", begin: with("Transfer-Encoding", "identity")},
 	{name: "not asked for", te: "", begin: flushed},
-	{name: "something else asked for", te: "trailers-not", protocol: "HTTP/1.1", begin: flushed},
+	{name: "something else asked for", te: "trailers-not", protocol: "http1", begin: flushed},
 	{name: "HEAD", te: "trailers", method: "HEAD", begin: flushed},
 	{name: "no content", te: "trailers", begin: status(204)},
 	{name: "not modified", te: "trailers", begin: status(304)},
 	{name: "cacheable", te: "trailers", begin: with("Cache-Control", "public, max-age=1")},
+	{name: "cacheable if valid", te: "trailers", begin: with("Cache-Control", "no-cache", "Etag", `"1"`)},
+	{name: "cacheable but for a field", te: "trailers", begin: with("Cache-Control", `private="Set-Cookie", max-age=9`)},
 	{name: "cacheable for a while", te: "trailers", begin: with("Cache-Control", "s-maxage=1")},
 }
 
@@ -59,87 +66,100 @@ func status(code int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(code) }
 }
 
-func with(key, value string) func(http.ResponseWriter) {
+func with(pairs ...string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
-		w.Header().Set(key, value)
+		for pair := range slices.Chunk(pairs, 2) {
+			w.Header().Set(pair[0], pair[1])
+		}
 		io.WriteString(w, "bo")
 	}
 }
 
 func TestLateChange(t *testing.T) {
-	for _, tt := range lateCases {
-		for _, p := range protocols {
-			if tt.protocol != "" && tt.protocol != p.name {
-				continue
-			}
-			for _, early := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s %s early=%v", tt.name, p.name, early), func(t *testing.T) {
-					auth, m := authority(t), &meter{}
-					s := p.start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
-						if early {
-							check(t, waybill.Update(r.Context(), seats.To(4)))
-						}
-						tt.begin(w)
-						err := waybill.Update(r.Context(), seats.To(5), coupon.To("used"))
-						switch {
-						case tt.delivered:
-							check(t, err)
-						case !errors.Is(err, waybill.ErrTooLate):
-							t.Errorf("late Update: %v, want ErrTooLate", err)
-						}
-						io.WriteString(w, "dy")
-					}, append(tt.opts, waybillhttp.MeterProvider(m))...))
-					method := "GET"
-					if tt.method != "" {
-						method = tt.method
-					}
-					r := request(t, t.Context(), method, s.URL)
-					r.Header.Set(headerKey, issue(t, auth))
-					if tt.te != "" {
-						r.Header.Set("Te", tt.te)
-					}
-					a := do(t, s.Client(), r)
-
-					if early {
-						if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
-							t.Errorf("the header's update has %d seats, want 4", n)
-						}
-					} else if a.Header[updateKey] != nil {
-						t.Error("the header has an update, want none yet")
-					}
-					late := a.Trailer[updateKey]
-					if !tt.delivered {
-						if len(late) != 0 {
-							t.Error("the trailer has an update, want none")
-						}
-						return
-					}
-					if len(late) != 1 {
-						t.Fatalf("%d updates in the trailer %v, want 1", len(late), a.Trailer)
-					}
-					wb, err := auth.Open(late[0])
-					if err != nil {
-						t.Fatal(err)
-					}
-					if n, _ := seats.Of(wb); n != 5 {
-						t.Errorf("the trailer's update has %d seats, want 5", n)
-					}
-					if _, ok := coupon.Of(wb); ok != (a.StatusCode < 400) {
-						t.Errorf("OnSuccess claim went back with %d: %v", a.StatusCode, ok)
-					}
-					if tt.opts != nil && a.Header.Get("Cache-Control") != "no-store" {
-						t.Errorf("Cache-Control %q at the edge, want no-store", a.Header.Get("Cache-Control"))
-					}
-					want := int64(1)
-					if early {
-						want = 2
-					}
-					if got := m.count("waybill.update", "answered"); got != want {
-						t.Errorf("answered counted %d times, want %d", got, want)
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			for _, tt := range lateCases {
+				if tt.protocol != "" && tt.protocol != p.name {
+					continue
+				}
+				t.Run(tt.name, func(t *testing.T) {
+					for _, early := range []bool{false, true} {
+						t.Run(fmt.Sprintf("early=%v", early), func(t *testing.T) { tt.run(t, p.start, early) })
 					}
 				})
 			}
+		})
+	}
+}
+
+// run changes a claim after it has begun to answer, and before too if early.
+func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httptest.Server, early bool) {
+	auth, m := authority(t), &meter{}
+	s := start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		if early {
+			check(t, waybill.Update(r.Context(), seats.To(4)))
 		}
+		tt.begin(w)
+		err := waybill.Update(r.Context(), seats.To(5), coupon.To("used"))
+		switch {
+		case tt.delivered:
+			check(t, err)
+		case !errors.Is(err, waybill.ErrTooLate):
+			t.Errorf("late Update: %v, want ErrTooLate", err)
+		}
+		io.WriteString(w, "dy")
+	}, append(tt.opts, waybillhttp.MeterProvider(m))...))
+	method := "GET"
+	if tt.method != "" {
+		method = tt.method
+	}
+	r := request(t, t.Context(), method, s.URL)
+	r.Header.Set(headerKey, issue(t, auth))
+	if tt.te != "" {
+		r.Header.Set("Te", tt.te)
+	}
+	a := do(t, s.Client(), r)
+
+	if early {
+		if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
+			t.Errorf("the header's update has %d seats, want 4", n)
+		}
+	} else if a.Header[updateKey] != nil {
+		t.Error("the header has an update, want none yet")
+	}
+	late := a.Trailer[updateKey]
+	if !tt.delivered {
+		if len(late) != 0 {
+			t.Error("the trailer has an update, want none")
+		}
+		s.Close()
+		if got := m.count("waybill.update", "too_late"); got != 1 {
+			t.Errorf("too_late counted %d times, want once", got)
+		}
+		return
+	}
+	if len(late) != 1 {
+		t.Fatalf("%d updates in the trailer %v, want 1", len(late), a.Trailer)
+	}
+	wb, err := auth.Open(late[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := seats.Of(wb); n != 5 {
+		t.Errorf("the trailer's update has %d seats, want 5", n)
+	}
+	if _, ok := coupon.Of(wb); ok != (a.StatusCode < 400) {
+		t.Errorf("OnSuccess claim went back with %d: %v", a.StatusCode, ok)
+	}
+	if tt.opts != nil && a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("Cache-Control %q at the edge, want no-store", a.Header.Get("Cache-Control"))
+	}
+	want := int64(1)
+	if early {
+		want = 2
+	}
+	if got := m.count("waybill.update", "answered"); got != want || m.count("waybill.update", "too_late") != 0 {
+		t.Errorf("answered counted %d times (%v), want %d and no too_late", got, m.all(), want)
 	}
 }
 
@@ -326,7 +346,7 @@ func TestTransportAsksForTrailers(t *testing.T) {
 			"unset":       {"", "trailers"},
 			"set already": {"trailers", "trailers"},
 		} {
-			t.Run(p.name+" "+name, func(t *testing.T) {
+			t.Run(p.name+"/"+name, func(t *testing.T) {
 				auth := authority(t)
 				var got []string
 				s := p.start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header["Te"] }))
@@ -343,6 +363,51 @@ func TestTransportAsksForTrailers(t *testing.T) {
 				}
 				if r.Header.Get("Te") != tt.set {
 					t.Errorf("the caller's request has TE %q now, want it untouched", r.Header.Get("Te"))
+				}
+			})
+		}
+	}
+}
+
+// Each event arrives when it is sent, also through a proxy, and the last change behind them all.
+func TestEventStream(t *testing.T) {
+	for _, p := range protocols {
+		for _, proxied := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/proxied=%v", p.name, proxied), func(t *testing.T) {
+				auth, next := authority(t), make(chan struct{})
+				s := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					w.Header().Set("Cache-Control", "no-cache")
+					for n := range 3 {
+						check(t, waybill.Update(r.Context(), seats.To(n+1)))
+						fmt.Fprintf(w, "data: %d\n", n+1)
+						w.(http.Flusher).Flush()
+						<-next
+					}
+				}))
+				if proxied {
+					between := authority(t)
+					tr := waybillhttp.NewTransport(between, base(t, s), waybillhttp.AllowHosts(host(s)))
+					s = p.start(t, waybillhttp.Middleware(between)(proxy(s, tr)))
+				}
+				ctx := waybilltest.Context(t, auth)
+				resp, err := client(t, auth, []*httptest.Server{s}).Do(request(t, ctx, "GET", s.URL))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				events := bufio.NewScanner(resp.Body)
+				for n := 1; events.Scan(); n++ {
+					if got := events.Text(); got != fmt.Sprintf("data: %d", n) {
+						t.Errorf("event %q, want number %d", got, n)
+					}
+					if got := seatsOf(ctx); got != 1 {
+						t.Errorf("%d seats behind event %d, want the header's 1", got, n)
+					}
+					next <- struct{}{}
+				}
+				if got := seatsOf(ctx); got != 3 || events.Err() != nil {
+					t.Errorf("%d seats at the end, %v; want 3", got, events.Err())
 				}
 			})
 		}

@@ -161,7 +161,7 @@ func (t *Transport) merge(r *http.Request, resp *http.Response, call *waybill.Ca
 		return
 	}
 	opts := t.accept
-	if resp.StatusCode >= 400 || grpcFailed(resp.Header) || grpcFailed(resp.Trailer) {
+	if resp.StatusCode >= 400 || callFailed(resp) {
 		opts = t.failed
 	}
 	// Several updates are none: joined, they are malformed.

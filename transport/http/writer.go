@@ -26,8 +26,12 @@ type writer struct {
 	status   int      // of the header that was written, or 0
 	sent     []string // the update in the header
 	trailing bool     // the way back is still open
+	grpc     bool     // the update goes into the trailer only
+	offered  bool     // the update is in the header of an upgrade
 	hijacked bool
 }
+
+func (w *writer) own() *writer { return w }
 
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -76,18 +80,18 @@ func (w *writer) head(status int) {
 	}
 	h := w.Header()
 	unannounce(h)
+	w.grpc = w.http2 && isGRPC(h)
 	w.trailing = w.trailers && w.takesTrailer(h)
-	if !w.trailing {
+	switch {
+	case !w.trailing:
 		w.emit(h, w.hop.Last(w.failed()))
-		return
-	}
-	if isGRPC(h) {
+	case w.grpc:
 		w.settle(h)
-	} else {
+	default:
 		w.emit(h, w.hop.Update(w.failed()))
-	}
-	if w.m.edge {
-		h.Set("Cache-Control", "no-store") // a token may follow
+		if w.m.edge {
+			h.Set("Cache-Control", "no-store") // a token may follow
+		}
 	}
 }
 
@@ -112,7 +116,7 @@ func (w *writer) settle(h http.Header) {
 	h[updateKey] = w.sent
 }
 
-func (w *writer) failed() bool { return w.status >= 400 || grpcFailed(w.Header()) }
+func (w *writer) failed() bool { return w.status >= 400 || rpcFailed(w.Header(), w.grpc) }
 
 // takesTrailer reports whether a trailer behind this response would arrive, and may. A response that says it may be cached
 // has none: a token must not be.
@@ -120,6 +124,8 @@ func (w *writer) takesTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
+	case w.grpc:
+		return !trailersOnly(h)
 	case !w.http2 && (h["Content-Length"] != nil || otherwiseEncoded(h)):
 		return false
 	}
@@ -152,13 +158,29 @@ func otherwiseEncoded(h http.Header) bool {
 	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
+// cacheable reports whether a response says that it may be stored and used again. What must be validated before (no-cache,
+// as streams of events have it) cannot be used again if there is nothing to validate it by (RFC 9111, sections 4.3 and 5.2).
 func cacheable(h http.Header) bool {
-	all := strings.ToLower(strings.Join(h["Cache-Control"], ","))
-	return all != "" && !strings.Contains(all, "no-store") && !strings.Contains(all, "private")
+	said := false
+	for _, value := range h["Cache-Control"] {
+		for directive := range strings.SplitSeq(value, ",") {
+			switch strings.ToLower(strings.Trim(directive, " \t")) {
+			case "no-store", "private":
+				return false
+			case "no-cache":
+				if h["Etag"] == nil && h["Last-Modified"] == nil {
+					return false
+				}
+			}
+			said = true
+		}
+	}
+	return said
 }
 
 // finish ends the hop behind a handler that returned.
 func (w *writer) finish() {
+	defer w.countMissed()
 	if w.hijacked {
 		w.hop.Commit(false)
 		return
@@ -179,9 +201,17 @@ func (w *writer) finish() {
 	w.m.rec.Updated(w.ctx, telemetry.Answered)
 }
 
+// countMissed counts the changes that the handler was told are too late.
+func (w *writer) countMissed() {
+	for range w.hop.Missed() {
+		w.m.rec.Updated(w.ctx, telemetry.TooLate)
+	}
+}
+
 // abandon ends the hop behind a handler that panicked.
 func (w *writer) abandon() {
 	w.hop.Discard()
+	w.countMissed()
 	if !w.hijacked {
 		w.sent = nil
 		w.settle(w.Header()) // whoever recovers may answer yet

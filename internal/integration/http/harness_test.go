@@ -134,7 +134,7 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 var protocols = []struct {
 	name  string
 	http2 bool
-}{{"HTTP/1.1", false}, {"HTTP/2.0", true}}
+}{{"http1", false}, {"http2", true}}
 
 func serve(t testing.TB, http2 bool, h http.Handler) *httptest.Server {
 	t.Helper()

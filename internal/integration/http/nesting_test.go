@@ -170,7 +170,7 @@ func TestSpanIsNamedByItsRoute(t *testing.T) {
 func TestWritersNested(t *testing.T) {
 	for _, p := range protocols {
 		for _, layers := range []string{"otelhttp > waybill", "waybill > otelhttp", "waybill > otelhttp > waybill"} {
-			t.Run(p.name+" "+layers, func(t *testing.T) {
+			t.Run(p.name+"/"+layers, func(t *testing.T) {
 				k := newKit(t)
 				var plain, nested string
 				ref := serve(t, p.http2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain = shape(w) }))

@@ -1,0 +1,38 @@
+//go:build unix && !race
+
+package hop
+
+import "testing"
+
+// What our code allocates on both sides of a call, beyond what the call allocates anyway. Unlike time this does not depend
+// on the machine. The slack is for the broker and the runtime, which allocate when they like.
+func TestHopAllocations(t *testing.T) {
+	const slack = 10
+	limits := map[string][]float64{ // idle, carried, updated
+		"http1":     {4, 29, 55},
+		"grpc":      {4, 37, 70},
+		"nats":      {9, 28, 54},
+		"jetstream": {4, 27},
+	}
+	for _, tr := range transports {
+		t.Run(tr.name, func(t *testing.T) {
+			none := allocations(t, tr.start(t, bare))
+			for i, l := range tr.loads[1:] {
+				more := allocations(t, tr.start(t, l)) - none
+				t.Logf("%s %s: %.1f allocations more than %.1f", tr.name, l, more, none)
+				if limit := limits[tr.name][i]; more > limit+slack {
+					t.Errorf("%s: %.1f allocations more, want %.0f and at most %d more", l, more, limit, slack)
+				}
+			}
+		})
+	}
+}
+
+// allocations is the least of some rounds.
+func allocations(t *testing.T, call func()) float64 {
+	least := measure(t, call).allocs
+	for range 4 {
+		least = min(least, measure(t, call).allocs)
+	}
+	return least
+}

@@ -1,0 +1,100 @@
+package waybillhttp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+)
+
+func TestFlushNotSupported(t *testing.T) {
+	auth := authority(t)
+	h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("Flush: %v, want ErrNotSupported", err)
+		}
+		check(t, waybill.Update(r.Context(), seats.To(4))) // nothing was written
+	})
+	s := serve(t, http.TimeoutHandler(h, time.Minute, ""))
+	if n, _ := seats.Of(present(t, s, issue(t, auth)).claims(t, auth)); n != 4 {
+		t.Errorf("the update has %d seats, want 4", n)
+	}
+}
+
+func TestTimeoutHandler(t *testing.T) {
+	auth := authority(t)
+	for _, p := range protocols {
+		for name, slow := range map[string]bool{"in time": false, "too slow": true} {
+			for _, outside := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%s/outside=%v", p.name, name, outside), func(t *testing.T) {
+					answered, late := make(chan struct{}), make(chan error, 1)
+					var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						check(t, waybill.Update(r.Context(), seats.To(4), coupon.To("used")))
+						if !slow {
+							io.WriteString(w, "body")
+							return
+						}
+						<-answered
+						_, err := io.WriteString(w, "body")
+						late <- err
+					})
+					limit := time.Minute
+					if slow {
+						limit = time.Millisecond
+					}
+					middleware := waybillhttp.Middleware(auth)
+					if outside {
+						h = http.TimeoutHandler(middleware(h), limit, "timeout")
+					} else {
+						h = middleware(http.TimeoutHandler(h, limit, "timeout"))
+					}
+					a := present(t, p.start(t, h), issue(t, auth))
+					close(answered)
+					switch {
+					case !slow:
+						if n, _ := seats.Of(a.claims(t, auth)); n != 4 || a.body != "body" {
+							t.Errorf("got %q and an update with %d seats, want body and 4", a.body, n)
+						}
+					case a.StatusCode != 503 || a.body != "timeout":
+						t.Errorf("got %d %q, want 503 timeout", a.StatusCode, a.body)
+					case outside:
+						if a.Header[updateKey] != nil {
+							t.Error("an update behind a timeout, want none: the handler has not answered")
+						}
+					default:
+						wb := a.claims(t, auth)
+						if _, ok := coupon.Of(wb); ok {
+							t.Error("the OnSuccess claim went back with a timeout")
+						}
+					}
+					if slow {
+						if err := <-late; !errors.Is(err, http.ErrHandlerTimeout) {
+							t.Errorf("the handler's write: %v, want ErrHandlerTimeout", err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// The handler that a TimeoutHandler gave up on works in a scope that has ended.
+func TestUpdateAfterTheTimeout(t *testing.T) {
+	auth := authority(t)
+	answered, late := make(chan struct{}), make(chan error, 1)
+	s := serve(t, handle(auth, http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-answered
+		late <- waybill.Update(context.WithoutCancel(r.Context()), seats.To(4))
+	}), time.Millisecond, "timeout").ServeHTTP))
+	present(t, s, issue(t, auth))
+	close(answered)
+	if err := <-late; !errors.Is(err, waybill.ErrTooLate) && !errors.Is(err, waybill.ErrCommitted) {
+		t.Errorf("Update after the timeout: %v, want ErrTooLate or ErrCommitted", err)
+	}
+}
