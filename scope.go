@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // scope is a hop's state: the waybill as it was received, as it stands now, and what became of it. It is the context that
@@ -39,12 +38,13 @@ type arrival struct {
 	source any       // the carrier, if it can be told from others: a map or a pointer
 }
 
-// identity is what sources are told apart by; nil for none.
-func (a *arrival) identity() unsafe.Pointer {
+// identity is what sources are told apart by; 0 for none. Whoever compares two of them holds both sources, so neither
+// address has become another's.
+func (a *arrival) identity() uintptr {
 	if a.source == nil {
-		return nil
+		return 0
 	}
-	return reflect.ValueOf(a.source).UnsafePointer()
+	return reflect.ValueOf(a.source).Pointer()
 }
 
 // received reports whether the scope is the outcome of what came, and not only of something like it: contexts are
@@ -55,7 +55,7 @@ func (s *scope) received(came arrival) bool {
 		return false
 	}
 	source := came.identity()
-	if source != has.identity() || source == nil && s.begun.Load() {
+	if source != has.identity() || source == 0 && s.begun.Load() {
 		return false
 	}
 	s.mu.Lock()
