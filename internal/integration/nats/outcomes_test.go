@@ -145,6 +145,7 @@ func (o outcome) begin(t *testing.T, l *lane, w way) *cell {
 
 // end sees what becomes of the message and of another one.
 func (c *cell) end(t *testing.T) {
+	defer c.stop()
 	if c.release != nil {
 		c.wantHeld(t)
 		c.release()

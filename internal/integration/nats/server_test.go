@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // start runs a server with JetStream until the test ends.
 func start(t testing.TB, edits ...func(*server.Options)) *server.Server {

@@ -117,7 +117,9 @@ func (c consuming) one(m jetstream.Msg) {
 	if err == nil {
 		err = c.handle(ctx, m)
 	}
-	note(c, waybilljetstream.Settle(ctx, m, err, c.opts...))
+	if err := waybilljetstream.Settle(ctx, m, err, c.opts...); c.ctx.Err() == nil { // else it was cut short by the end
+		note(c, err)
+	}
 }
 
 // lane is a stream with its own dead letters, on a server that others use too.
@@ -134,7 +136,7 @@ type lane struct {
 
 func newLane(t testing.TB, nc *nats.Conn, name string) *lane {
 	t.Helper()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	check(t, err)
 	l := &lane{nc: nc, js: js, name: name, acks: listen(t, nc, "$JS.ACK."+name+".>"),
 		parked: listen(t, nc, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+name+".>")}
