@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,9 +116,17 @@ func newFleet(t testing.TB, ctx context.Context, url string, wrapper func(int) k
 	for i := range nodes {
 		f.nodes = append(f.nodes, startNode(t, ctx, url, wrapper(i)))
 	}
-	eventually(t, "a fleet that is ready", func() bool {
-		return !slices.ContainsFunc(f.nodes, func(n *node) bool { return n.ring.Ready() != nil })
-	})
+	for i, n := range f.nodes {
+		var why error
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			if why = n.ring.Ready(); why == nil {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("node %d is not ready: %v, %+v", i, why, n.ring.Stats())
+			}
+		}
+	}
 	return f
 }
 
@@ -134,7 +141,7 @@ func (f *fleet) live(t testing.TB, attack func(context.Context)) {
 	all.Go(func() { f.run(ctx) })
 	all.Go(func() {
 		began := time.Now()
-		for time.Since(began) < 4*(*soak) && !(f.shows() && (f.fail && *soak == brief || time.Since(began) >= *soak)) {
+		for time.Since(began) < 3*(*soak) && !(f.shows() && (f.fail && *soak == brief || time.Since(began) >= *soak)) {
 			pause(ctx, 50*time.Millisecond)
 		}
 		cancel()
