@@ -213,6 +213,7 @@ func (f *follower) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	f.had = content{}
+	asked := f.ring.since() // what the source got after that may be missing in its answer
 	before := f.now()
 	blob, err := f.source.Load(ctx)
 	f.measure(blob.At, before, f.now())
@@ -239,7 +240,7 @@ func (f *follower) look(ctx context.Context) error {
 		f.had.outdated = ok && old.Outdated()
 		return err
 	}
-	f.ring.confirmed.Store(int64(f.ring.since()))
+	f.ring.confirmed.Store(int64(max(1, asked))) // 0 is never
 	return nil
 }
 
