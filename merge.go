@@ -166,11 +166,9 @@ func (m *merger) run() error {
 	sides := []*Waybill{m.theirs.wb, m.base.wb, m.sent}
 	var err error
 	for i, side := range sides {
-		side.body().claims.All(func(raw, _ []byte) bool {
-			name := string(raw)
-			has := func(w *Waybill) bool { return w.raw(name) != nil }
-			if !slices.Contains(reserved, name) && !slices.ContainsFunc(sides[:i], has) {
-				err = m.claim(name)
+		side.body().claims.All(func(name, _ []byte) bool {
+			if !slices.Contains(reserved, string(name)) && !anyHas(sides[:i], name) {
+				err = m.claim(string(name))
 			}
 			return err == nil
 		})
@@ -179,6 +177,16 @@ func (m *merger) run() error {
 		}
 	}
 	return nil
+}
+
+// anyHas takes the name as bytes: most are only looked up, and making a string of one that is kept allocates.
+func anyHas(ws []*Waybill, name []byte) bool {
+	for _, w := range ws {
+		if w.raw(string(name)) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // value is what a claim became by an update: of a call that failed, an OnSuccess claim is as it was sent.
