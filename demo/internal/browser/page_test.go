@@ -139,14 +139,22 @@ func TestReducedMotion(t *testing.T) {
 	d := start(t)
 	tb := open(t, browser, d.url, desk, "dark") // as all tests do, without motion
 	tb.await("requests leave traces", `document.querySelectorAll("#lines path").length > 10`)
-	if n := eval[float64](tb, `document.getElementById("dots").childElementCount`); n > 0 {
+	if n := tb.dots(); n > 0 {
 		t.Errorf("%v dots move though nothing should", n)
 	}
 	tb.do(look(desk, "dark", "no-preference"))
-	tb.await("requests move", `document.getElementById("dots").childElementCount > 0`)
-	tb.await("and go", `(() => { const first = document.querySelector("#dots circle"); window.first ??= first; return !window.first?.isConnected; })()`)
-	if n := eval[float64](tb, `document.getElementById("dots").childElementCount`); n > 90 {
+	tb.await("requests move", `document.getElementById("dots").dataset.count > 0`)
+	tb.await("they are painted", `(() => { const c = document.getElementById("dots"); return c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some((v) => v > 0); })()`)
+	if n := tb.dots(); n > 90 {
 		t.Errorf("%v dots at a time, want 90 at most", n)
 	}
+	tb.do(look(desk, "dark", "reduce"))
+	tb.await("they stop", `document.getElementById("dots").dataset.count === "0"`)
 	tb.quiet()
+}
+
+// dots returns how many requests are on their way in the picture.
+func (tb *tab) dots() float64 {
+	tb.Helper()
+	return eval[float64](tb, `Number(document.getElementById("dots").dataset.count)`)
 }

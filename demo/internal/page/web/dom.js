@@ -25,8 +25,9 @@ export function attribute(node, name, value) {
 }
 
 export function text(node, value) {
-  const want = String(value);
-  if (node.textContent !== want) node.textContent = want;
+  const want = String(value), only = node.firstChild;
+  if (only?.nodeType !== Node.TEXT_NODE || only !== node.lastChild) node.textContent = want;
+  else if (only.data !== want) only.data = want;
 }
 
 export function hide(node, hidden) {

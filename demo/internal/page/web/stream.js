@@ -23,11 +23,17 @@ export function connect(draw) {
   const rest = (ms) => {
     clearTimeout(watchdog);
     watchdog = setTimeout(() => {
-      show("lost", "No answer, trying again. Is the demo running, or open in more than five tabs?");
+      show("lost", "No answer, trying again. Is the demo running, or open in more than five windows?");
       open();
     }, ms);
   };
-  addEventListener("pagehide", () => source.close());
+  const close = () => {
+    source?.close();
+    clearTimeout(watchdog);
+  };
+  // A browser has six connections for a server, all tabs together. So only tabs that somebody sees hold one.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
   open();
 }
 
