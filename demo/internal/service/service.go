@@ -60,6 +60,7 @@ func Main(run func(context.Context, *Env) error) error {
 		}
 	}
 	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
+	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }
 
