@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
@@ -46,8 +46,8 @@ func Unary[S, In, Out any](service, name string, call func(S, context.Context, *
 	return grpc.MethodDesc{MethodName: name, Handler: handle}
 }
 
-// Serve serves one gRPC service until the process ends. A call without a waybill is refused.
-func Serve(e *service.Env, desc *grpc.ServiceDesc, impl any) error {
+// Serve serves one gRPC service until ctx is done and the calls in hand are answered. A call without a waybill is refused.
+func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any) error {
 	lis, err := e.Listen()
 	if err != nil {
 		return err
@@ -59,7 +59,9 @@ func Serve(e *service.Env, desc *grpc.ServiceDesc, impl any) error {
 	)
 	srv := grpc.NewServer(opts...)
 	srv.RegisterService(desc, impl)
-	return e.Serve(lis, func(lis net.Listener) error { return srv.Serve(lis) })
+	context.AfterFunc(ctx, srv.GracefulStop)
+	fleet.Ready(lis.Addr().String())
+	return srv.Serve(lis)
 }
 
 func watchUnary(w *watch.Reporter) grpc.UnaryServerInterceptor {

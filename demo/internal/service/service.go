@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -22,7 +23,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
-// Env is what a service has.
+// Env is what a service has. Its context is done when the service shall finish what it has in hand, and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -35,7 +36,7 @@ func Main(run func(context.Context, *Env) error) error {
 	// A key swap is worth a line to an operator, but fifteen services would say it at once.
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
-	spec, err := fleet.Child()
+	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
 	}
@@ -43,9 +44,12 @@ func Main(run func(context.Context, *Env) error) error {
 	if err != nil {
 		return err
 	}
-	tracing.Setup(nc, spec.Name)
-	ctx := context.Background()
-	e := &Env{Spec: spec, NATS: nc, Watch: watch.NewReporter(nc, spec.Name)}
+	flush, err := tracing.Setup(spec.Name, spec.Traces)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	e := &Env{Spec: spec, NATS: nc}
 	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
 		ring, err := spec.Keys.Open(ctx, nc, trip.Domain)
 		if err != nil {
@@ -55,22 +59,47 @@ func Main(run func(context.Context, *Env) error) error {
 			return err
 		}
 	}
+	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
+	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }
 
-// Serve says that the replica is ready and serves.
-func (e *Env) Serve(lis net.Listener, serve func(net.Listener) error) error {
+// patience is how long a service may take to finish what it has in hand.
+const patience = 5 * time.Second
+
+// Serve says that the replica is ready, and serves until ctx is done and what is in hand is answered.
+func (e *Env) Serve(ctx context.Context, lis net.Listener, srv *http.Server) error {
+	drained := make(chan error, 1)
+	context.AfterFunc(ctx, func() {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		drained <- srv.Shutdown(late)
+	})
 	fleet.Ready(lis.Addr().String())
-	return serve(lis)
+	if err := srv.Serve(lis); err != http.ErrServerClosed {
+		return err
+	}
+	return <-drained
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits for the end of the process.
-func (e *Env) ServeNATS() error {
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx is done and what came
+// is handled.
+func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
 	}
 	fleet.Ready("-")
-	select {}
+	<-ctx.Done()
+	closed := make(chan struct{})
+	e.NATS.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if err := e.NATS.Drain(); err != nil {
+		return err
+	}
+	select {
+	case <-closed:
+	case <-time.After(patience):
+	}
+	return nil
 }
 
 // Work takes a little time, as a service does that asks somebody else. Without it hardly a kill would interrupt
