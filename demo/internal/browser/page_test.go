@@ -44,6 +44,8 @@ func TestViews(t *testing.T) {
 			if poor := eval[[]string](tb, contrast); len(poor) > 0 {
 				t.Errorf("hard to read (WCAG AA wants 4.5): %q", poor)
 			}
+			tb.do(look(v.size, v.scheme, "no-preference"))
+			tb.await("requests move", `document.getElementById("dots").dataset.count > 5 || innerWidth < 700`)
 			tb.shoot(v.name)
 			tb.quiet()
 		})
