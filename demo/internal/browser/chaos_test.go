@@ -69,9 +69,9 @@ func TestButtons(t *testing.T) {
 		pids[r.Name] = r.PID
 	}
 	tb.click("#rolling-restart")
-	d.await(t, "all replicas are new", func(s page.Snapshot) bool {
+	d.await(t, "all replicas of the services are new", func(s page.Snapshot) bool {
 		for _, r := range s.Fleet.Replicas {
-			if r.PID == pids[r.Name] || r.State != page.Up {
+			if r.Lane == page.Waybill && r.PID == pids[r.Name] || r.State != page.Up {
 				return false
 			}
 		}

@@ -106,7 +106,7 @@ func TestAttempts(t *testing.T) {
 	}
 	for _, try := range []struct{ kind, says string }{
 		{"tamper", `(?i)refused.*signature`},
-		{"abroad", `(?i)without`},
+		{"abroad", `(?i)the waybill was not among`},
 	} {
 		tb.attempt(try.kind, try.says)
 	}
