@@ -24,5 +24,9 @@ var Policy = keyring.Policy{
 	TokenLife: Life,                   // 1 h
 }
 
+// Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
+// world. The balancer has none.
+var Members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
+
 // bucket is where the sealed ring lies.
 const bucket = "waybill"

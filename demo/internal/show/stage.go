@@ -37,10 +37,6 @@ type stage struct {
 // replicas are how many there are of each role. Pricing has one in each cell.
 var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3}
 
-// members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
-// world. The balancer has none.
-var members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
-
 // Roles are the services, in the order in which a request meets them.
 var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
 
@@ -70,7 +66,7 @@ func open(ctx context.Context, addr string, d *driver.Driver) (*stage, error) {
 		return s, err
 	}
 	tracing.Setup(s.nats, "driver")
-	operator, err := keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, members)
+	operator, err := keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Members)
 	if err != nil {
 		return s, err
 	}
