@@ -25,8 +25,8 @@ const (
 	HeaderCut     = "Demo-Cut"     // how many of these because a gateway died while it was answering
 )
 
-// Run serves until the process ends.
-func Run(_ context.Context, e *service.Env) error {
+// Run serves until ctx ends.
+func Run(ctx context.Context, e *service.Env) error {
 	lis, err := e.Listen()
 	if err != nil {
 		return err
@@ -34,8 +34,13 @@ func Run(_ context.Context, e *service.Env) error {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme = "http" },
 		Transport: &roundRobin{
-			backends: e.Peers["gateway"],
-			next:     otelhttp.NewTransport(&http.Transport{MaxIdleConnsPerHost: 64}),
+			backends: follow(ctx, e.Peers["gateway"]).now,
+			next: otelhttp.NewTransport(&http.Transport{
+				DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+				MaxIdleConnsPerHost: 64,
+				// Longer than a gateway takes: one that is cut off says nothing.
+				ResponseHeaderTimeout: 6 * time.Second,
+			}),
 		},
 		ErrorLog: log.New(io.Discard, "", 0), // the client is told
 	}
@@ -44,12 +49,12 @@ func Run(_ context.Context, e *service.Env) error {
 		proxy.ServeHTTP(w, r)
 	})
 	srv := &http.Server{Handler: otelhttp.NewHandler(handler, "lb"), ReadHeaderTimeout: 5 * time.Second}
-	return e.Serve(lis, srv.Serve)
+	return e.Serve(ctx, lis, srv)
 }
 
 // roundRobin sends each request to the next backend, and on to the next after it while that is down.
 type roundRobin struct {
-	backends []string
+	backends func() []string
 	next     http.RoundTripper
 	turn     atomic.Uint64
 }
@@ -58,14 +63,18 @@ type roundRobin struct {
 func (b *roundRobin) RoundTrip(r *http.Request) (*http.Response, error) {
 	var cut int
 	for attempt := 0; ; attempt++ {
+		backends := b.backends()
+		if len(backends) == 0 {
+			return nil, errors.New("lb: no gateway is known")
+		}
 		out := r.Clone(r.Context())
-		out.URL.Host = b.backends[b.turn.Add(1)%uint64(len(b.backends))]
+		out.URL.Host = backends[b.turn.Add(1)%uint64(len(backends))]
 		res, err := b.next.RoundTrip(out)
 		if err != nil && !refused(err) {
 			cut++
 		}
 		// A body can be read once only.
-		last := attempt+1 == 2*len(b.backends) || r.ContentLength != 0 || r.Context().Err() != nil
+		last := attempt+1 >= 2*len(backends) || r.ContentLength != 0 || r.Context().Err() != nil
 		switch {
 		case err == nil && (res.StatusCode != http.StatusServiceUnavailable || last):
 			res.Header.Set(HeaderRetries, strconv.Itoa(attempt))
