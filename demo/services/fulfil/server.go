@@ -15,7 +15,7 @@ import (
 	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 )
 
-// Run serves until the process ends.
+// Run serves until ctx ends.
 func Run(ctx context.Context, e *service.Env) error {
 	js, err := jetstream.New(e.NATS)
 	if err != nil {
@@ -26,7 +26,8 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{js}
-	_, err = waybilljetstream.Consume(ctx, e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
+	// An order that is under way when ctx ends is finished.
+	_, err = waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
 		ctx, span := tracing.Receive(ctx, "order", order.Headers())
 		defer span.End()
 		defer e.Watch.Begin(ctx, "JetStream")()
@@ -35,7 +36,7 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	return e.ServeNATS()
+	return e.ServeNATS(ctx)
 }
 
 type server struct{ js jetstream.JetStream }

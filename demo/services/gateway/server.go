@@ -27,8 +27,8 @@ import (
 // patience is how long a step may take, with all calls that have to be repeated.
 const patience = 4 * time.Second
 
-// Run serves until the process ends.
-func Run(_ context.Context, e *service.Env) error {
+// Run serves until ctx ends.
+func Run(ctx context.Context, e *service.Env) error {
 	carts, err := rpc.Dial("cart", e.Peers["cart"], e.Auth)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func Run(_ context.Context, e *service.Env) error {
 	}
 	edge := waybillhttp.Middleware(e.Auth, waybillhttp.Edge(start))
 	srv := &http.Server{Handler: otelhttp.NewHandler(edge(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
-	return e.Serve(lis, srv.Serve)
+	return e.Serve(ctx, lis, srv)
 }
 
 // start says what a new journey begins with: the cell that will price it.

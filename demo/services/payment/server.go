@@ -33,13 +33,13 @@ var desc = grpc.ServiceDesc{
 	},
 }
 
-// Run serves until the process ends.
-func Run(_ context.Context, e *service.Env) error {
+// Run serves until ctx ends.
+func Run(ctx context.Context, e *service.Env) error {
 	js, err := jetstream.New(e.NATS)
 	if err != nil {
 		return err
 	}
-	return rpc.Serve(e, &desc, server{e.Name, js})
+	return rpc.Serve(ctx, e, &desc, server{e.Name, js})
 }
 
 type server struct {

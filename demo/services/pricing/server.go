@@ -22,8 +22,8 @@ import (
 // workers is how many questions are answered side by side.
 const workers = 8
 
-// Run serves until the process ends.
-func Run(_ context.Context, e *service.Env) error {
+// Run serves until ctx ends.
+func Run(ctx context.Context, e *service.Env) error {
 	subject, err := trip.Subject(e.Cell)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func Run(_ context.Context, e *service.Env) error {
 			return err
 		}
 	}
-	return e.ServeNATS()
+	return e.ServeNATS(ctx)
 }
 
 // server is the Pricing of one cell.
