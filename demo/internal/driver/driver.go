@@ -32,6 +32,9 @@ type Driver struct {
 	Sabotage Sabotage
 	Trouble  Trouble
 
+	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
+	Heard func(ledger.Sent, gateway.Answer)
+
 	client   *client
 	saboteur atomic.Bool // has done it
 }
@@ -99,6 +102,9 @@ func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token 
 		switch r.status {
 		case http.StatusOK:
 			page.Acknowledge(v.step, v.want, r.sent, r.answer)
+			if d.Heard != nil {
+				d.Heard(r.sent, r.answer)
+			}
 			return r, nil
 		case http.StatusAccepted: // not yet; ask again, with the token of this answer
 			page.Pending(v.step, r.answer)
