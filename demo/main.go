@@ -60,6 +60,9 @@ func run(args []string) error {
 	if len(args) > 0 && services[args[0]] != nil {
 		return service.Main(services[args[0]])
 	}
+	if is, err := stack(args); is {
+		return err
+	}
 	flags := flag.NewFlagSet("demo", flag.ExitOnError)
 	headless := flags.Bool("headless", false, "run the whole show and print the verdict; exit 1 if anything is wrong")
 	seed := flags.Uint64("seed", 1, "decides who books what, and who is killed when")

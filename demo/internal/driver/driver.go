@@ -36,6 +36,9 @@ type Driver struct {
 	Trouble  Trouble
 	Pace     Pace
 
+	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
+	Heard func(ledger.Sent, gateway.Answer)
+
 	client   *Client
 	saboteur atomic.Bool // has done it
 }
@@ -113,6 +116,9 @@ func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token 
 		switch r.Status {
 		case http.StatusOK:
 			page.Acknowledge(v.step, v.want, r.sent, r.Answer)
+			if d.Heard != nil {
+				d.Heard(r.sent, r.Answer)
+			}
 			return r, nil
 		case http.StatusAccepted: // not yet; ask again, with the token of this answer
 			page.Pending(v.step, r.Answer)

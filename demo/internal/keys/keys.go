@@ -27,5 +27,24 @@ func Policy(period time.Duration) keyring.Policy {
 	}
 }
 
+// Steady is how they follow each other where nobody counts seconds: a broker may be away for two minutes, and a machine
+// may sleep for as long.
+var Steady = keyring.Policy{
+	Period:    15 * time.Second,
+	Delay:     6 * time.Second,
+	Settle:    time.Second,
+	Poll:      time.Second,
+	Horizon:   Life,
+	Slack:     2 * time.Minute,
+	MaxSkew:   200 * time.Millisecond,
+	TokenLife: Life,
+
+	Algorithms: []keyring.Algorithm{keyring.HS256},
+}
+
+// Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
+// world. The balancer has none.
+var Members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
+
 // bucket is where the sealed ring lies.
 const bucket = "waybill"

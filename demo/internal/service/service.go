@@ -4,10 +4,10 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -21,21 +21,22 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has. Its context is done when the service shall finish what it has in hand, and end.
+// Env is what a service has. The context that it runs in is done when it shall finish what it has in hand, and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
 	NATS  *nats.Conn
 	Watch *watch.Reporter
+
+	ring  *keyring.Ring
+	ready func(*Env, string)
 }
 
 // Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
 func Main(run func(context.Context, *Env) error) error {
-	// A key swap is worth a line to an operator, but fifteen services would say it at once.
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
 	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
@@ -44,18 +45,29 @@ func Main(run func(context.Context, *Env) error) error {
 	if err != nil {
 		return err
 	}
+	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
+}
+
+// Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
+// ready, with where the replica listens, when it serves.
+func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
+	ready func(e *Env, addr string)) error {
+	// A key swap is worth a line to an operator, but fifteen services would say it at once.
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
 	flush, err := tracing.Setup(spec.Name, spec.Traces)
 	if err != nil {
 		return err
 	}
 	defer flush()
-	e := &Env{Spec: spec, NATS: nc}
+	e := &Env{Spec: spec, NATS: nc, ready: ready}
 	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
-		ring, err := spec.Keys.Open(ctx, nc, trip.Domain)
-		if err != nil {
+		if e.ring, err = spec.Keys.Open(ctx, nc, trip.Domain); err != nil {
 			return err
 		}
-		if e.Auth, err = waybill.New(trip.Domain, ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life)); err != nil {
+		defer e.ring.Close()
+		e.Auth, err = waybill.New(trip.Domain, e.ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life))
+		if err != nil {
 			return err
 		}
 	}
@@ -64,40 +76,60 @@ func Main(run func(context.Context, *Env) error) error {
 	return run(ctx, e)
 }
 
-// patience is how long a service may take to finish what it has in hand.
-const patience = 5 * time.Second
-
-// Serve says that the replica is ready, and serves until ctx is done and what is in hand is answered.
-func (e *Env) Serve(ctx context.Context, lis net.Listener, srv *http.Server) error {
-	drained := make(chan error, 1)
-	context.AfterFunc(ctx, func() {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		drained <- srv.Shutdown(late)
-	})
-	fleet.Ready(lis.Addr().String())
-	if err := srv.Serve(lis); err != http.ErrServerClosed {
-		return err
+// Healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has no key to issue with.
+func (e *Env) Healthy() error {
+	if !e.NATS.IsConnected() {
+		return errors.New("not connected to the broker")
 	}
-	return <-drained
+	if e.ring == nil {
+		return nil
+	}
+	return e.ring.Ready()
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx is done and what came
-// is handled.
+// drain is how long a replica that is asked to end goes on with what is under way.
+const drain = 8 * time.Second
+
+// Server is an HTTP or gRPC server.
+type Server interface {
+	Serve(net.Listener) error
+	// Shutdown takes nothing new and returns when everything under way is done, or ctx is.
+	Shutdown(ctx context.Context) error
+}
+
+// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
+func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(lis) }()
+	e.ready(e, lis.Addr().String())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return srv.Shutdown(ctx)
+}
+
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
+// that it has are done.
 func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
 	}
-	fleet.Ready("-")
+	e.ready(e, "-")
 	<-ctx.Done()
-	closed := make(chan struct{})
-	e.NATS.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if e.ring != nil {
+		e.ring.Close() // its keys stay usable
+	}
+	closed := e.NATS.StatusChanged(nats.CLOSED)
 	if err := e.NATS.Drain(); err != nil {
 		return err
 	}
 	select {
 	case <-closed:
-	case <-time.After(patience):
+	case <-time.After(drain):
 	}
 	return nil
 }

@@ -73,10 +73,6 @@ func newStage(p plan) *stage {
 // replicas are how many there are of each role. Pricing has one in each cell.
 var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3, "sticky": 3}
 
-// members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
-// world. The balancer has none.
-var members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
-
 // Roles are the services, in the order in which a request meets them.
 var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
 
@@ -108,7 +104,7 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	if s.operator, err = keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, p.period, members); err != nil {
+	if s.operator, err = keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
 		return err
 	}
 	if s.ring, err = s.operator.Watch(ctx, s.swapped); err != nil {

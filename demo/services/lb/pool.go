@@ -10,7 +10,7 @@ import (
 
 // pool sends each request to a backend, and on to the next one while that is down.
 type pool struct {
-	backends []string
+	backends func() []string
 	home     func(*http.Request) (backend int, ok bool) // the one to try first; nil if any is as good
 	next     http.RoundTripper
 	turn     atomic.Uint64
@@ -20,14 +20,18 @@ type pool struct {
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	var cut int
 	for attempt := 0; ; attempt++ {
+		backends := p.backends()
+		if len(backends) == 0 {
+			return nil, errors.New("lb: no backend is known")
+		}
 		out := r.Clone(r.Context())
-		out.URL.Host = p.backends[p.pick(r, attempt)]
+		out.URL.Host = backends[p.pick(r, attempt, len(backends))]
 		res, err := p.next.RoundTrip(out)
 		if err != nil && !refused(err) {
 			cut++
 		}
 		// A body can be read once only.
-		last := attempt+1 == 2*len(p.backends) || r.ContentLength != 0 || r.Context().Err() != nil
+		last := attempt+1 >= 2*len(backends) || r.ContentLength != 0 || r.Context().Err() != nil
 		switch {
 		case err == nil && (res.StatusCode != http.StatusServiceUnavailable || last):
 			res.Header.Set(HeaderRetries, strconv.Itoa(attempt))
@@ -41,13 +45,13 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func (p *pool) pick(r *http.Request, attempt int) int {
+func (p *pool) pick(r *http.Request, attempt, of int) int {
 	if attempt == 0 && p.home != nil {
-		if i, ok := p.home(r); ok && i < len(p.backends) {
+		if i, ok := p.home(r); ok && i < of {
 			return i
 		}
 	}
-	return int(p.turn.Add(1) % uint64(len(p.backends)))
+	return int(p.turn.Add(1) % uint64(of))
 }
 
 // refused reports whether a request never reached its backend.

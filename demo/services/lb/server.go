@@ -8,6 +8,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"strconv"
@@ -32,10 +33,16 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	next := otelhttp.NewTransport(&http.Transport{MaxIdleConnsPerHost: 64})
+	next := otelhttp.NewTransport(&http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+		MaxIdleConnsPerHost: 64,
+		// Longer than a gateway takes: one that is cut off says nothing.
+		ResponseHeaderTimeout: 6 * time.Second,
+	})
 	mux := http.NewServeMux()
-	mux.Handle("/", proxy(&pool{backends: e.Peers["gateway"], next: next}))
-	if servers := e.Peers["sticky"]; len(servers) > 0 {
+	mux.Handle("/", proxy(&pool{backends: follow(ctx, e.Peers["gateway"]).now, next: next}))
+	if sticks := e.Peers["sticky"]; len(sticks) > 0 {
+		servers := func() []string { return sticks }
 		mux.Handle(sticky.Memory, proxy(&pool{backends: servers, next: next, home: route}))
 		mux.Handle(sticky.Store, proxy(&pool{backends: servers, next: next}))
 	}
