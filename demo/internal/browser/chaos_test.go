@@ -8,9 +8,6 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// busy reports whether the verdict has something to tell.
-func busy(s page.Snapshot) bool { return len(s.Verdict) > 0 && s.Verdict[0].Finished > 0 }
-
 // TestKill kills a replica by its card, and brings it back.
 func TestKill(t *testing.T) {
 	browser := browse(t)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,11 +83,7 @@ func start(t *testing.T) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.Post(d.url+"/api/journey", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
+	d.post(t, "journey")
 	d.await(t, "all replicas are up, and no journey is begun", func(s page.Snapshot) bool {
 		for _, r := range s.Fleet.Replicas {
 			if r.State != page.Up {
@@ -108,6 +105,20 @@ func (d *demo) stop() {
 	late := time.AfterFunc(patience, func() { d.cmd.Process.Kill() })
 	defer late.Stop()
 	d.cmd.Wait()
+}
+
+// post does what a button does.
+func (d *demo) post(t *testing.T, path string) {
+	t.Helper()
+	res, err := http.Post(d.url+"/api/"+path, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusNoContent {
+		why, _ := io.ReadAll(res.Body)
+		t.Fatalf("%s: status %d: %s", path, res.StatusCode, why)
+	}
 }
 
 // await returns the first snapshot for which the condition holds.
