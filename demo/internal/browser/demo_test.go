@@ -83,15 +83,16 @@ func start(t *testing.T) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.post(t, "journey")
-	d.await(t, "all replicas are up, and no journey is begun", func(s page.Snapshot) bool {
+	d.await(t, "all replicas are up", func(s page.Snapshot) bool {
 		for _, r := range s.Fleet.Replicas {
 			if r.State != page.Up {
 				return false
 			}
 		}
-		return len(s.Fleet.Replicas) > 0 && s.Journey.ID == ""
+		return len(s.Fleet.Replicas) > 0
 	})
+	d.post(t, "journey")
+	d.await(t, "no journey is begun", func(s page.Snapshot) bool { return s.Journey.ID == "" })
 	return d
 }
 
