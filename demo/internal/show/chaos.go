@@ -29,8 +29,12 @@ func (s *stage) pair(name string) []string {
 
 // kill kills a replica and its twin, and returns how many requests and messages the replica had in hand.
 func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
+	return s.killMarked(ctx, name, name+" killed")
+}
+
+func (s *stage) killMarked(ctx context.Context, name, label string) (cut int, err error) {
 	pair := s.pair(name)
-	told := s.follow(page.Killed, name+" killed", fmt.Sprintf("Killed %s (pid %d)", name, s.fleet.PID(name)), pair...)
+	told := s.follow(page.Killed, label, fmt.Sprintf("Killed %s (pid %d)", name, s.fleet.PID(name)), pair...)
 	for i, victim := range pair {
 		pid := s.fleet.PID(victim)
 		s.fleet.Kill(victim)

@@ -118,7 +118,11 @@ func (a *act) decimate(ctx context.Context) error {
 			if i == left {
 				continue
 			}
-			if _, err := a.kill(ctx, name); err != nil {
+			label := ""
+			if role == "gateway" && i == (left+1)%len(names) {
+				label = "one of each left"
+			}
+			if _, err := a.killMarked(ctx, name, label); err != nil {
 				return err
 			}
 			a.kills++
