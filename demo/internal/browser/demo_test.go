@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+var address = regexp.MustCompile(`^http://127\.0\.0\.1:\d+`)
 
 // launch builds the demo, starts it, and returns when it has said where its page is.
 func launch() (*demo, error) {

@@ -119,6 +119,15 @@ func TestAttempts(t *testing.T) {
 		t.Errorf("%d tickets, want 1", s.Journey.Tickets)
 	}
 
+	// What came of it is also told where the limits are.
+	tb.click("#tab-limits")
+	for _, kind := range []string{"tamper", "abroad", "replay"} {
+		if tb.text(`[data-of="`+kind+`"]`) == "" {
+			t.Errorf("the limits do not tell what came of %s", kind)
+		}
+	}
+	tb.click("#tab-live")
+
 	tb.click("#journey-new")
 	tb.await("the journey is over", `document.querySelectorAll("#steps .step").length === 0 && document.getElementById("step-search") !== null`)
 	tb.quiet()
