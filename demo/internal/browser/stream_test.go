@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // wire is a connection to the demo that can be cut.
@@ -75,4 +76,23 @@ func TestLostStream(t *testing.T) {
 	tb.await("the page is back", `document.getElementById("connection").dataset.state === "live"`)
 	before := tb.text("#uptime")
 	tb.await("the clock goes on", `document.getElementById("uptime").textContent !== "`+before+`"`)
+}
+
+// TestHiddenTab sees that a tab that nobody sees holds no connection, and that it is up to date when it is seen again.
+func TestHiddenTab(t *testing.T) {
+	browser := browse(t)
+	d := start(t)
+	tb := open(t, browser, d.url, desk, "light")
+	hide := func(hidden string) {
+		eval[bool](tb, `(Object.defineProperty(document, "hidden", { value: `+hidden+`, configurable: true }), document.dispatchEvent(new Event("visibilitychange")))`)
+	}
+	hide("true")
+	before := tb.text("#uptime")
+	time.Sleep(1500 * time.Millisecond) // a clock that stands still shows so in no other way
+	if after := tb.text("#uptime"); after != before {
+		t.Errorf("the clock of a hidden tab went on from %s to %s", before, after)
+	}
+	hide("false")
+	tb.await("the clock goes on", `document.getElementById("uptime").textContent !== "`+before+`"`)
+	tb.quiet()
 }

@@ -95,8 +95,8 @@ var (
 // open opens the page in a new tab: without motion, so that a busy machine has time for the rest.
 func open(t *testing.T, browser context.Context, home string, s size, scheme string) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
-	t.Cleanup(cancel)
+	ctx, _ := chromedp.NewContext(browser) // ended by Cancel, which waits until the tab is closed
+	t.Cleanup(func() { chromedp.Cancel(ctx) })
 	tb := &tab{T: t, ctx: ctx, home: home}
 	if err := chromedp.Listen(ctx, tb.hear); err != nil {
 		t.Fatal(err)
@@ -109,6 +109,10 @@ func open(t *testing.T, browser context.Context, home string, s size, scheme str
 func look(s size, scheme, motion string) chromedp.Action[chromedp.Void] {
 	return chromedp.Steps(chromedp.EmulateViewport(s.width, s.height),
 		chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			// In sight, whatever other tabs come and go: a hidden page lets go of its stream.
+			if _, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+				return err
+			}
 			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{
 					{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
@@ -175,6 +179,7 @@ func (tb *tab) await(what, js string) time.Duration {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	tb.quiet()
 	tb.Fatalf("not after %v: %s: %s\n%s", patience, what, js, eval[string](tb, `document.body.innerText`))
 	return 0
 }

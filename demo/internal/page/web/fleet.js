@@ -4,41 +4,50 @@ import { press } from "./act.js";
 import * as moves from "./moves.js";
 
 const columns = [["lb"], ["gateway"], ["cart", "payment"], ["nats"], ["pricing", "fulfil"]];
-const titles = { lb: "balancer", cart: "cart", payment: "payment", nats: "NATS" };
+const titles = { lb: "balancer", nats: "NATS" };
 const known = new Set(columns.flat());
 const laneTitles = { sticky: "Sticky sessions", store: "Central store" };
 
 let ring = []; // the keys to show, the oldest first
-let layout; // who is where, as text: it changes seldom
+const layout = {}; // part of the stage → who is there, as text: it changes seldom
 
 export function draw(fleet, keys) {
   ring = keys.slice(0, 6).reverse();
   const replicas = fleet.replicas ?? [];
   const own = replicas.filter((r) => r.lane === "waybill");
-  const now = replicas.map((r) => r.name).join();
-  if (now !== layout) arrange(own, replicas.filter((r) => r.lane !== "waybill"));
+  const others = replicas.filter((r) => r.lane !== "waybill");
+  const moved = [arrange("columns", own, columnsOf), arrange("baselines", others, rowsOf)].includes(true);
   for (const group of document.querySelectorAll("#stage .group")) {
     const members = replicas.filter((r) => group.dataset.members.split(" ").includes(r.name));
     keyed(group.lastElementChild, members, (r) => r.name, make, update);
   }
   attribute($("nats") ?? $("columns"), "data-paused", Boolean(fleet.paused));
-  if (now !== layout) moves.forget();
-  layout = now;
+  if (moved) moves.forget();
   moves.draw(fleet.moves ?? []);
 }
 
-// arrange makes the columns of the own lane and the rows of the others.
-function arrange(own, others) {
-  const last = columns.length - 1;
+// arrange builds a part of the stage anew if others are there than before, and reports whether it did.
+function arrange(part, replicas, build) {
+  const now = replicas.map((r) => r.name).join();
+  if (layout[part] === now) return false;
+  layout[part] = now;
+  $(part).replaceChildren(...build(replicas));
+  return true;
+}
+
+function columnsOf(own) {
   const strangers = [...new Set(own.map((r) => r.role))].filter((role) => !known.has(role));
-  $("columns").replaceChildren(
+  const all = [...columns.slice(0, -1), [...columns.at(-1), ...strangers]];
+  return [
     el("div", { class: "column world", id: "world" }, el("span", {}, "travellers")),
-    ...columns.map((roles, i) => el("div", { class: "column" },
-      ...[...roles, ...(i === last ? strangers : [])].map((role) =>
-        role === "nats" ? broker() : group(titles[role] ?? role, own.filter((r) => r.role === role))))),
-  );
+    ...all.map((roles) => el("div", { class: "column" }, ...roles.map((role) =>
+      role === "nats" ? broker() : group(titles[role] ?? role, own.filter((r) => r.role === role))))),
+  ];
+}
+
+function rowsOf(others) {
   const lanes = [...new Set(others.map((r) => r.lane))];
-  $("baselines").replaceChildren(...lanes.map((lane) => group(laneTitles[lane] ?? lane, others.filter((r) => r.lane === lane))));
+  return lanes.map((lane) => group(laneTitles[lane] ?? lane, others.filter((r) => r.lane === lane)));
 }
 
 const broker = () => el("div", { class: "broker", id: "nats" }, el("span", {}, titles.nats));
