@@ -29,6 +29,7 @@ type Receiver struct {
 	traces  map[string][]Span
 	order   []string // of their ids, the oldest first
 	fresh   []Span
+	came    int // spans, since the start
 }
 
 // ServeHTTP implements http.Handler.
@@ -90,6 +91,7 @@ func (r *Receiver) take(spans []Span) {
 	if r.traces == nil {
 		r.traces = map[string][]Span{}
 	}
+	r.came += len(spans)
 	if r.fresh = append(r.fresh, spans...); len(r.fresh) > maxFresh {
 		r.fresh = r.fresh[len(r.fresh)-maxFresh:]
 	}
