@@ -3,6 +3,7 @@ package tracing
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -76,8 +77,9 @@ func read(w http.ResponseWriter, req *http.Request) (body []byte, status int) {
 		return nil, http.StatusUnsupportedMediaType
 	}
 	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	_, cut := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case len(body) > maxBody:
+	case cut || len(body) > maxBody:
 		return nil, http.StatusRequestEntityTooLarge
 	case err != nil:
 		return nil, http.StatusBadRequest
