@@ -8,9 +8,6 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// busy reports whether the verdict has something to tell.
-func busy(s page.Snapshot) bool { return len(s.Verdict) > 0 && s.Verdict[0].Finished > 0 }
-
 // TestKill kills a replica by its card, and brings it back.
 func TestKill(t *testing.T) {
 	browser := browse(t)
@@ -69,9 +66,9 @@ func TestButtons(t *testing.T) {
 		pids[r.Name] = r.PID
 	}
 	tb.click("#rolling-restart")
-	d.await(t, "all replicas are new", func(s page.Snapshot) bool {
+	d.await(t, "all replicas of the services are new", func(s page.Snapshot) bool {
 		for _, r := range s.Fleet.Replicas {
-			if r.PID == pids[r.Name] || r.State != page.Up {
+			if r.Lane == page.Waybill && r.PID == pids[r.Name] || r.State != page.Up {
 				return false
 			}
 		}

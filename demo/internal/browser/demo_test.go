@@ -3,6 +3,8 @@ package browser
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,63 +21,68 @@ import (
 // patience is how long something may take that usually takes a moment: the machine may be busy.
 const patience = 30 * time.Second
 
-// build builds the demo once.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "waybill-browser-")
-	if err != nil {
-		return "", err
-	}
-	exe := filepath.Join(dir, "demo")
-	out, err := exec.Command("go", "build", "-o", exe, "github.com/waybill-go/waybill/demo").CombinedOutput()
-	os.Stderr.Write(out)
-	return exe, err
-})
+// demo is the running program. All tests look at the same one: it takes a moment to start, and must bear what they do.
+type demo struct {
+	url string
+	cmd *exec.Cmd
+	dir string // of the built program
+}
+
+var running = sync.OnceValues(launch)
+
+// atEnd is what has to be done when all tests are over.
+var atEnd []func()
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if exe, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(exe))
+	for _, end := range atEnd {
+		end()
 	}
 	os.Exit(code)
 }
 
-// demo is the running program.
-type demo struct {
-	url string
-	cmd *exec.Cmd
-}
+var address = regexp.MustCompile(`^http://127\.0\.0\.1:\d+`)
 
-var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
-
-// start starts the demo and returns when it has said where its page is.
-func start(t *testing.T) *demo {
-	t.Helper()
-	exe, err := build()
+// launch builds the demo, starts it, and returns when it has said where its page is.
+func launch() (*demo, error) {
+	dir, err := os.MkdirTemp("", "waybill-browser-")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	cmd := exec.Command(exe)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	d := &demo{dir: dir, cmd: exec.Command(filepath.Join(dir, "demo"))}
+	atEnd = append(atEnd, d.stop)
+	if out, err := exec.Command("go", "build", "-o", d.cmd.Path, "github.com/waybill-go/waybill/demo").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	d.cmd.Stderr = os.Stderr
+	out, err := d.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
 	}
-	d := &demo{cmd: cmd}
-	t.Cleanup(d.stop)
 	lines := bufio.NewScanner(out)
 	for d.url == "" && lines.Scan() {
 		d.url = address.FindString(lines.Text())
-	}
-	if d.url == "" {
-		t.Fatalf("the demo named no address: %v", lines.Err())
 	}
 	go func() {
 		for lines.Scan() {
 		}
 	}()
+	if d.url == "" {
+		return nil, fmt.Errorf("the demo named no address: %v", lines.Err())
+	}
+	return d, nil
+}
+
+// start returns the demo with everything up, and no journey begun.
+func start(t *testing.T) *demo {
+	t.Helper()
+	d, err := running()
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.await(t, "all replicas are up", func(s page.Snapshot) bool {
 		for _, r := range s.Fleet.Replicas {
 			if r.State != page.Up {
@@ -84,15 +91,35 @@ func start(t *testing.T) *demo {
 		}
 		return len(s.Fleet.Replicas) > 0
 	})
+	d.post(t, "journey")
+	d.await(t, "no journey is begun", func(s page.Snapshot) bool { return s.Journey.ID == "" })
 	return d
 }
 
 // stop ends the demo as Ctrl-C does.
 func (d *demo) stop() {
+	defer os.RemoveAll(d.dir)
+	if d.cmd.Process == nil {
+		return
+	}
 	d.cmd.Process.Signal(os.Interrupt)
 	late := time.AfterFunc(patience, func() { d.cmd.Process.Kill() })
 	defer late.Stop()
 	d.cmd.Wait()
+}
+
+// post does what a button does.
+func (d *demo) post(t *testing.T, path string) {
+	t.Helper()
+	res, err := http.Post(d.url+"/api/"+path, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusNoContent {
+		why, _ := io.ReadAll(res.Body)
+		t.Fatalf("%s: status %d: %s", path, res.StatusCode, why)
+	}
 }
 
 // await returns the first snapshot for which the condition holds.
@@ -108,7 +135,8 @@ func (d *demo) await(t *testing.T, what string, holds func(page.Snapshot) bool) 
 			return s
 		}
 	}
-	state, _ := json.MarshalIndent(last, "", "  ")
+	last.Charts = page.Charts{}
+	state, _ := json.Marshal(last)
 	t.Fatalf("not after %v: %s\n%s", patience, what, state)
 	return last
 }
@@ -140,4 +168,7 @@ func (d *demo) replica(t *testing.T, name string) page.Replica {
 }
 
 // alive reports whether a process is there. One that has ended and was not waited for still is.
-func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	return err == nil && p.Signal(syscall.Signal(0)) == nil
+}

@@ -2,5 +2,7 @@
 // page is opened, and what a visitor would click is clicked.
 //
 // The tests need chromium on the path and are skipped without it; with WAYBILL_NEED_BROWSER=1 they fail instead. With
-// WAYBILL_SCREENSHOTS=DIR the screenshots are written to DIR.
+// WAYBILL_SCREENSHOTS=DIR the screenshots are written to DIR. Those in docs/img are such ones, made smaller:
+//
+//	WAYBILL_SCREENSHOTS=../docs/img go test ./internal/browser && pngquant --force --ext .png ../docs/img/*.png
 package browser

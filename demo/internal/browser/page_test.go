@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
 // views are the screens and colour schemes that the page is made for.
@@ -24,7 +26,13 @@ var views = []struct {
 func TestViews(t *testing.T) {
 	browser := browse(t)
 	d := start(t)
-	d.await(t, "some sessions are lost elsewhere", busy)
+	for _, path := range []string{
+		"journey/search?to=LIS&cell=eu", "journey/flight?flight=LIS-201", "journey/hotel?hotel=Canal&card=visa",
+		"kill/sticky-1", "kill/cart-3",
+	} {
+		d.post(t, path)
+	}
+	d.await(t, "sessions are lost elsewhere", func(s page.Snapshot) bool { return s.Verdict[0].Finished > 0 && s.Verdict[1].Lost > 0 })
 	for _, v := range views {
 		t.Run(v.name, func(t *testing.T) {
 			tb := open(t, browser, d.url, v.size, v.scheme)
@@ -44,6 +52,8 @@ func TestViews(t *testing.T) {
 			if poor := eval[[]string](tb, contrast); len(poor) > 0 {
 				t.Errorf("hard to read (WCAG AA wants 4.5): %q", poor)
 			}
+			tb.do(look(v.size, v.scheme, "no-preference"))
+			tb.await("requests move", `document.getElementById("dots").dataset.count > 5 || innerWidth < 700`)
 			tb.shoot(v.name)
 			tb.quiet()
 		})
@@ -81,14 +91,14 @@ const contrast = `(() => {
   return [...poor];
 })()`
 
-// shoot writes what the tab shows to the directory for screenshots, if there is one: the whole page on a phone.
+// shoot writes what the tab shows to the directory for screenshots, if there is one.
 func (tb *tab) shoot(name string) {
 	tb.Helper()
 	dir := os.Getenv("WAYBILL_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(tb.ctx, chromedp.FullScreenshot(100))
+	png, err := chromedp.Run(tb.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -19,46 +19,57 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium returns the browser, or skips the test loudly.
-func chromium(t *testing.T) string {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("SKIPPED: the browser tests are long")
-	}
+// chromium returns the path of the browser; it is empty if there is none.
+func chromium() string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if exe, err := exec.LookPath(name); err == nil {
 			return exe
 		}
 	}
-	const missing = "there is no chromium on the path, so nobody has looked at the page; apt-get install chromium"
-	if os.Getenv("WAYBILL_NEED_BROWSER") == "1" {
-		t.Fatal(missing)
-	}
-	fmt.Fprintln(os.Stderr, "SKIPPED LOUDLY: "+missing)
-	t.Skip("SKIPPED LOUDLY: " + missing)
 	return ""
 }
 
-// browse starts a browser. Its contexts end with the test.
+// browse returns the browser, or skips the test loudly.
 func browse(t *testing.T) context.Context {
 	t.Helper()
+	const missing = "there is no chromium on the path, so nobody has looked at the page; apt-get install chromium"
+	switch {
+	case testing.Short():
+		t.Skip("SKIPPED: the browser tests are long")
+	case chromium() == "" && os.Getenv("WAYBILL_NEED_BROWSER") == "1":
+		t.Fatal(missing)
+	case chromium() == "":
+		t.Skip("SKIPPED LOUDLY: " + missing)
+	}
+	ctx, err := chrome()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// chrome starts the browser, one for all tests.
+var chrome = sync.OnceValues(func() (context.Context, error) {
+	profile, err := os.MkdirTemp("", "waybill-chromium-")
+	if err != nil {
+		return nil, err
+	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)), chromedp.DisableGPU,
+		chromedp.ExecPath(chromium()), chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.UserDataDir(t.TempDir()))
+		chromedp.UserDataDir(profile))
 	if os.Getuid() == 0 {
 		opts = append(opts, chromedp.NoSandbox) // it refuses to run with one as root
 	}
-	alloc, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { chromedp.Cancel(ctx) }) // it waits, so that the profile can be removed
-	return ctx
-}
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, _ := chromedp.NewContext(alloc) // ended by Cancel, which waits until the profile is not used any more
+	atEnd = append(atEnd, func() {
+		chromedp.Cancel(ctx)
+		stop()
+		os.RemoveAll(profile)
+	})
+	return ctx, chromedp.Do(ctx)
+})
 
 // tab is an open page. What it complains of, and whom it asks for anything, is noted.
 type tab struct {

@@ -4,9 +4,12 @@ import { $, el, svg, text, attribute, keyed, count } from "./dom.js";
 const span = 180; // seconds
 const height = 100;
 
+// brief is a time in ms, or in s where that is shorter.
+const brief = (ms) => (ms < 10 ? ms.toFixed(1) : ms < 1000 ? count(ms) : `${(ms / 1000).toFixed(1)} s`);
+
 const specs = [
   { id: "rate", title: "Requests/s", lines: [{ of: "rate", name: "", cls: "own" }], show: (v) => count(v), floor: 10 },
-  { id: "latency", title: "Latency, ms", lines: [{ of: "p99", name: "p99", cls: "second" }, { of: "p50", name: "p50", cls: "own" }], show: (v) => (v < 10 ? v.toFixed(1) : count(v)), floor: 20 },
+  { id: "latency", title: "Latency, ms", lines: [{ of: "p99", name: "p99", cls: "second" }, { of: "p50", name: "p50", cls: "own" }], show: brief, floor: 20 },
   { id: "lost", title: "Lost", lines: [{ of: "stickyLost", name: "sticky", cls: "hurt" }, { of: "lost", name: "waybill", cls: "own" }], show: (v) => count(v), floor: 5 },
 ];
 

@@ -42,7 +42,10 @@ function drawOffers(j) {
   if (now === asked) return;
   asked = now;
   const focused = document.activeElement?.id;
-  $("ask").replaceChildren(...offers.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, i))));
+  const row = (some, from) => some.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, from + i)));
+  const again = offers.filter((o, i) => i > 0 && (o.asks ?? []).length > 0); // what asks for something is out of the way
+  $("ask").replaceChildren(...row(offers.filter((o) => !again.includes(o)), 0));
+  if (again.length) $("ask").append(el("details", {}, el("summary", {}, "Change your mind"), ...row(again, 1)));
   if (focused?.startsWith("step-")) $("ask").querySelector("button")?.focus();
 }
 

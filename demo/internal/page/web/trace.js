@@ -1,5 +1,5 @@
 // The waterfall of one trace, in a dialog.
-import { $, el, text, millis } from "./dom.js";
+import { $, el, text, millis, short } from "./dom.js";
 import { toast } from "./act.js";
 
 const dialog = $("trace");
@@ -27,14 +27,25 @@ function draw(spans, here) {
 
 const role = (service) => service.replace(/-[^-]*$/, "");
 
+// notes are what is worth saying beside a bar: under which key the waybill came, and what went wrong.
+function notes(s) {
+  const attrs = s.attrs ?? {}, said = [];
+  const status = attrs["http.response.status_code"] ?? attrs["rpc.response.status_code"] ?? "OK";
+  if (status !== "OK" && !/^[23]/.test(status)) said.push(status);
+  if (attrs["waybill.outcome"] && attrs["waybill.outcome"] !== "ok") said.push(attrs["waybill.outcome"]);
+  if (attrs["waybill.kid"]) said.push(`key ${short(attrs["waybill.kid"])}`);
+  return said;
+}
+
 function row(s, depth, whole, hue, here) {
   const bar = el("i", { "data-hue": hue % 6 });
   bar.style.left = `${(100 * s.start) / whole}%`;
   bar.style.width = `${Math.max(0.3, (100 * s.millis) / whole)}%`;
   const label = el("span", { class: "who", role: "cell" }, el("b", {}, s.service), ` ${s.name}`);
   label.style.paddingInlineStart = `${depth * 12}px`;
-  const attrs = Object.entries(s.attrs ?? {}).map(([k, v]) => el("span", { class: "attr" }, `${k.replace("waybill.", "")} ${v}`));
-  return el("div", { class: `span${here ? " here" : ""}${s.failed ? " failed" : ""}`, role: "row" },
+  const attrs = notes(s).map((note) => el("span", { class: "attr" }, note));
+  const all = Object.entries(s.attrs ?? {}).map(([k, v]) => `${k}: ${v}`).join("\n");
+  return el("div", { title: all, class: `span${here ? " here" : ""}${s.failed ? " failed" : ""}`, role: "row" },
     label, el("span", { class: "track", role: "cell" }, bar, ...attrs), el("span", { class: "took num", role: "cell" }, millis(s.millis)));
 }
 

@@ -28,8 +28,8 @@ function make(card) {
     head,
     el("p", { class: "big" }, number("lost", "lost"), el("span", {}, "sessions lost")),
     el("p", { class: "big" }, number("finished", "finished"), el("span", {}, "journeys finished")),
-    el("dl", {}, stat("live", "under way"), stat("failed", "failed"), stat("retried", "retried"),
-      stat("unavailable", "no answer for")),
+    el("dl", {}, stat("live", "live"), stat("failed", "failed"), stat("retried", "retried"),
+      stat("unavailable", "no answer")),
   );
 }
 
