@@ -14,6 +14,7 @@ import (
 
 // TestControls uses the controls of a running demo by its API, each proven by its effect.
 func TestControls(t *testing.T) {
+	t.Parallel()
 	cmd, _ := command(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	a := api{t, serve(t, cmd)}
