@@ -29,25 +29,26 @@ import (
 // stage is everything that runs.
 type stage struct {
 	*chronicle
-	fleet    *fleet.Fleet
-	broker   *broker.Broker
-	nats     *nats.Conn
-	js       jetstream.JetStream
-	operator *keys.Operator
-	ring     *keyring.Ring // of the operator, who only looks on
-	observer *watch.Observer
-	spans    *tracing.Receiver
-	traces   *http.Server
-	flush    func()
-	visitor  *visitor.Visitor
-	ledger   *ledger.Ledger // of the travellers with waybills
-	driver   *driver.Driver // of the same
-	sticky   *driver.Driver // the same trips, with sessions in memory
-	store    *driver.Driver // the same trips, with sessions in one store
-	storeOn  atomic.Bool
-	held     net.Listener // keeps the store's port until the store is switched on
-	probes   sync.Map     // ids of journeys that are in no ledger
-	url      string       // of the balancer
+	fleet     *fleet.Fleet
+	broker    *broker.Broker
+	nats      *nats.Conn
+	js        jetstream.JetStream
+	operator  *keys.Operator
+	ring      *keyring.Ring // of the operator, who only looks on
+	observer  *watch.Observer
+	spans     *tracing.Receiver
+	traces    *http.Server
+	collector string // its URL
+	flush     func()
+	visitor   *visitor.Visitor
+	ledger    *ledger.Ledger // of the travellers with waybills
+	driver    *driver.Driver // of the same
+	sticky    *driver.Driver // the same trips, with sessions in memory
+	store     *driver.Driver // the same trips, with sessions in one store
+	storeOn   atomic.Bool
+	held      net.Listener // keeps the store's port until the store is switched on
+	probes    sync.Map     // ids of journeys that are in no ledger
+	url       string       // of the balancer
 }
 
 // plan is what a stage is made for.
@@ -100,8 +101,7 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	if s.observer, err = watch.NewObserver(s.nats); err != nil {
 		return err
 	}
-	collector, err := s.collect()
-	if err != nil {
+	if s.collector, err = s.collect(); err != nil {
 		return err
 	}
 	if s.operator, err = keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
@@ -111,7 +111,7 @@ func (s *stage) open(ctx context.Context, p plan) error {
 		return err
 	}
 	base := fleet.Spec{
-		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: collector, Dir: s.fleet.Dir(),
+		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector, Dir: s.fleet.Dir(),
 	}
 	if err := s.start(ctx, base); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 	if on && len(s.fleet.Names("sessiond")) == 0 {
 		spec := fleet.Spec{
 			Role: "sessiond", Name: "sessiond-1", Addr: s.held.Addr().String(), Dir: s.fleet.Dir(),
-			Broker: s.broker.URL(), Password: s.broker.Password(),
+			Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector,
 		}
 		s.held.Close()
 		if err := s.fleet.Start(ctx, spec); err != nil {

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
 	"github.com/waybill-go/waybill/demo/internal/trip"
 )
 
@@ -22,7 +24,7 @@ type Client struct {
 // NewClient returns a client of the store at the one address of addrs. Without an address there is no store.
 func NewClient(addrs []string) *Client {
 	c := &Client{http: &http.Client{
-		Timeout: 2 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		Timeout: 2 * time.Second, Transport: otelhttp.NewTransport(&http.Transport{MaxIdleConnsPerHost: 64}),
 	}}
 	if len(addrs) > 0 {
 		c.url = "http://" + addrs[0] + path

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
 	"github.com/waybill-go/waybill/demo/internal/service"
 )
 
@@ -28,7 +30,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		defer e.Watch.Begin(r.Context(), "HTTP")()
 		journal.ServeHTTP(w, r)
 	})
-	return e.Serve(ctx, lis, &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second})
+	return e.Serve(ctx, lis, &http.Server{Handler: otelhttp.NewHandler(handler, "sessiond"), ReadHeaderTimeout: 5 * time.Second})
 }
 
 // ServeHTTP implements http.Handler.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/services/gateway"
@@ -41,7 +43,7 @@ func Run(ctx context.Context, e *service.Env) error {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+Memory+"{step}", s.serve(own, "."+e.Name))
 	mux.Handle("POST "+Store+"{step}", s.serve(sessiond.NewClient(e.Peers["sessiond"]), ""))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: otelhttp.NewHandler(mux, "sticky"), ReadHeaderTimeout: 5 * time.Second}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	context.AfterFunc(ctx, func() {
