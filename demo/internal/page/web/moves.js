@@ -110,12 +110,13 @@ function place(name) {
   return places.get(name);
 }
 
-// curve leaves a card at the side that faces the other one, or at the top if both stand in one row. The broker is a bar:
-// lines meet it at their own height.
+// curve leaves a card at the side that faces the other one; to and within the rows below it runs from above. The broker is
+// a bar: lines meet it at their own height.
 function curve(a, b) {
-  if (a.row && b.row) {
-    const center = (box) => (box.left + box.right) / 2, y = a.top;
-    return `M${center(a)} ${y} C${center(a)} ${y - 13} ${center(b)} ${y - 13} ${center(b)} ${y}`;
+  const center = (box) => (box.left + box.right) / 2;
+  if (b.row) {
+    const [from, lift] = a.row ? [a.top, -13] : [a.bottom, 40];
+    return `M${center(a)} ${from} C${center(a)} ${from + lift} ${center(b)} ${b.top - Math.abs(lift)} ${center(b)} ${b.top}`;
   }
   const [x1, x2] = a.right <= b.left ? [a.right, b.left] : b.right <= a.left ? [a.left, b.right] : [a.right, b.right];
   const middle = (box) => (box.top + box.bottom) / 2;
