@@ -89,11 +89,14 @@ func (a api) post(path string) {
 	}
 }
 
+// patience is how long a test waits for what takes a second on a machine that is not busy.
+const patience = time.Minute
+
 // await returns the first snapshot for which the condition holds.
 func (a api) await(what string, holds func(page.Snapshot) bool) page.Snapshot {
 	a.t.Helper()
 	var s page.Snapshot
-	for late := time.Now().Add(20 * time.Second); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
+	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
 		status, body := a.ask(http.MethodGet, "snapshot")
 		s = page.Snapshot{}
 		if err := json.Unmarshal([]byte(body), &s); err != nil || status != http.StatusOK {
@@ -103,7 +106,7 @@ func (a api) await(what string, holds func(page.Snapshot) bool) page.Snapshot {
 			return s
 		}
 	}
-	a.t.Fatalf("waited 20 s for this: %s; the last snapshot is %+v", what, s)
+	a.t.Fatalf("waited %v for this: %s; the last snapshot is %+v", patience, what, s)
 	return s
 }
 

@@ -86,7 +86,8 @@ func (b *Broker) Close() {
 
 // Connect connects to a server that may be in another process.
 func Connect(url, password, name string) (*nats.Conn, error) {
-	return nats.Connect(url, nats.Token(password), nats.Name(name), nats.MaxReconnects(-1))
+	return nats.Connect(url, nats.Token(password), nats.Name(name), nats.MaxReconnects(-1),
+		nats.Timeout(10*time.Second)) // the default of 2 s is short for a busy machine
 }
 
 // Declare makes the streams and the consumer.
