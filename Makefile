@@ -9,12 +9,21 @@ help: ## list the targets
 
 .PHONY: test
 TESTFLAGS ?=
-test: ## run the tests of all modules; needs Go, git and make only
-	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test $(TESTFLAGS) ./...) || exit 1; done
+test: ## run the tests of all modules but those in a browser; needs Go, git and make only
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test -short $(TESTFLAGS) ./...) || exit 1; done
 
 .PHONY: race
 race: ## the same under the race detector; needs a C compiler
-	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=1 $(GO) test -race ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=1 $(GO) test -race -short ./...) || exit 1; done
+
+.PHONY: browser
+SHOTS ?= $(CURDIR)/.ci/out
+browser: ## open the demo's page in chromium, click through it, and keep pictures in SHOTS (.ci/out)
+	cd demo && WAYBILL_NEED_BROWSER=1 WAYBILL_SCREENSHOTS=$(SHOTS) $(GO) test -count=1 -timeout 15m ./internal/browser
+
+.PHONY: compose
+compose: ## run the compose stack on a Docker engine while parts of it fail; needs root where none runs
+	.ci/compose
 
 .PHONY: lint
 lint: ## format, vet, static analysis, tidy modules
@@ -32,12 +41,12 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	  done; done
 
 .PHONY: bench
-bench: ## measure opening and issuing beside other libraries
-	cd bench && $(GO) test -run '^$$' -bench . -benchmem
+bench: ## measure opening and issuing beside other libraries, and what a hop costs in each transport
+	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: soak
 soak: ## rotate keys at full length, 180 s a run, while the broker is killed and loses its store
-	cd internal/integration && $(GO) test ./natskv -run 'TestBrokenBroker' -timeout 60m -v -soak 180s
+	cd internal/integration && $(GO) test ./natskv -run 'TestBroken' -timeout 60m -v -soak 180s
 
 .PHONY: readme
 readme: ## run every command and check every snippet of README.md

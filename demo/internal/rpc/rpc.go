@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -13,7 +13,9 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/grpc/resolver/manual"
 
 	"github.com/waybill-go/waybill"
@@ -22,7 +24,10 @@ import (
 	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
-func init() { encoding.RegisterCodec(codec{}) }
+func init() {
+	encoding.RegisterCodec(codec{})
+	dns.SetMinResolutionInterval(time.Second) // the default of 30 s is long for replicas that come and go
+}
 
 // codec implements encoding.Codec.
 type codec struct{}
@@ -46,20 +51,36 @@ func Unary[S, In, Out any](service, name string, call func(S, context.Context, *
 	return grpc.MethodDesc{MethodName: name, Handler: handle}
 }
 
-// Serve serves one gRPC service until the process ends. A call without a waybill is refused.
-func Serve(e *service.Env, desc *grpc.ServiceDesc, impl any) error {
+// connectionAge is when a server asks a client to connect anew, give or take a tenth. A client looks up the replicas of a
+// name when a connection ends, and so finds those that are new.
+const connectionAge = 12 * time.Second
+
+// Serve serves one gRPC service until ctx ends. A call without a waybill is refused.
+func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any) error {
 	lis, err := e.Listen()
 	if err != nil {
 		return err
 	}
 	opts := append(waybillgrpc.ServerOptions(e.Auth, waybillgrpc.Required()),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: connectionAge}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(watchUnary(e.Watch)),
 		grpc.ChainStreamInterceptor(watchStream(e.Watch)),
 	)
 	srv := grpc.NewServer(opts...)
 	srv.RegisterService(desc, impl)
-	return e.Serve(lis, func(lis net.Listener) error { return srv.Serve(lis) })
+	return e.Serve(ctx, lis, server{srv})
+}
+
+// server is a gRPC server that is shut down as an HTTP server is.
+type server struct{ *grpc.Server }
+
+// Shutdown implements [service.Server].
+func (s server) Shutdown(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.Stop)()
+	s.GracefulStop()
+	return ctx.Err()
 }
 
 func watchUnary(w *watch.Reporter) grpc.UnaryServerInterceptor {
@@ -89,8 +110,13 @@ const policy = `{
 	}]
 }`
 
-// Dial connects to all replicas of a role. Connecting happens in the background.
+// Dial connects to all replicas of a role: to fixed addresses, or to wherever a name such as dns:///cart:9000 leads if
+// that is the only one. Connecting happens in the background.
 func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientConn, error) {
+	target := "static:///" + role
+	if len(addrs) == 1 && strings.HasPrefix(addrs[0], "dns:///") {
+		target = addrs[0]
+	}
 	var state resolver.State
 	for _, a := range addrs {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: a})
@@ -104,6 +130,9 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 		grpc.WithDefaultCallOptions(grpc.CallContentSubtype(codec{}.Name())),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
 		grpc.WithStatsHandler(attempts{}),
+		grpc.WithDisableServiceConfig(), // no TXT records
+		// A replica that is cut off says nothing: what it has not confirmed after Timeout is lost, and is sent to another.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 2 * time.Second}),
 		// The default of a second is long for a replica that is back after 50 ms.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			MinConnectTimeout: time.Second,
@@ -112,7 +141,7 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 			},
 		}),
 	)
-	conn, err := grpc.NewClient("static:///"+role, opts...)
+	conn, err := grpc.NewClient(target, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: %w", err)
 	}

@@ -4,6 +4,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -20,22 +21,25 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has.
+// Env is what a service has. The context that it runs in is done when it shall finish what it has in hand, and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
 	NATS  *nats.Conn
 	Watch *watch.Reporter
+
+	ring  *keyring.Ring
+	ready func(*Env, string)
 }
 
 // Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
 func Main(run func(context.Context, *Env) error) error {
-	// A key swap is worth a line to an operator, but fifteen services would say it at once.
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
-	spec, err := fleet.Child()
+	// That the ring is not refreshed, because somebody has paused the broker, sixteen services would say at once.
+	Tell(slog.LevelError)
+	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
 	}
@@ -43,34 +47,96 @@ func Main(run func(context.Context, *Env) error) error {
 	if err != nil {
 		return err
 	}
-	tracing.Setup(nc, spec.Name)
-	ctx := context.Background()
-	e := &Env{Spec: spec, NATS: nc, Watch: watch.NewReporter(nc, spec.Name)}
+	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
+}
+
+// Tell sets from which level on the process writes a log.
+func Tell(level slog.Level) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+}
+
+// Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
+// ready, with where the replica listens, when it serves.
+func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
+	ready func(e *Env, addr string)) error {
+	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
+	flush, err := tracing.Setup(spec.Name, spec.Traces)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	e := &Env{Spec: spec, NATS: nc, ready: ready}
 	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
-		ring, err := spec.Keys.Open(ctx, nc, trip.Domain)
+		if e.ring, err = spec.Keys.Open(ctx, nc, trip.Domain); err != nil {
+			return err
+		}
+		defer e.ring.Close()
+		e.Auth, err = waybill.New(trip.Domain, e.ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life))
 		if err != nil {
 			return err
 		}
-		if e.Auth, err = waybill.New(trip.Domain, ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life)); err != nil {
-			return err
-		}
 	}
+	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
+	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }
 
-// Serve says that the replica is ready and serves.
-func (e *Env) Serve(lis net.Listener, serve func(net.Listener) error) error {
-	fleet.Ready(lis.Addr().String())
-	return serve(lis)
+// Healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has no key to issue with.
+func (e *Env) Healthy() error {
+	if !e.NATS.IsConnected() {
+		return errors.New("not connected to the broker")
+	}
+	if e.ring == nil {
+		return nil
+	}
+	return e.ring.Ready()
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits for the end of the process.
-func (e *Env) ServeNATS() error {
+// drain is how long a replica that is asked to end goes on with what is under way.
+const drain = 8 * time.Second
+
+// Server is an HTTP or gRPC server.
+type Server interface {
+	Serve(net.Listener) error
+	// Shutdown takes nothing new and returns when everything under way is done, or ctx is.
+	Shutdown(ctx context.Context) error
+}
+
+// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
+func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(lis) }()
+	e.ready(e, lis.Addr().String())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return srv.Shutdown(ctx)
+}
+
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
+// that it has are done.
+func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
 	}
-	fleet.Ready("-")
-	select {}
+	e.ready(e, "-")
+	<-ctx.Done()
+	if e.ring != nil {
+		e.ring.Close() // its keys stay usable
+	}
+	closed := e.NATS.StatusChanged(nats.CLOSED)
+	if err := e.NATS.Drain(); err != nil {
+		return err
+	}
+	select {
+	case <-closed:
+	case <-time.After(drain):
+	}
+	return nil
 }
 
 // Work takes a little time, as a service does that asks somebody else. Without it hardly a kill would interrupt

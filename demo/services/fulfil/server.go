@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -26,8 +27,8 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{js}
-	_, err = waybilljetstream.Consume(ctx, e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
-		ctx, span := tracing.Receive(ctx, "order", order.Headers())
+	run, err := waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
+		ctx, span := tracing.Receive(ctx, tracing.Order, order.Headers())
 		defer span.End()
 		defer e.Watch.Begin(ctx, "JetStream")()
 		return srv.Ticket(ctx)
@@ -35,7 +36,8 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	return e.ServeNATS()
+	context.AfterFunc(ctx, run.Drain) // what was fetched is handled, and nothing more is fetched
+	return e.ServeNATS(ctx)
 }
 
 type server struct{ js jetstream.JetStream }
@@ -58,8 +60,13 @@ func (s server) Ticket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket.
-	if _, err := s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithMsgID(wb.ID())); err != nil {
+	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket, and
+	// neither does one that was placed again long after: a ticket is the first message on its subject, or it is none.
+	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithExpectLastSequencePerSubject(0))
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return service.Work(ctx) // a kill now is the worst: the ticket is out, and the order not acknowledged

@@ -50,10 +50,11 @@ func TestRoundRobin(t *testing.T) {
 		{"past one that is busy", []string{a, busy}, "", "a a a a ", "1", "0"},
 		{"all busy", []string{busy}, "", "503 503 503 503 ", "1", "0"},
 		{"all down", []string{down}, "", "error error error error ", "", ""},
+		{"none", nil, "", "error error error error ", "", ""},
 		{"a body is sent once", []string{a, busy}, "x", "503 xa 503 xa ", "0", "0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt := &roundRobin{backends: c.backends, next: &http.Transport{DisableKeepAlives: true}}
+			rt := &pool{backends: func() []string { return c.backends }, next: &http.Transport{DisableKeepAlives: true}}
 			var got, retries, cut string
 			for range 4 {
 				req := httptest.NewRequest(http.MethodPost, "http://any/", strings.NewReader(c.body))

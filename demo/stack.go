@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/waybill-go/waybill/demo/internal/container"
+	"github.com/waybill-go/waybill/demo/internal/drive"
+	"github.com/waybill-go/waybill/demo/internal/operator"
+)
+
+// stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at work.
+var stackCommands = map[string]func(ctx context.Context, args []string) error{
+	"run": func(_ context.Context, args []string) error {
+		if len(args) == 0 || services[args[0]] == nil {
+			return errors.New("run: want the role of a service: " + strings.Join(roles(), ", "))
+		}
+		return container.Run(args[0], args[1:], services[args[0]])
+	},
+	"init": func(_ context.Context, args []string) error {
+		if len(args) != 1 {
+			return errors.New("init: want the directory that has a directory for each member")
+		}
+		return operator.Init(args[0])
+	},
+	"operator":    func(ctx context.Context, args []string) error { return operator.Command(ctx, args, os.Stdout) },
+	"drive":       func(ctx context.Context, args []string) error { return drive.Command(ctx, args, os.Stdout) },
+	"healthcheck": func(context.Context, []string) error { return container.Check(container.HealthAddress) },
+}
+
+// stack runs a command of the compose stack, if that is what the arguments name.
+func stack(args []string) (is bool, err error) {
+	if len(args) == 0 || stackCommands[args[0]] == nil {
+		return false, nil
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return true, stackCommands[args[0]](ctx, args[1:])
+}
+
+func roles() []string {
+	var names []string
+	for name := range services {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
