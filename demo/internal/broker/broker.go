@@ -28,15 +28,16 @@ func Ticket(sid string) string { return ticket + sid }
 // Broker is a running server.
 type Broker struct {
 	srv      *server.Server
+	gate     *gate
 	password string
 }
 
-// Start starts a server on a free port of the loopback interface, with its files in dir and a password of its own:
-// other users of the machine can reach the port.
+// Start starts a server behind a gate on a free port of the loopback interface, with its files in dir and a password of
+// its own: other users of the machine can reach the port.
 func Start(dir string) (*Broker, error) {
 	b := &Broker{password: rand.Text()}
 	srv, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: b.password,
+		DontListen: true, Authorization: b.password, // the gate listens
 		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 16 << 20, JetStreamMaxStore: 256 << 20,
 		NoSigs: true, NoLog: true,
 	})
@@ -49,17 +50,36 @@ func Start(dir string) (*Broker, error) {
 		b.Close()
 		return nil, errors.New("broker: not ready after 10 s")
 	}
+	if b.gate, err = newGate(srv.InProcessConn); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("broker: %w", err)
+	}
 	return b, nil
 }
 
-// URL returns where the server listens.
-func (b *Broker) URL() string { return b.srv.ClientURL() }
+// URL returns where other processes reach the server.
+func (b *Broker) URL() string { return "nats://" + b.gate.lis.Addr().String() }
+
+// Pause holds every byte between the server and other processes for a while, as if the server hung. Whoever connected
+// with [Broker.Connect] does not notice.
+func (b *Broker) Pause(d time.Duration) { b.gate.pause(d) }
+
+// Paused reports whether it does now.
+func (b *Broker) Paused() bool { return b.gate.paused() }
+
+// Connect connects from within the server's own process.
+func (b *Broker) Connect(name string) (*nats.Conn, error) {
+	return nats.Connect("", nats.InProcessServer(b.srv), nats.Token(b.password), nats.Name(name))
+}
 
 // Password returns what a client must know.
 func (b *Broker) Password() string { return b.password }
 
 // Close stops the server.
 func (b *Broker) Close() {
+	if b.gate != nil {
+		b.gate.close()
+	}
 	b.srv.Shutdown()
 	b.srv.WaitForShutdown()
 }
@@ -73,6 +93,7 @@ func Connect(url, password, name string) (*nats.Conn, error) {
 func Declare(ctx context.Context, js jetstream.JetStream) error {
 	orders, err := js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: Orders, Subjects: []string{Placed}, MaxAge: time.Hour, AllowDirect: true,
+		Duplicates: 10 * time.Minute, // longer than a waybill lives: who replays one places no second order
 	})
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)

@@ -16,7 +16,6 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
-	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/services/gateway"
 	"github.com/waybill-go/waybill/demo/services/lb"
@@ -26,56 +25,70 @@ import (
 type Trouble struct {
 	Cut       atomic.Int64 // calls whose callee died while it was answering, at any hop
 	Retries   atomic.Int64 // calls made again, at any hop
+	Failed    atomic.Int64 // requests that were given up
 	Misrouted atomic.Int64 // quotes asked of a cell that was not the journey's
 	PaidTwice atomic.Int64 // journeys whose traveller clicked twice
 }
 
-// client is a traveller's browser.
-type client struct {
+// Client is a traveller's browser.
+type Client struct {
+	lane    Lane
 	url     string
 	http    *http.Client
 	trouble *Trouble
+	outage  outage
 }
 
-func newClient(url string, trouble *Trouble) *client {
+// NewClient returns a browser for the balancer at a URL.
+func NewClient(url string, lane Lane, trouble *Trouble) *Client {
 	base := &http.Transport{MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 15 * time.Second}
-	return &client{url: url, http: &http.Client{Transport: otelhttp.NewTransport(base)}, trouble: trouble}
+	return &Client{lane: lane, url: url, http: &http.Client{Transport: otelhttp.NewTransport(base)}, trouble: trouble}
 }
 
-// reply is what a step came to.
-type reply struct {
-	status int
-	answer gateway.Answer
-	update string // the waybill from now on; empty if it is the same
-	sent   ledger.Sent
+// Reply is what a step came to.
+type Reply struct {
+	Status  int
+	Answer  gateway.Answer
+	Update  string // what the browser keeps from now on; empty if it is the same
+	Retries int64  // at any hop
+	sent    ledger.Sent
 }
 
-// post does a step, again and again with the same token until it is answered. To repeat it is harmless: the token and
+// Post does a step, again and again with the same token until it is answered. To repeat it is harmless: the token and
 // the step make the idempotency key.
-func (c *client) post(ctx context.Context, step string, q url.Values, token string) (reply, error) {
+func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
+	var retries int64
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		began := time.Now()
 		r, err := c.once(ctx, step, q, token)
-		if err == nil && r.status < 500 {
+		if err == nil && r.Status < 500 {
+			c.outage.answered(time.Now())
+			r.Retries += retries
 			return r, nil
 		}
 		if err == nil {
-			err = fmt.Errorf("%s: status %d: %s", step, r.status, r.answer.Error)
+			err = fmt.Errorf("%s: status %d: %s", step, r.Status, r.Answer.Error)
 		}
-		c.trouble.Retries.Add(1)
+		if ctx.Err() == nil {
+			c.outage.failed(began)
+		}
 		if pause(ctx, wait) != nil {
+			c.trouble.Failed.Add(1)
 			return r, err
 		}
+		retries++
+		c.trouble.Retries.Add(1)
 	}
 }
 
-func (c *client) once(ctx context.Context, step string, q url.Values, token string) (reply, error) {
-	r := reply{sent: ledger.Sent{KID: keyID(token), At: time.Now()}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/"+step+"?"+q.Encode(), nil)
+func (c *Client) once(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
+	r := Reply{sent: ledger.Sent{KID: keyID(token), At: time.Now()}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+c.lane.path+step+"?"+q.Encode(), nil)
 	if err != nil {
 		return r, err
 	}
 	if token != "" {
-		req.Header.Set(waybill.Header, token)
+		c.lane.send(req.Header, token)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -85,14 +98,15 @@ func (c *client) once(ctx context.Context, step string, q url.Values, token stri
 		return r, err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&r.answer); err != nil && res.StatusCode < 500 {
+	if err := json.NewDecoder(res.Body).Decode(&r.Answer); err != nil && res.StatusCode < 500 {
 		c.trouble.Cut.Add(1) // the balancer died in the middle of it: nothing was acknowledged
 		return r, err
 	}
-	r.status, r.update = res.StatusCode, res.Header.Get(waybill.HeaderUpdate)
-	c.trouble.Retries.Add(number(res.Header, lb.HeaderRetries) + r.answer.Cut)
-	c.trouble.Cut.Add(number(res.Header, lb.HeaderCut) + r.answer.Cut)
-	if r.status == http.StatusMisdirectedRequest {
+	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header)
+	r.Retries = number(res.Header, lb.HeaderRetries) + r.Answer.Cut
+	c.trouble.Retries.Add(r.Retries)
+	c.trouble.Cut.Add(number(res.Header, lb.HeaderCut) + r.Answer.Cut)
+	if r.Status == http.StatusMisdirectedRequest {
 		c.trouble.Misrouted.Add(1)
 	}
 	return r, nil

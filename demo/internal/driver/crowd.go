@@ -16,12 +16,13 @@ func (d *Driver) Crowd(ctx context.Context, stop <-chan struct{}, rate float64, 
 	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
 	defer tick.Stop()
 	for n := 0; ; n++ {
+		var due time.Time
 		select {
 		case <-stop:
 			return
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case due = <-tick.C:
 		}
 		select {
 		case places <- struct{}{}:
@@ -30,7 +31,7 @@ func (d *Driver) Crowd(ctx context.Context, stop <-chan struct{}, rate float64, 
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			_, err := d.Book(ctx, n)
+			_, err := d.Book(ctx, n, due)
 			over(err)
 		})
 	}

@@ -1,8 +1,10 @@
-// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given.
+// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given. Beside them,
+// others book the same trips in the other lanes, and keep a cookie.
 package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -24,23 +26,31 @@ const (
 	Replay Sabotage = "replay" // an answer's update is replaced by an older one
 )
 
-// Driver books trips.
+// Driver books trips in a lane.
 type Driver struct {
+	Lane     Lane
 	Ledger   *ledger.Ledger
 	Seed     uint64
 	Think    time.Duration // on average, between two steps
 	Sabotage Sabotage
 	Trouble  Trouble
+	Pace     Pace
 
 	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
 	Heard func(ledger.Sent, gateway.Answer)
 
-	client   *client
+	client   *Client
 	saboteur atomic.Bool // has done it
 }
 
 // Connect says where the balancer is.
-func (d *Driver) Connect(url string) { d.client = newClient(url, &d.Trouble) }
+func (d *Driver) Connect(url string) { d.client = NewClient(url, d.Lane, &d.Trouble) }
+
+// Unavailable returns for how long the lane answered nobody though somebody asked.
+func (d *Driver) Unavailable() time.Duration { return d.client.outage.sum() }
+
+// ErrEnded says that a journey came to an end before its time: its session is gone, or its key was revoked.
+var ErrEnded = errors.New("the journey ended")
 
 // visit is one step that a traveller takes.
 type visit struct {
@@ -49,10 +59,12 @@ type visit struct {
 	want map[string]string // by claim, what the answer must say
 }
 
-// Book books the n-th trip of the seed, from the search to the ticket, and returns the journey's page.
-func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
+// Book books the n-th trip of the seed, from the search to the ticket, and returns the journey's page. It was due to
+// begin at a time that may have passed: whoever had to wait for that long has waited.
+func (d *Driver) Book(ctx context.Context, n int, due time.Time) (*ledger.Journey, error) {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(n)))
 	page := d.Ledger.Begin()
+	defer page.Close()
 	var token, older string
 	var flights []string
 	for _, v := range plan(rng) {
@@ -63,7 +75,7 @@ func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
 		}
 		if v.step == gateway.Pay && n%4 == 1 {
 			// A traveller who clicks twice. The first answer never reaches the page.
-			if _, err := d.client.post(ctx, v.step, v.ask, token); err != nil {
+			if _, err := d.client.Post(ctx, v.step, v.ask, token); err != nil {
 				return page, fmt.Errorf("journey %d: %w", n, err)
 			}
 			d.Trouble.PaidTwice.Add(1)
@@ -72,16 +84,18 @@ func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
 		if err != nil {
 			return page, fmt.Errorf("journey %d: %w", n, err)
 		}
+		d.Pace.took(time.Since(due), len(token))
 		if v.step == gateway.Search {
-			flights = r.answer.Flights
+			flights = r.Answer.Flights
 		}
-		update := d.sabotage(v.step, r.update, older)
+		update := d.sabotage(v.step, r.Update, older)
 		if update != "" {
 			token, older = update, token
 		}
 		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
 			return page, err
 		}
+		due = time.Now()
 	}
 	page.Finish()
 	return page, nil
@@ -91,31 +105,37 @@ func (d *Driver) Book(ctx context.Context, n int) (*ledger.Journey, error) {
 const patience = 30 * time.Second
 
 // take does one step until it is done.
-func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (reply, error) {
+func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		r, err := d.client.post(ctx, v.step, v.ask, token)
+		r, err := d.client.Post(ctx, v.step, v.ask, token)
 		if err != nil {
 			return r, err
 		}
-		switch r.status {
+		switch r.Status {
 		case http.StatusOK:
-			page.Acknowledge(v.step, v.want, r.sent, r.answer)
+			page.Acknowledge(v.step, v.want, r.sent, r.Answer)
 			if d.Heard != nil {
-				d.Heard(r.sent, r.answer)
+				d.Heard(r.sent, r.Answer)
 			}
 			return r, nil
 		case http.StatusAccepted: // not yet; ask again, with the token of this answer
-			page.Pending(v.step, r.answer)
-			if r.update != "" {
-				token = r.update
+			page.Pending(v.step, r.Answer)
+			if r.Update != "" {
+				token = r.Update
 			}
 			if pause(ctx, 50*time.Millisecond) != nil {
 				return r, fmt.Errorf("%s: not done after %v", v.step, patience)
 			}
+		case http.StatusGone:
+			page.Forgotten(v.step)
+			return r, fmt.Errorf("%s: %w: %s", v.step, ErrEnded, r.Answer.Error)
+		case http.StatusUnauthorized:
+			page.Refused(v.step, r.sent)
+			return r, fmt.Errorf("%s: %w: status 401", v.step, ErrEnded)
 		default:
-			return r, fmt.Errorf("%s: status %d: %s", v.step, r.status, r.answer.Error)
+			return r, fmt.Errorf("%s: status %d: %s", v.step, r.Status, r.Answer.Error)
 		}
 	}
 }

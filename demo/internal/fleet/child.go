@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,19 +14,29 @@ import (
 	"time"
 )
 
-// Child is the other end: it reads what this process is to be, and ends the process as soon as its starter is gone.
-func Child() (Spec, error) {
+// drain is the line that asks a process to end when it has done what it has in hand.
+const drain = "drain"
+
+// Child is the other end: it reads what this process is to be, and ends the process as soon as its starter is gone. The
+// context is done when the process shall drain.
+func Child() (Spec, context.Context, error) {
 	signal.Ignore(os.Interrupt) // a terminal sends Ctrl-C to all; the starter decides what it means
 	var s Spec
 	d := json.NewDecoder(os.Stdin)
 	if err := d.Decode(&s); err != nil {
-		return s, fmt.Errorf("fleet: this is started by the demo, not by hand: %w", err)
+		return s, nil, fmt.Errorf("fleet: this is started by the demo, not by hand: %w", err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
+		lines := bufio.NewScanner(io.MultiReader(d.Buffered(), os.Stdin))
+		for lines.Scan() {
+			if lines.Text() == drain {
+				cancel()
+			}
+		}
 		os.Exit(0)
 	}()
-	return s, nil
+	return s, ctx, nil
 }
 
 // Listen opens the process's port. A process that was killed comes back on the port that it had, which may take a
@@ -66,10 +78,11 @@ func Ready(addr string) { fmt.Println(addr) }
 
 // Janitor makes a directory, and removes it when its starter is gone. It is a process of its own because the starter
 // may be killed without a chance to clean up, and it makes the directory itself so that there is no moment without a
-// janitor.
+// janitor. Directories whose starter and janitor were killed together it removes first.
 func Janitor() error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	dir, err := os.MkdirTemp("", "waybill-demo-")
+	sweep(os.TempDir())
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getppid()))
 	if err != nil {
 		return err
 	}

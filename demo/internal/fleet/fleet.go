@@ -91,12 +91,18 @@ func (f *Fleet) guard(r *replica) {
 }
 
 // Kill ends a replica with SIGKILL, in the middle of whatever it does, and returns when it is dead.
-func (f *Fleet) Kill(name string) {
+func (f *Fleet) Kill(name string) { f.end(name).kill() }
+
+// Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if it takes longer.
+func (f *Fleet) Drain(name string, within time.Duration) { f.end(name).drain(within) }
+
+// end notes that a replica ends on purpose.
+func (f *Fleet) end(name string) *process {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	r := f.replicas[name]
 	r.dead = true
-	f.mu.Unlock()
-	r.proc.kill()
+	return r.proc
 }
 
 // Restart starts a replica that was killed, where it was.
@@ -105,6 +111,14 @@ func (f *Fleet) Restart(ctx context.Context, name string) error {
 	s := f.replicas[name].spec
 	f.mu.Unlock()
 	return f.run(ctx, s)
+}
+
+// Up reports whether a replica runs, as far as the fleet is concerned: one that has just crashed is about to come back.
+func (f *Fleet) Up(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.replicas[name]
+	return r != nil && !r.dead
 }
 
 // Crashes returns the names of replicas that ended without being asked to, and why any of them did not come back.

@@ -15,7 +15,7 @@ import (
 // process is one life of a replica.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	gone  chan struct{} // closed when the process has been waited for
 }
 
@@ -69,6 +69,16 @@ func (p *process) stop() {
 	select {
 	case <-p.gone:
 	case <-time.After(2 * time.Second):
+		p.kill()
+	}
+}
+
+// drain asks the process to finish what it has in hand, and gives it until then to end by itself.
+func (p *process) drain(within time.Duration) {
+	io.WriteString(p.stdin, drain+"\n")
+	select {
+	case <-p.gone:
+	case <-time.After(within):
 		p.kill()
 	}
 }

@@ -3,7 +3,8 @@
 //
 // The pipe on a process's standard input is all that ties it to the one that started it. The first line tells it what
 // it is to be, so that nothing secret stands in arguments or environment. Then the pipe stays open for as long as the
-// starter lives: its end is the order to stop, whether the starter closed it or died.
+// starter lives: its end is the order to stop, whether the starter closed it or died. A further line is the order to
+// finish what is in hand, take nothing new, and end.
 package fleet
 
 import "github.com/waybill-go/waybill/demo/internal/keys"
@@ -19,6 +20,9 @@ type Spec struct {
 	Cell     string // which prices a pricing service knows
 	Broker   string // the URL of the NATS server
 	Password string // for the NATS server
+	Traces   string // the URL that takes the process's spans; empty for none
+
+	Dir string // where the process may write; empty for nowhere
 
 	Keys *keys.Member // nil for a service that has no keys
 

@@ -11,12 +11,15 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-const domain = "keystest"
+const (
+	domain = "keystest"
+	period = 4 * time.Second
+)
 
 // TestRotation lets three services rotate their ring, of which two may.
 func TestRotation(t *testing.T) {
 	nc := brokertest.JetStream(t).Conn()
-	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain,
+	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain, period,
 		map[string]bool{"follower": false, "one": true, "other": true})
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +53,8 @@ func TestRotation(t *testing.T) {
 	var swap keys.Swap
 	select {
 	case swap = <-swaps:
-	case <-time.After(3 * keys.Policy.Period):
-		t.Fatalf("no new key after %v", 3*keys.Policy.Period)
+	case <-time.After(3 * period):
+		t.Fatalf("no new key after %v", 3*period)
 	}
 	if swap.Old != first[0].ID() || !slices.Contains([]string{"one", "other"}, swap.By) {
 		t.Errorf("got %+v, want a key after %s by one of the two that may", swap, first[0].ID())
@@ -62,7 +65,7 @@ func TestRotation(t *testing.T) {
 		})
 	}
 	for service, ring := range rings {
-		await(t, service+" issues with the new key", swap.Active.Add(keys.Policy.Period), func() bool {
+		await(t, service+" issues with the new key", swap.Active.Add(period), func() bool {
 			now := time.Now()
 			k := ring.Active(keyring.HS256, now, now.Add(keys.Life))
 			return k != nil && k.ID() == swap.New

@@ -14,18 +14,10 @@ import (
 
 // Member is what each process of a service is told. It holds no secret.
 type Member struct {
-	Identity string // the file of the service's identity, for its owner only
-	Root     string // the public half of what signs rosters
-	Proposes bool   // the service takes part in the rotation
-
-	Policy *keyring.Policy // nil: [Policy]
-}
-
-func (m *Member) policy() keyring.Option {
-	if m.Policy == nil {
-		return keyring.WithPolicy(Policy)
-	}
-	return keyring.WithPolicy(*m.Policy)
+	Identity string        // the file of the service's identity, for its owner only
+	Root     string        // the public half of what signs rosters
+	Proposes bool          // the service takes part in the rotation
+	Period   time.Duration // of the rotation; see [Policy]
 }
 
 // Open opens the ring of a domain and returns it as soon as it is ready.
@@ -48,9 +40,9 @@ func (m *Member) Open(ctx context.Context, nc *nats.Conn, domain string) (*keyri
 	}
 	var ring *keyring.Ring
 	if m.Proposes {
-		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(domain), m.policy())
+		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(domain), keyring.WithPolicy(Policy(m.Period)))
 	} else {
-		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), m.policy())
+		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), keyring.WithPolicy(Policy(m.Period)))
 	}
 	if err != nil {
 		return nil, err

@@ -20,18 +20,19 @@ const lifetime = 30 * 24 * time.Hour
 
 // Operator is who made the ring.
 type Operator struct {
-	Policy keyring.Policy // how the keys follow each other
-
 	nc      *nats.Conn
 	domain  string
 	store   *natskv.Store
 	wrapper *agering.Wrapper
+	policy  keyring.Policy
 	members map[string]*Member
 }
 
 // Create makes an identity for each service, its file in dir, signs the roster of them, and creates the bucket and the
 // first ring in it. Services says of each member whether it may propose keys.
-func Create(ctx context.Context, nc *nats.Conn, dir, domain string, services map[string]bool) (*Operator, error) {
+func Create(
+	ctx context.Context, nc *nats.Conn, dir, domain string, period time.Duration, services map[string]bool,
+) (*Operator, error) {
 	own, err := agering.NewIdentity(OperatorName)
 	if err != nil {
 		return nil, err
@@ -51,13 +52,13 @@ func Create(ctx context.Context, nc *nats.Conn, dir, domain string, services map
 	if err != nil {
 		return nil, err
 	}
-	o, err := Operate(nc, domain, own, roster, root)
+	o, err := Operate(nc, domain, period, own, roster, root)
 	if err != nil {
 		return nil, err
 	}
 	for name, proposes := range services {
 		identity := filepath.Join(dir, name+".identity")
-		o.members[name] = &Member{Identity: identity, Root: root.String(), Proposes: proposes}
+		o.members[name] = &Member{Identity: identity, Root: root.String(), Proposes: proposes, Period: period}
 	}
 	return o, o.Begin(ctx)
 }
@@ -82,8 +83,10 @@ func Enrol(domain string, own *agering.Identity, services []*agering.Identity, p
 }
 
 // Operate returns the operator whom a roster names.
-func Operate(nc *nats.Conn, domain string, own *agering.Identity, roster []byte, root agering.PublicRoot) (*Operator, error) {
-	o := &Operator{Policy: Policy, nc: nc, domain: domain, members: map[string]*Member{}}
+func Operate(
+	nc *nats.Conn, domain string, period time.Duration, own *agering.Identity, roster []byte, root agering.PublicRoot,
+) (*Operator, error) {
+	o := &Operator{nc: nc, domain: domain, policy: Policy(period), members: map[string]*Member{}}
 	var err error
 	if o.wrapper, err = agering.New(domain, own, []agering.PublicRoot{root}); err != nil {
 		return nil, err
@@ -101,16 +104,41 @@ func (o *Operator) Begin(ctx context.Context) error {
 	if err := natskv.Create(ctx, o.nc, bucket); err != nil {
 		return err
 	}
-	set, err := o.Policy.Genesis(o.domain, time.Now())
+	set, err := o.policy.Genesis(o.domain, time.Now())
 	if err != nil {
 		return err
 	}
 	return keyring.Create(ctx, o.store, o.wrapper, set)
 }
 
-// Keep opens the ring as one who may change it.
+// Rotate proposes the next key out of turn, and returns it.
+func (o *Operator) Rotate(ctx context.Context) (*keyring.Key, error) {
+	ring, err := o.Keep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer ring.Close()
+	made, err := ring.Rotate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return made[0], nil
+}
+
+// Revoke takes a key back.
+func (o *Operator) Revoke(ctx context.Context, kid, reason string) error {
+	ring, err := o.Keep(ctx)
+	if err != nil {
+		return err
+	}
+	defer ring.Close()
+	return ring.Revoke(ctx, kid, reason)
+}
+
+// Keep opens the ring as one who may change it, which the operator does for no longer than a command takes: to change
+// keys in turn is the services' part.
 func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
-	return keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy))
+	return keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
 }
 
 // Member returns what a service needs to open the ring, or nil if it is no member.

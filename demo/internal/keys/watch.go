@@ -19,9 +19,13 @@ type Swap struct {
 
 // Watch follows the ring as the operator, who proposes nothing, and tells of each new key well before it issues.
 func (o *Operator) Watch(ctx context.Context, swapped func(Swap)) (*keyring.Ring, error) {
-	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped}),
-		keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet))
+		keyring.Domain(o.domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
+}
+
+// quiet leaves out what is no trouble.
+func quiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // witness sees who wrote which ring, which a Ring does not tell. One ring uses it, one read after the other.

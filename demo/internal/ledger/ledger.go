@@ -17,15 +17,21 @@ import (
 
 // Ledger is the book of all journeys. It is safe for concurrent use.
 type Ledger struct {
+	Keep int // how many closed pages are kept; 0 for all of them. The counts are of all journeys in any case
+
 	mu       sync.Mutex
 	journeys []*Journey
 	swaps    []Swap
 	totals   Totals
+	revoked  map[string]bool // kids
 }
 
 // Totals are what the ledger has counted.
 type Totals struct {
 	Started, Finished int
+	Live              int // under way
+	Lost              int // journeys that lost something
+	Revoked           int // journeys that ended because their key was revoked
 	Steps             int // acknowledged
 	Moves, Elsewhere  int // consecutive steps; of these, on another gateway
 	Parallel          int // claims changed by calls that ran side by side, all of them in the answer
@@ -44,6 +50,7 @@ type Journey struct {
 	state  trip.State // as last acknowledged
 	last   string     // the gateway that acknowledged it
 	lost   []string
+	closed bool
 }
 
 // Begin opens a page.
@@ -53,7 +60,24 @@ func (l *Ledger) Begin() *Journey {
 	j := &Journey{ledger: l}
 	l.journeys = append(l.journeys, j)
 	l.totals.Started++
+	l.totals.Live++
 	return j
+}
+
+// Close closes the page: nothing more is written on it.
+func (j *Journey) Close() {
+	l := j.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.totals.Live--
+	j.closed = true
+	if l.Keep > 0 && len(l.journeys) > 2*l.Keep {
+		old := len(l.journeys) - l.Keep
+		l.journeys = slices.DeleteFunc(l.journeys, func(j *Journey) bool {
+			old--
+			return old >= 0 && j.closed
+		})
+	}
 }
 
 // Swapped notes a change of keys.
@@ -61,6 +85,16 @@ func (l *Ledger) Swapped(s keys.Swap) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.swaps = append(l.swaps, Swap{Swap: s})
+}
+
+// Revoked notes that a key is taken back: a journey under it may be refused from now on.
+func (l *Ledger) Revoked(kid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked == nil {
+		l.revoked = map[string]bool{}
+	}
+	l.revoked[kid] = true
 }
 
 // sets says which claims a step of a booking sets; the others must come through it untouched. The stamps may only grow.
@@ -150,7 +184,34 @@ func (j *Journey) compare(step string, a gateway.Answer) {
 	}
 }
 
+// Forgotten notes that a step was refused because nobody knows the journey. That is a loss if anything of it was
+// acknowledged before.
+func (j *Journey) Forgotten(step string) {
+	j.ledger.mu.Lock()
+	defer j.ledger.mu.Unlock()
+	if j.state != nil {
+		j.lose("step %s: unknown session", step)
+	}
+}
+
+// Refused notes that a step was refused because of the token that it was sent with. If the token's key was revoked, it
+// had to be.
+func (j *Journey) Refused(step string, sent Sent) {
+	l := j.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked[sent.KID] {
+		l.totals.Revoked++
+		return
+	}
+	j.lose("step %s: the token was refused", step)
+}
+
+// lose notes a loss. The caller holds the ledger's lock.
 func (j *Journey) lose(format string, args ...any) {
+	if len(j.lost) == 0 {
+		j.ledger.totals.Lost++
+	}
 	j.lost = append(j.lost, fmt.Sprintf(format, args...))
 }
 

@@ -24,7 +24,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has.
+// Env is what a service has. Its context is done when the service shall finish what it has in hand, and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -37,7 +37,7 @@ type Env struct {
 
 // Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
 func Main(run func(context.Context, *Env) error) error {
-	spec, err := fleet.Child()
+	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
 	}
@@ -45,29 +45,32 @@ func Main(run func(context.Context, *Env) error) error {
 	if err != nil {
 		return err
 	}
-	return Run(context.Background(), spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
+	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
 }
 
-// Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
+// Run runs the replica that spec describes until it fails, or until ctx is done and what it had in hand as well. It calls
 // ready, with where the replica listens, when it serves.
 func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
 	// A key swap is worth a line to an operator, but fifteen services would say it at once.
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
-	tracing.Setup(nc, spec.Name)
-	e := &Env{Spec: spec, NATS: nc, Watch: watch.NewReporter(nc, spec.Name), ready: ready}
+	flush, err := tracing.Setup(spec.Name, spec.Traces)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	e := &Env{Spec: spec, NATS: nc, ready: ready}
 	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
-		var err error
 		if e.ring, err = spec.Keys.Open(ctx, nc, trip.Domain); err != nil {
 			return err
 		}
-		defer e.ring.Close()
 		e.Auth, err = waybill.New(trip.Domain, e.ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life))
 		if err != nil {
 			return err
 		}
 	}
+	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
 	return run(ctx, e)
 }
 
@@ -82,17 +85,17 @@ func (e *Env) Healthy() error {
 	return e.ring.Ready()
 }
 
-// drain is how long a replica that is asked to end goes on with what is under way.
-const drain = 8 * time.Second
+// patience is how long a service may take to finish what it has in hand.
+const patience = 5 * time.Second
 
 // Server is an HTTP or gRPC server.
 type Server interface {
 	Serve(net.Listener) error
-	// Shutdown takes nothing new and returns when everything under way is done, or ctx is.
+	// Shutdown takes nothing new, and returns when what is in hand is answered or ctx is done.
 	Shutdown(ctx context.Context) error
 }
 
-// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
+// Serve says that the replica is ready, and serves until ctx is done and what is in hand is answered.
 func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(lis) }()
@@ -102,26 +105,27 @@ func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 		return err
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	return srv.Shutdown(ctx)
+	return srv.Shutdown(late)
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
-// that it has are done.
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx is done and what came
+// is handled.
 func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
 	}
 	e.ready(e, "-")
 	<-ctx.Done()
-	closed := e.NATS.StatusChanged(nats.CLOSED)
+	closed := make(chan struct{})
+	e.NATS.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	if err := e.NATS.Drain(); err != nil {
 		return err
 	}
 	select {
 	case <-closed:
-	case <-time.After(drain):
+	case <-time.After(patience):
 	}
 	return nil
 }

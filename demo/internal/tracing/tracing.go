@@ -1,96 +1,109 @@
-// Package tracing sets up OpenTelemetry in every process of the demo. Spans go to a collector over NATS, so that the
-// demo needs nothing else running; a real fleet would name an OTLP exporter instead and change nothing else.
+// Package tracing sets up OpenTelemetry in every process of the demo, and receives what they export: OTLP over HTTP, to
+// the demo's own receiver. So the page can show traces with nothing else running.
+//
+// If OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set, every process exports to that as well,
+// by the SDK's own rules for headers, certificates and timeouts. The protocol is http/protobuf always.
 package tracing
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
-const subject = "demo.span"
+// queue is how many spans wait for the next batch. The SDK drops what exceeds it without a word; its default of 2,048
+// was too little for a burst. A traced step makes about ten, so this is some hundred steps in one interval.
+const queue = 8192
 
-// Span is what the collector keeps of a span.
-type Span struct {
-	Service  string // the replica
-	Name     string
-	Trace    string
-	ID       string
-	Parent   string // empty for the root
-	Began    time.Time
-	Duration time.Duration
-}
+// interval is how long a span waits at most. One that waits in a process that is killed dies with it.
+const interval = 100 * time.Millisecond
 
-// Setup makes the provider of a process and installs it.
-func Setup(nc *nats.Conn, service string) {
-	otel.SetTracerProvider(sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sdktrace.ParentBased(bookings{})),
-		// At once: a batch would die with a process that is killed.
-		sdktrace.WithSyncer(exporter{nc, service}),
-	))
-	otel.SetTextMapPropagator(propagation.TraceContext{})
-}
-
-type exporter struct {
-	nc      *nats.Conn
-	service string
-}
-
-// ExportSpans implements the SDK's SpanExporter.
-func (e exporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
-	for _, s := range spans {
-		span := Span{
-			Service: e.service, Name: s.Name(),
-			Trace: s.SpanContext().TraceID().String(), ID: s.SpanContext().SpanID().String(),
-			Began: s.StartTime(), Duration: s.EndTime().Sub(s.StartTime()),
-		}
-		if s.Parent().IsValid() {
-			span.Parent = s.Parent().SpanID().String()
-		}
-		data, err := json.Marshal(span)
+// Setup makes the provider of a replica and installs it. Collector is the URL of the demo's receiver; empty for none.
+// What it returns sends what is left.
+func Setup(replica, collector string) (flush func(), err error) {
+	ctx := context.Background()
+	opts := []sdktrace.TracerProviderOption{
+		sdktrace.WithSampler(sdktrace.ParentBased(roots{})),
+		sdktrace.WithResource(resource.NewSchemaless(
+			attribute.String("service.name", Role(replica)), attribute.String("service.instance.id", replica))),
+	}
+	add := func(to ...otlptracehttp.Option) error {
+		e, err := otlptracehttp.New(ctx, append(to, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))...)
 		if err != nil {
-			return err
+			return fmt.Errorf("tracing: %w", err)
 		}
-		if err := e.nc.Publish(subject, data); err != nil {
-			return err
+		opts = append(opts, sdktrace.WithBatcher(e, sdktrace.WithMaxQueueSize(queue), sdktrace.WithBatchTimeout(interval)))
+		return nil
+	}
+	if collector != "" {
+		if err := add(otlptracehttp.WithEndpointURL(collector)); err != nil {
+			return nil, err
 		}
 	}
-	return e.nc.FlushTimeout(time.Second)
+	if Redirected() {
+		if err := add(); err != nil {
+			return nil, err
+		}
+	}
+	// A collector that is away is the user's to notice, not sixteen processes' to say ten times a second.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
+	provider := sdktrace.NewTracerProvider(opts...)
+	otel.SetTracerProvider(provider)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	return func() {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		provider.Shutdown(ctx)
+	}, nil
 }
 
-// Shutdown implements the SDK's SpanExporter.
-func (e exporter) Shutdown(context.Context) error { return nil }
+// Redirected reports whether the environment names a collector of the user's own.
+func Redirected() bool {
+	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
+}
 
-// tracer makes the spans that no instrumentation library makes: those around NATS, and the root.
+// tracer makes the spans that no instrumentation library makes: those around NATS, and the roots.
 func tracer() trace.Tracer { return otel.Tracer("github.com/waybill-go/waybill/demo") }
 
-// booking is the name of the only root span that is recorded, with all below it.
-const booking = "booking"
+// The names of the only root spans that are recorded, with all below them.
+const (
+	booking = "booking"
+	step    = "step "
+)
 
 // Booking starts the trace of a booking.
 func Booking(ctx context.Context) (context.Context, trace.Span) { return tracer().Start(ctx, booking) }
 
-// bookings samples traces that begin with a booking. Everything else that has no parent is not worth a trace here.
-type bookings struct{}
+// Step starts the trace of a single step.
+func Step(ctx context.Context, name string) (context.Context, trace.Span) {
+	return tracer().Start(ctx, step+name)
+}
+
+// roots samples traces that begin with a booking or a step. Everything else that has no parent is not worth a trace here.
+type roots struct{}
 
 // ShouldSample implements the SDK's Sampler.
-func (bookings) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	if p.Name == booking {
+func (roots) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	if p.Name == booking || len(p.Name) > len(step) && p.Name[:len(step)] == step {
 		return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
 	}
 	return sdktrace.SamplingResult{Decision: sdktrace.Drop}
 }
 
 // Description implements the SDK's Sampler.
-func (bookings) Description() string { return "bookings" }
+func (roots) Description() string { return "roots" }
 
 // Send starts the span of a message that is sent, and writes its context into the headers.
 func Send(ctx context.Context, name string, m *nats.Msg) (context.Context, trace.Span) {

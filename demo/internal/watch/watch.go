@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/trip"
@@ -32,33 +33,58 @@ type Hop struct {
 	Via     string
 	Journey string
 	Step    string
-	KID     string   // of the key that the waybill came under
-	Bytes   int      // of the token that came
-	Changed []string // claims that the hop, or one below it, changed
+	KID     string        // of the key that the waybill came under
+	Bytes   int           // of the token that came
+	Left    time.Duration // of the token's life
+	Verify  time.Duration // what opening this token once more took this process; 0 where that is not measured
+	Trace   string        // id, if the request is traced
+	Span    string        // id of the hop's span
+	Changed []string      // claims that the hop, or one below it, changed
 }
 
 // Reporter reports the hops of one process.
 type Reporter struct {
 	nc      *nats.Conn
 	replica string
+	auth    *waybill.Authority // nil for a service that has no keys
 	serial  atomic.Uint64
 }
 
 // NewReporter returns the reporter of a replica.
-func NewReporter(nc *nats.Conn, replica string) *Reporter { return &Reporter{nc: nc, replica: replica} }
+func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority) *Reporter {
+	return &Reporter{nc: nc, replica: replica, auth: auth}
+}
 
 // Begin reports that a hop begins and returns what reports its end. That must be called before the answer leaves.
 func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 	hop := Hop{Replica: r.replica, PID: os.Getpid(), Serial: r.serial.Add(1), Began: time.Now(), Via: via}
+	if at := trace.SpanContextFromContext(ctx); at.IsSampled() {
+		hop.Trace, hop.Span = at.TraceID().String(), at.SpanID().String()
+	}
 	r.publish(hop)
 	came, _ := waybill.FromContext(ctx)
 	return func() {
 		hop.Done = true
 		if came != nil {
 			hop.describe(ctx, came)
+			hop.Left = time.Until(came.Expires())
+			hop.Verify = r.verify(came, hop.Trace != "")
 		}
 		r.publish(hop)
 	}
+}
+
+// verify opens a token once more, with a watch in hand. The middleware has opened it already, out of sight. Only those
+// hops pay for this that somebody looks at.
+func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
+	if r.auth == nil || !watched {
+		return 0
+	}
+	began := time.Now()
+	if _, err := r.auth.Open(came.Token()); err != nil {
+		return 0 // it has expired in the meantime
+	}
+	return time.Since(began)
 }
 
 // publish returns when the server has the report: a process that is killed now cannot take it along.

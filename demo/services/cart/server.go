@@ -36,7 +36,7 @@ func serveFlights(srv any, stream grpc.ServerStream) error {
 	})
 }
 
-// Run serves until ctx ends.
+// Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error { return rpc.Serve(ctx, e, &desc, server{e.Name}) }
 
 // server is the Cart itself. It knows its own name and nothing of any journey: what must be remembered is in the
@@ -53,15 +53,24 @@ func (s server) Flights(ctx context.Context, to string, found func(string) error
 	if !airport.MatchString(to) {
 		return status.Error(codes.InvalidArgument, "to is three capital letters, such as AMS")
 	}
-	for i := range 3 {
+	for _, flight := range Offers(to) {
 		if err := service.Work(ctx); err != nil {
 			return err
 		}
-		if err := found(fmt.Sprintf("%s-%d", to, 101+100*i)); err != nil {
+		if err := found(flight); err != nil {
 			return err
 		}
 	}
 	return waybill.Update(ctx, trip.To.To(to), trip.Stamp(s.replica))
+}
+
+// Offers are the flights to a destination.
+func Offers(to string) []string {
+	var flights []string
+	for i := range 3 {
+		flights = append(flights, fmt.Sprintf("%s-%d", to, 101+100*i))
+	}
+	return flights
 }
 
 // picked is what a flight or hotel is called.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -15,7 +16,7 @@ import (
 	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 )
 
-// Run serves until ctx ends.
+// Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error {
 	js, err := jetstream.New(e.NATS)
 	if err != nil {
@@ -26,8 +27,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{js}
-	// An order that is under way when ctx ends is finished.
-	_, err = waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
+	run, err := waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
 		ctx, span := tracing.Receive(ctx, "order", order.Headers())
 		defer span.End()
 		defer e.Watch.Begin(ctx, "JetStream")()
@@ -36,6 +36,7 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
+	context.AfterFunc(ctx, run.Drain) // what was fetched is handled, and nothing more is fetched
 	return e.ServeNATS(ctx)
 }
 
@@ -59,8 +60,13 @@ func (s server) Ticket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket.
-	if _, err := s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithMsgID(wb.ID())); err != nil {
+	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket, and
+	// neither does one that was placed again long after: a ticket is the first message on its subject, or it is none.
+	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithExpectLastSequencePerSubject(0))
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return service.Work(ctx) // a kill now is the worst: the ticket is out, and the order not acknowledged

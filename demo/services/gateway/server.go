@@ -27,7 +27,7 @@ import (
 // patience is how long a step may take, with all calls that have to be repeated.
 const patience = 4 * time.Second
 
-// Run serves until ctx ends.
+// Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error {
 	carts, err := rpc.Dial("cart", e.Peers["cart"], e.Auth)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestRoundRobin(t *testing.T) {
 		{"a body is sent once", []string{a, busy}, "x", "503 xa 503 xa ", "0", "0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt := &roundRobin{backends: func() []string { return c.backends }, next: &http.Transport{DisableKeepAlives: true}}
+			rt := &pool{backends: func() []string { return c.backends }, next: &http.Transport{DisableKeepAlives: true}}
 			var got, retries, cut string
 			for range 4 {
 				req := httptest.NewRequest(http.MethodPost, "http://any/", strings.NewReader(c.body))

@@ -33,7 +33,7 @@ var desc = grpc.ServiceDesc{
 	},
 }
 
-// Run serves until ctx ends.
+// Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error {
 	js, err := jetstream.New(e.NATS)
 	if err != nil {
@@ -49,15 +49,15 @@ type server struct {
 
 var _ Payment = server{}
 
-// fees are in hundredths of a per cent.
-var fees = map[string]int{"visa": 120, "amex": 250, "giro": 0}
+// Fees are what the cards take, in hundredths of a per cent.
+var Fees = map[string]int{"visa": 120, "amex": 250, "giro": 0}
 
 // Quote implements [Payment].
 func (s server) Quote(ctx context.Context, card string) error {
 	if err := service.Work(ctx); err != nil {
 		return err
 	}
-	fee, ok := fees[card]
+	fee, ok := Fees[card]
 	if !ok {
 		return status.Error(codes.InvalidArgument, "card is visa, amex or giro")
 	}

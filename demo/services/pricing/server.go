@@ -22,7 +22,7 @@ import (
 // workers is how many questions are answered side by side.
 const workers = 8
 
-// Run serves until ctx ends.
+// Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error {
 	subject, err := trip.Subject(e.Cell)
 	if err != nil {
@@ -90,22 +90,30 @@ func (s server) Quote(ctx context.Context, ask Ask) error {
 	flight, _ := trip.Flight.Get(ctx)
 	hotel, _ := trip.Hotel.Get(ctx)
 	currency, _ := trip.Currency.Get(ctx)
-	rate, ok := rates[cmp.Or(ask.Currency, currency, "EUR")]
-	if !ok {
-		return &Error{BadAsk, "currency is EUR, USD or GBP"}
+	total, err := Total(s.cell, cmp.Or(ask.Flight, flight), cmp.Or(ask.Hotel, hotel), cmp.Or(ask.Currency, currency))
+	if err != nil {
+		return err
 	}
-	total := s.price(cmp.Or(ask.Flight, flight)) + s.price(cmp.Or(ask.Hotel, hotel))
-	changes := []waybill.Change{trip.Total.To(total * rate / 100), trip.Stamp(s.replica)}
+	changes := []waybill.Change{trip.Total.To(total), trip.Stamp(s.replica)}
 	if ask.Currency != "" {
 		changes = append(changes, trip.Currency.To(ask.Currency))
 	}
 	return waybill.Update(ctx, changes...)
 }
 
+// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. What is empty is not booked yet.
+func Total(cell, flight, hotel, currency string) (int, error) {
+	rate, ok := rates[cmp.Or(currency, "EUR")]
+	if !ok {
+		return 0, &Error{BadAsk, "currency is EUR, USD or GBP"}
+	}
+	return (price(cell, flight) + price(cell, hotel)) * rate / 100, nil
+}
+
 // price is between 100.00 and 499.99; the same thing costs the same, in one cell.
-func (s server) price(item string) int {
+func price(cell, item string) int {
 	if item == "" {
 		return 0
 	}
-	return 100_00 + int(crc32.ChecksumIEEE([]byte(s.cell+item))%400_00)
+	return 100_00 + int(crc32.ChecksumIEEE([]byte(cell+item))%400_00)
 }

@@ -14,7 +14,7 @@ import (
 func TestQuote(t *testing.T) {
 	auth := waybilltest.Authority(t, waybill.Claims(trip.Claims...))
 	eu := server{"pricing-eu", "eu"}
-	flight, hotel := eu.price("AMS-101"), eu.price("AMS-Grand")
+	flight, hotel := price("eu", "AMS-101"), price("eu", "AMS-Grand")
 	for _, c := range []struct {
 		name   string
 		claims []waybill.Change

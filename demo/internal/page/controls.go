@@ -1,0 +1,35 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"net/url"
+)
+
+// Controls is what the buttons do. A method returns when its effect has begun, within a second: what takes longer goes on
+// after it, and is seen in the snapshots. The context is the request's. All methods may be called at the same time.
+type Controls interface {
+	Kill(ctx context.Context, replica string) error // with SIGKILL; a random one that is up, if empty. It stays down
+	Restart(ctx context.Context, replica string) error
+	RollingRestart(ctx context.Context) error // of all replicas, a few at a time, in all lanes
+	RotateKeys(ctx context.Context) error
+	RevokeKey(ctx context.Context, kid string) error
+	PauseBroker(ctx context.Context) error // for two seconds
+	SetStore(ctx context.Context, on bool) error
+	Show60(ctx context.Context) error
+
+	NewJourney(ctx context.Context) error
+	Step(ctx context.Context, step string, asked url.Values) error // returns when the step is done
+	Tamper(ctx context.Context) error                              // with the visitor's token; the results are in the journey
+	Replay(ctx context.Context) error
+	SendAbroad(ctx context.Context) error
+
+	// Trace returns the spans of a trace, a parent before its children.
+	Trace(ctx context.Context, id string) ([]Span, error)
+}
+
+// What controls answer, wrapped with words that the visitor can read. Any other error is the demo's own fault.
+var (
+	ErrUnknown = errors.New("there is no such thing") // no such replica, key, step or trace
+	ErrNotNow  = errors.New("not now")                // a show is running, there is no token yet, the key is gone, …
+)

@@ -1,0 +1,86 @@
+package tracing
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+)
+
+// Span is what the receiver keeps of a span.
+type Span struct {
+	Service  string // the replica
+	Name     string
+	Trace    string
+	ID       string
+	Parent   string // empty for the root
+	Began    time.Time
+	Duration time.Duration
+	Failed   bool              `json:",omitempty"`
+	Attrs    map[string]string `json:",omitempty"`
+}
+
+// Role returns the role in a replica's name.
+func Role(replica string) string {
+	role, _, _ := strings.Cut(replica, "-")
+	return role
+}
+
+// spansOf flattens what was exported.
+func spansOf(data *tracepb.TracesData) []Span {
+	var spans []Span
+	for _, r := range data.GetResourceSpans() {
+		attrs := texts(r.GetResource().GetAttributes())
+		service := attrs["service.instance.id"]
+		if service == "" {
+			service = attrs["service.name"]
+		}
+		for _, scope := range r.GetScopeSpans() {
+			for _, s := range scope.GetSpans() {
+				spans = append(spans, spanOf(service, s))
+			}
+		}
+	}
+	return spans
+}
+
+func spanOf(service string, s *tracepb.Span) Span {
+	began := time.Unix(0, int64(s.GetStartTimeUnixNano()))
+	return Span{
+		Service: service, Name: s.GetName(),
+		Trace: hex.EncodeToString(s.GetTraceId()), ID: hex.EncodeToString(s.GetSpanId()),
+		Parent: hex.EncodeToString(s.GetParentSpanId()),
+		Began:  began, Duration: time.Unix(0, int64(s.GetEndTimeUnixNano())).Sub(began),
+		Failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
+		Attrs:  texts(s.GetAttributes()),
+	}
+}
+
+// texts keeps the attributes that are plain values.
+func texts(attrs []*commonpb.KeyValue) map[string]string {
+	kept := map[string]string{}
+	for _, a := range attrs {
+		switch v := a.GetValue().GetValue().(type) {
+		case *commonpb.AnyValue_StringValue:
+			kept[a.GetKey()] = v.StringValue
+		case *commonpb.AnyValue_IntValue:
+			kept[a.GetKey()] = fmt.Sprint(v.IntValue)
+		case *commonpb.AnyValue_BoolValue:
+			kept[a.GetKey()] = fmt.Sprint(v.BoolValue)
+		}
+	}
+	return kept
+}
+
+// Orphans returns the spans whose parent is missing.
+func Orphans(spans []Span) []Span {
+	known := map[string]bool{"": true}
+	for _, s := range spans {
+		known[s.ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return known[s.Parent] })
+}

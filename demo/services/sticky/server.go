@@ -1,0 +1,125 @@
+package sticky
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+	"github.com/waybill-go/waybill/demo/services/sessiond"
+)
+
+// sessions are where the sessions are.
+type sessions interface {
+	Load(ctx context.Context, id string) (trip.State, error) // sessiond.ErrUnknown if there is none
+	Save(ctx context.Context, id string, s trip.State) error
+	End(ctx context.Context, id string) error
+}
+
+// patience is how long a server that shall end waits for its sessions to come to theirs. The orchestrators' usual half a
+// minute is for sessions of minutes; a booking here takes seconds.
+const patience = 5 * time.Second
+
+// Run serves until ctx is done, and its own sessions have ended or have had their time.
+func Run(ctx context.Context, e *service.Env) error {
+	lis, err := e.Listen()
+	if err != nil {
+		return err
+	}
+	own := newMemory()
+	s := &server{env: e}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+Memory+"{step}", s.serve(own, "."+e.Name))
+	mux.Handle("POST "+Store+"{step}", s.serve(sessiond.NewClient(e.Peers["sessiond"]), ""))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(ctx, func() {
+		s.draining.Store(true)
+		own.empty(patience)
+		cancel()
+	})
+	return e.Serve(drained, lis, srv)
+}
+
+type server struct {
+	env      *service.Env
+	draining atomic.Bool // new sessions go elsewhere
+}
+
+// serve runs a step of a session and answers with what the session says then.
+func (s *server) serve(in sessions, route string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.env.Watch.Begin(r.Context(), "HTTP")()
+		answer := gateway.Answer{Gateway: s.env.Name}
+		id, err := s.step(r, in, &answer)
+		if err != nil {
+			answer.Error = err.Error()
+		} else if answer.Journey = id; r.PathValue("step") == gateway.Search {
+			http.SetCookie(w, &http.Cookie{Name: Cookie, Value: id + route, Path: "/", HttpOnly: true})
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(statusOf(err))
+		json.NewEncoder(w).Encode(answer)
+	})
+}
+
+// errDraining sends a new session to another server.
+var errDraining = errors.New("this server is about to end")
+
+func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id string, err error) {
+	ctx, name, q := r.Context(), r.PathValue("step"), r.URL.Query()
+	do := steps[name]
+	if do == nil {
+		return "", errNoStep
+	}
+	state := trip.State{}
+	if name == gateway.Search {
+		if s.draining.Load() {
+			return "", errDraining
+		}
+		id = rand.Text()
+	} else {
+		id = sessionOf(r)
+		if state, err = in.Load(ctx, id); err != nil {
+			return id, err
+		}
+	}
+	if err := do(ctx, state, q, answer); err != nil {
+		return id, err
+	}
+	answer.State = state
+	if name == gateway.Ticket {
+		return id, in.End(ctx, id)
+	}
+	return id, in.Save(ctx, id, state)
+}
+
+// sessionOf returns the session's id, without the balancer's route.
+func sessionOf(r *http.Request) string {
+	c, err := r.Cookie(Cookie)
+	if err != nil {
+		return ""
+	}
+	id, _, _ := strings.Cut(c.Value, ".")
+	return id
+}
+
+func statusOf(err error) int {
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.Is(err, sessiond.ErrUnknown):
+		return http.StatusGone
+	case errors.Is(err, errNoStep):
+		return http.StatusNotFound
+	}
+	return http.StatusServiceUnavailable
+}
