@@ -1,8 +1,8 @@
 // Demo books trips through a small fleet of services that keep no sessions, kills the services while they work and while
 // they rotate their keys among themselves, and counts what was lost: nothing.
 //
+//	go run ./demo               the page: one URL, to watch and to meddle
 //	go run ./demo --headless    the whole show in half a minute, with a verdict and an exit code
-//	go run ./demo               the fleet, to try it with curl
 //
 // Nothing is needed but Go. Every service is a process of its own: this binary again, with its role as the first
 // argument.
@@ -30,6 +30,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/lb"
 	"github.com/waybill-go/waybill/demo/services/payment"
 	"github.com/waybill-go/waybill/demo/services/pricing"
+	"github.com/waybill-go/waybill/demo/services/sessiond"
+	"github.com/waybill-go/waybill/demo/services/sticky"
 )
 
 var services = map[string]func(context.Context, *service.Env) error{
@@ -39,6 +41,9 @@ var services = map[string]func(context.Context, *service.Env) error{
 	"pricing": pricing.Run,
 	"payment": payment.Run,
 	"fulfil":  fulfil.Run,
+
+	"sticky":   sticky.Run,
+	"sessiond": sessiond.Run,
 }
 
 func main() {
@@ -62,6 +67,9 @@ func run(args []string) error {
 	headless := flags.Bool("headless", false, "run the whole show and print the verdict; exit 1 if anything is wrong")
 	seed := flags.Uint64("seed", 1, "decides who books what, and who is killed when")
 	journeys := flags.Int("journeys", 300, "how many trips are booked at least; with fewer there are fewer kills")
+	minute := flags.Bool("show", false, "with --headless: the 60-second show of the page instead")
+	store := flags.Bool("store", false, "book the same trips through a central session store, too")
+	report := flags.String("report", "", "with --headless: write report.json and plots into this `directory`")
 	trace := flags.Bool("trace", false, "print the trace of one booking")
 	format := flags.String("o", "text", "text or json: how the verdict is printed")
 	flags.Parse(args)
@@ -72,22 +80,23 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	ctx = untilOrphaned(ctx)
+	o := show.Options{
+		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Trace: *trace, Report: *report,
+		// For tests: a fault that the verdict must notice.
+		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
+	}
 	if !*headless {
-		return show.Serve(ctx, *seed, os.Stdout)
+		return show.Serve(ctx, o, os.Stdout)
 	}
 	progress := io.Writer(os.Stdout)
 	if *format == "json" {
 		progress = os.Stderr // standard output is for the verdict alone
 	}
-	verdict, err := show.Headless(ctx, show.Options{
-		Seed: *seed, Journeys: *journeys, Trace: *trace,
-		// For tests: a fault that the verdict must notice.
-		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
-	}, progress)
+	verdict, err := show.Headless(ctx, o, progress)
 	if err != nil {
 		return err
 	}
-	return report(verdict, *format)
+	return tell(verdict, *format)
 }
 
 // untilOrphaned returns a context that also ends when whoever started this process is gone: "go run" does not hand on the
@@ -104,7 +113,7 @@ func untilOrphaned(ctx context.Context) context.Context {
 	return ctx
 }
 
-func report(v *show.Verdict, format string) error {
+func tell(v *show.Verdict, format string) error {
 	if format == "json" {
 		enc := json.NewEncoder(os.Stdout)
 		enc.SetIndent("", "  ")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/keys"
@@ -20,9 +19,6 @@ const (
 	IdentityFile = "identity"  // who it is to the ring
 	RootFile     = "root.pub"  // what signs rosters
 )
-
-// Period is the time between two keys. A ring outlives a broker that is away for four of them.
-const Period = 30 * time.Second
 
 // peers are addresses by role: --peer cart=dns:///cart:9000.
 type peers map[string][]string
@@ -86,7 +82,7 @@ func (o *options) member() error {
 	}
 	o.spec.Keys = &keys.Member{
 		Identity: filepath.Join(o.dir, IdentityFile), Root: strings.TrimSpace(string(root)), Proposes: proposes,
-		Period: Period,
+		Policy: &keys.Steady,
 	}
 	return nil
 }

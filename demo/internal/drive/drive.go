@@ -57,7 +57,7 @@ type Drive struct {
 // New returns travellers for the fleet whose balancer is at url.
 func New(url string, seed uint64) *Drive {
 	d := &Drive{url: strings.TrimSuffix(url, "/"), began: time.Now(), replicas: map[string]int{}, keys: map[string]int{}}
-	d.driver = driver.Driver{Ledger: &ledger.Ledger{}, Seed: seed, Think: 250 * time.Millisecond, Heard: d.heard}
+	d.driver = driver.Driver{Lane: driver.Waybill, Ledger: &ledger.Ledger{}, Seed: seed, Think: 250 * time.Millisecond, Heard: d.heard}
 	d.driver.Connect(d.url)
 	return d
 }

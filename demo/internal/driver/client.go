@@ -51,6 +51,7 @@ type Reply struct {
 	Answer  gateway.Answer
 	Update  string // what the browser keeps from now on; empty if it is the same
 	Retries int64  // at any hop
+	Refusal string // why the gateway's middleware did not let the request in, as it says so
 	sent    ledger.Sent
 }
 
@@ -98,7 +99,13 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 		return r, err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&r.Answer); err != nil && res.StatusCode < 500 {
+	var body struct {
+		gateway.Answer
+		Reason string // of a problem, RFC 9457
+	}
+	err = json.NewDecoder(res.Body).Decode(&body)
+	r.Answer, r.Refusal = body.Answer, body.Reason
+	if err != nil && res.StatusCode < 500 {
 		c.trouble.Cut.Add(1) // the balancer died in the middle of it: nothing was acknowledged
 		return r, err
 	}

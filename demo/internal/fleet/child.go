@@ -45,9 +45,6 @@ func (s Spec) Listen() (net.Listener, error) {
 	if s.Addr == "" {
 		return net.Listen("tcp", "127.0.0.1:0")
 	}
-	if s.NextFree {
-		return listenNextFree(s.Addr)
-	}
 	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		lis, err := net.Listen("tcp", s.Addr)
 		if err == nil || time.Now().After(deadline) {
@@ -56,7 +53,8 @@ func (s Spec) Listen() (net.Listener, error) {
 	}
 }
 
-func listenNextFree(addr string) (net.Listener, error) {
+// ListenNextFree opens a port, or the next one that is free.
+func ListenNextFree(addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err

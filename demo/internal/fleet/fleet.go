@@ -16,6 +16,7 @@ type Fleet struct {
 
 	mu       sync.Mutex
 	replicas map[string]*replica
+	starting map[string]bool // by name
 	crashes  []string
 	closed   bool
 }
@@ -32,7 +33,7 @@ func Open(ctx context.Context) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fleet{janitor: janitor, dir: dir, replicas: map[string]*replica{}}, nil
+	return &Fleet{janitor: janitor, dir: dir, replicas: map[string]*replica{}, starting: map[string]bool{}}, nil
 }
 
 // JanitorRole is the argument that makes this binary run [Janitor].
@@ -53,11 +54,13 @@ func (f *Fleet) Start(ctx context.Context, specs ...Spec) error {
 }
 
 func (f *Fleet) run(ctx context.Context, s Spec) error {
+	f.setStarting(s.Name, true)
+	defer f.setStarting(s.Name, false)
 	proc, addr, err := start(ctx, s, s.Role, s.Name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
-	s.Addr, s.NextFree = addr, false
+	s.Addr = addr
 	r := &replica{spec: s, proc: proc}
 	f.mu.Lock()
 	if f.closed {
@@ -69,6 +72,19 @@ func (f *Fleet) run(ctx context.Context, s Spec) error {
 	f.mu.Unlock()
 	go f.guard(r)
 	return nil
+}
+
+func (f *Fleet) setStarting(name string, is bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.starting[name] = is
+}
+
+// Starting reports whether a replica is being started.
+func (f *Fleet) Starting(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.starting[name]
 }
 
 // guard notes the end of a replica that nobody here asked for, and starts it again.

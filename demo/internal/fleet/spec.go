@@ -14,8 +14,7 @@ type Spec struct {
 	Name string // "cart-2"
 	Role string // "cart"
 
-	Addr     string // where to listen; empty for a port that is free
-	NextFree bool   // if Addr is taken, take the next port that is free
+	Addr string // where to listen; empty for a port that is free
 
 	Cell     string // which prices a pricing service knows
 	Broker   string // the URL of the NATS server

@@ -16,17 +16,30 @@ const Life = 3 * time.Minute
 // is 4 s at least.
 func Policy(period time.Duration) keyring.Policy {
 	return keyring.Policy{
-		Period:    period,                        // 24 h
-		Delay:     3 * time.Second,               // 12 h
-		Settle:    500 * time.Millisecond,        // 60 s
-		Poll:      500 * time.Millisecond,        // 30 s
-		Horizon:   Life,                          // 72 h
-		Slack:     max(20*time.Second, 4*period), // 7 days
-		MaxSkew:   200 * time.Millisecond,        // 5 s; all processes have one clock
-		TokenLife: Life,                          // 1 h
-
-		Algorithms: []keyring.Algorithm{keyring.HS256}, // those that the ring has
+		Period:    period,                 // 24 h
+		Delay:     3 * time.Second,        // 12 h
+		Settle:    500 * time.Millisecond, // 60 s
+		Poll:      500 * time.Millisecond, // 30 s
+		Horizon:   Life,                   // 72 h
+		Slack:     20 * time.Second,       // 7 days
+		MaxSkew:   200 * time.Millisecond, // 5 s; all processes have one clock
+		TokenLife: Life,                   // 1 h
 	}
+}
+
+// Steady is how they follow each other where nobody counts seconds: a broker may be away for two minutes, and a machine
+// may sleep for as long.
+var Steady = keyring.Policy{
+	Period:    15 * time.Second,
+	Delay:     6 * time.Second,
+	Settle:    time.Second,
+	Poll:      time.Second,
+	Horizon:   Life,
+	Slack:     2 * time.Minute,
+	MaxSkew:   200 * time.Millisecond,
+	TokenLife: Life,
+
+	Algorithms: []keyring.Algorithm{keyring.HS256},
 }
 
 // Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the

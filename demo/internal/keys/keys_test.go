@@ -19,7 +19,7 @@ const (
 // TestRotation lets three services rotate their ring, of which two may.
 func TestRotation(t *testing.T) {
 	nc := brokertest.JetStream(t).Conn()
-	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain, period,
+	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain, keys.Policy(period),
 		map[string]bool{"follower": false, "one": true, "other": true})
 	if err != nil {
 		t.Fatal(err)

@@ -14,10 +14,11 @@ import (
 
 // Member is what each process of a service is told. It holds no secret.
 type Member struct {
-	Identity string        // the file of the service's identity, for its owner only
-	Root     string        // the public half of what signs rosters
-	Proposes bool          // the service takes part in the rotation
-	Period   time.Duration // of the rotation; see [Policy]
+	Identity string // the file of the service's identity, for its owner only
+	Root     string // the public half of what signs rosters
+	Proposes bool   // the service takes part in the rotation
+
+	Policy *keyring.Policy // how the keys follow each other, the same for all members
 }
 
 // Open opens the ring of a domain and returns it as soon as it is ready.
@@ -40,9 +41,9 @@ func (m *Member) Open(ctx context.Context, nc *nats.Conn, domain string) (*keyri
 	}
 	var ring *keyring.Ring
 	if m.Proposes {
-		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(domain), keyring.WithPolicy(Policy(m.Period)))
+		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
 	} else {
-		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), keyring.WithPolicy(Policy(m.Period)))
+		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
 	}
 	if err != nil {
 		return nil, err

@@ -20,18 +20,19 @@ const lifetime = 30 * 24 * time.Hour
 
 // Operator is who made the ring.
 type Operator struct {
+	Policy keyring.Policy // how the keys follow each other
+
 	nc      *nats.Conn
 	domain  string
 	store   *natskv.Store
 	wrapper *agering.Wrapper
-	policy  keyring.Policy
 	members map[string]*Member
 }
 
 // Create makes an identity for each service, its file in dir, signs the roster of them, and creates the bucket and the
 // first ring in it. Services says of each member whether it may propose keys.
 func Create(
-	ctx context.Context, nc *nats.Conn, dir, domain string, period time.Duration, services map[string]bool,
+	ctx context.Context, nc *nats.Conn, dir, domain string, policy keyring.Policy, services map[string]bool,
 ) (*Operator, error) {
 	own, err := agering.NewIdentity(OperatorName)
 	if err != nil {
@@ -52,13 +53,14 @@ func Create(
 	if err != nil {
 		return nil, err
 	}
-	o, err := Operate(nc, domain, period, own, roster, root)
+	o, err := Operate(nc, domain, own, roster, root)
 	if err != nil {
 		return nil, err
 	}
+	o.Policy = policy
 	for name, proposes := range services {
 		identity := filepath.Join(dir, name+".identity")
-		o.members[name] = &Member{Identity: identity, Root: root.String(), Proposes: proposes, Period: period}
+		o.members[name] = &Member{Identity: identity, Root: root.String(), Proposes: proposes, Policy: &policy}
 	}
 	return o, o.Begin(ctx)
 }
@@ -83,10 +85,8 @@ func Enrol(domain string, own *agering.Identity, services []*agering.Identity, p
 }
 
 // Operate returns the operator whom a roster names.
-func Operate(
-	nc *nats.Conn, domain string, period time.Duration, own *agering.Identity, roster []byte, root agering.PublicRoot,
-) (*Operator, error) {
-	o := &Operator{nc: nc, domain: domain, policy: Policy(period), members: map[string]*Member{}}
+func Operate(nc *nats.Conn, domain string, own *agering.Identity, roster []byte, root agering.PublicRoot) (*Operator, error) {
+	o := &Operator{Policy: Steady, nc: nc, domain: domain, members: map[string]*Member{}}
 	var err error
 	if o.wrapper, err = agering.New(domain, own, []agering.PublicRoot{root}); err != nil {
 		return nil, err
@@ -104,14 +104,20 @@ func (o *Operator) Begin(ctx context.Context) error {
 	if err := natskv.Create(ctx, o.nc, bucket); err != nil {
 		return err
 	}
-	set, err := o.policy.Genesis(o.domain, time.Now())
+	set, err := o.Policy.Genesis(o.domain, time.Now())
 	if err != nil {
 		return err
 	}
 	return keyring.Create(ctx, o.store, o.wrapper, set)
 }
 
-// Rotate proposes the next key out of turn, and returns it.
+// Keep opens the ring as one who may change it.
+func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
+	return keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
+}
+
+// Rotate proposes the next key out of turn, and returns it. The operator keeps the ring for no longer than that takes: to
+// change keys in turn is the services' part.
 func (o *Operator) Rotate(ctx context.Context) (*keyring.Key, error) {
 	ring, err := o.Keep(ctx)
 	if err != nil {
@@ -133,12 +139,6 @@ func (o *Operator) Revoke(ctx context.Context, kid, reason string) error {
 	}
 	defer ring.Close()
 	return ring.Revoke(ctx, kid, reason)
-}
-
-// Keep opens the ring as one who may change it, which the operator does for no longer than a command takes: to change
-// keys in turn is the services' part.
-func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
-	return keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
 }
 
 // Member returns what a service needs to open the ring, or nil if it is no member.

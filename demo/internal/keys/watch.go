@@ -20,7 +20,7 @@ type Swap struct {
 // Watch follows the ring as the operator, who proposes nothing, and tells of each new key well before it issues.
 func (o *Operator) Watch(ctx context.Context, swapped func(Swap)) (*keyring.Ring, error) {
 	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped}),
-		keyring.Domain(o.domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
+		keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
 }
 
 // quiet leaves out what is no trouble.

@@ -53,10 +53,11 @@ func Open(url, dir string) (*Operator, error) {
 		return nil, err
 	}
 	o := &Operator{nats: nc}
-	if o.Operator, err = keys.Operate(nc, trip.Domain, container.Period, own, roster, roots[0]); err != nil {
+	if o.Operator, err = keys.Operate(nc, trip.Domain, own, roster, roots[0]); err != nil {
 		nc.Close()
 		return nil, err
 	}
+	o.Policy = keys.Steady
 	return o, nil
 }
 
@@ -87,7 +88,7 @@ func (o *Operator) Declare(ctx context.Context, w io.Writer) error {
 
 // revive looks at the ring that is there.
 func (o *Operator) revive(ctx context.Context, w io.Writer) error {
-	ring, err := o.open(ctx)
+	ring, err := o.keep(ctx)
 	if err != nil {
 		return fmt.Errorf("the ring in the broker is of other identities than the volumes; "+
 			"begin anew with: docker compose down -v: %w", err)
@@ -105,8 +106,8 @@ func (o *Operator) revive(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// open opens the ring, and returns when it is known.
-func (o *Operator) open(ctx context.Context) (*keyring.Ring, error) {
+// keep opens the ring to change it, and returns when it is known.
+func (o *Operator) keep(ctx context.Context) (*keyring.Ring, error) {
 	ring, err := o.Keep(ctx)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func (f *feed) serveStream(w http.ResponseWriter, r *http.Request) {
 	for {
 		data, next := f.newest()
 		if data != nil {
-			conn.SetWriteDeadline(time.Now().Add(stall)) // without one it is unlimited, which only costs a goroutine
+			conn.SetWriteDeadline(time.Now().Add(stall))
 			w.Write([]byte("data: "))
 			w.Write(data)
 			w.Write([]byte("\n\n"))

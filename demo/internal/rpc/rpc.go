@@ -55,7 +55,7 @@ func Unary[S, In, Out any](service, name string, call func(S, context.Context, *
 // name when a connection ends, and so finds those that are new.
 const connectionAge = 12 * time.Second
 
-// Serve serves one gRPC service until ctx is done and the calls in hand are answered. A call without a waybill is refused.
+// Serve serves one gRPC service until ctx ends. A call without a waybill is refused.
 func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any) error {
 	lis, err := e.Listen()
 	if err != nil {

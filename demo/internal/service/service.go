@@ -24,7 +24,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has. Its context is done when the service shall finish what it has in hand, and end.
+// Env is what a service has. The context that it runs in is done when it shall finish what it has in hand, and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -48,7 +48,7 @@ func Main(run func(context.Context, *Env) error) error {
 	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
 }
 
-// Run runs the replica that spec describes until it fails, or until ctx is done and what it had in hand as well. It calls
+// Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
 // ready, with where the replica listens, when it serves.
 func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
@@ -65,12 +65,14 @@ func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.C
 		if e.ring, err = spec.Keys.Open(ctx, nc, trip.Domain); err != nil {
 			return err
 		}
+		defer e.ring.Close()
 		e.Auth, err = waybill.New(trip.Domain, e.ring, waybill.Claims(trip.Claims...), waybill.Life(keys.Life))
 		if err != nil {
 			return err
 		}
 	}
 	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
+	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }
 
@@ -85,17 +87,17 @@ func (e *Env) Healthy() error {
 	return e.ring.Ready()
 }
 
-// patience is how long a service may take to finish what it has in hand.
-const patience = 5 * time.Second
+// drain is how long a replica that is asked to end goes on with what is under way.
+const drain = 8 * time.Second
 
 // Server is an HTTP or gRPC server.
 type Server interface {
 	Serve(net.Listener) error
-	// Shutdown takes nothing new, and returns when what is in hand is answered or ctx is done.
+	// Shutdown takes nothing new and returns when everything under way is done, or ctx is.
 	Shutdown(ctx context.Context) error
 }
 
-// Serve says that the replica is ready, and serves until ctx is done and what is in hand is answered.
+// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
 func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(lis) }()
@@ -105,27 +107,29 @@ func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 		return err
 	case <-ctx.Done():
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	return srv.Shutdown(late)
+	return srv.Shutdown(ctx)
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx is done and what came
-// is handled.
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
+// that it has are done.
 func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
 	}
 	e.ready(e, "-")
 	<-ctx.Done()
-	closed := make(chan struct{})
-	e.NATS.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if e.ring != nil {
+		e.ring.Close() // its keys stay usable
+	}
+	closed := e.NATS.StatusChanged(nats.CLOSED)
 	if err := e.NATS.Drain(); err != nil {
 		return err
 	}
 	select {
 	case <-closed:
-	case <-time.After(patience):
+	case <-time.After(drain):
 	}
 	return nil
 }

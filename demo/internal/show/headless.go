@@ -7,10 +7,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/driver"
+	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
@@ -18,34 +18,46 @@ import (
 // Options are what the flags say.
 type Options struct {
 	Seed     uint64
-	Journeys int  // at least
-	Trace    bool // print the trace of one booking
+	Journeys int    // at least
+	Minute   bool   // the 60-second show, instead of kills without a pause
+	Store    bool   // the baseline with a central store, too
+	Trace    bool   // print the trace of one booking
+	Report   string // directory for the report; empty for none
 	Sabotage driver.Sabotage
 }
 
-// rate is how many bookings begin in a second, and crowd how many are under way at most. A machine that keeps up has
-// about half of the crowd; a slower one gets fewer bookings, not more and more of them at once.
-const (
-	rate  = 20
-	crowd = 60
-)
+// rate is how many bookings begin in a second.
+const rate = 20
+
+// Forge is a sabotage, too: a token that is good passes for a forged one.
+const Forge driver.Sabotage = "forge"
 
 // Headless runs the whole show and returns the verdict. It tells its progress to w.
 func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(o.Journeys)*time.Second/rate)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+time.Duration(o.Journeys)*time.Second/rate)
 	defer cancel()
-	d := &driver.Driver{Seed: o.Seed, Think: 250 * time.Millisecond, Sabotage: o.Sabotage}
-	stage, err := open(ctx, "", d)
+	p := plan{seed: o.Seed, think: 250 * time.Millisecond, period: hectic, sabotage: o.Sabotage}
+	if o.Minute {
+		p.period = calm
+	}
+	stage := newStage(p)
+	err := stage.open(ctx, p)
 	defer stage.close()
 	if err != nil {
 		return nil, err
+	}
+	if o.Store {
+		if err := stage.setStore(ctx, true); err != nil {
+			return nil, err
+		}
 	}
 	fmt.Fprintf(w, "%d services and a NATS server, ready after %.1f s\n",
 		len(stage.fleet.Names("")), time.Since(began).Seconds())
 
 	measuring, stop := context.WithCancel(ctx)
 	defer stop()
+	go stage.sample(measuring)
 	memory := make(chan map[string]int64, 1)
 	go func() { memory <- measure(measuring, stage) }()
 
@@ -53,36 +65,75 @@ func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
 	if err := v.walk(ctx, stage, o.Trace, w); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
-	s := &script{stage: stage, rng: rand.New(rand.NewPCG(o.Seed, 0))}
-	failures, err := s.storm(ctx, o.Journeys)
+	if o.Minute {
+		err = v.minute(ctx, stage, o.Seed, w)
+	} else {
+		err = v.storm(ctx, stage, o, w)
+	}
 	if err != nil {
 		return nil, err
 	}
 	stop()
 	v.Memory = <-memory
-	if err := v.judge(ctx, s, o.Journeys, failures); err != nil {
-		return nil, err
-	}
 	v.Seconds = time.Since(began).Seconds()
+	v.Seed, v.Lanes = o.Seed, cards(stage)
+	v.Steps = stage.driver.Pace.Total()
+	if o.Report != "" {
+		return v, v.write(o.Report, stage)
+	}
 	return v, nil
+}
+
+// storm kills without a pause, and judges.
+func (v *Verdict) storm(ctx context.Context, stage *stage, o Options, w io.Writer) error {
+	fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
+	s := &script{stage: stage, rng: rand.New(rand.NewPCG(o.Seed, 0))}
+	failures, err := s.storm(ctx, o.Journeys)
+	if err != nil {
+		return err
+	}
+	return v.judge(ctx, s, o, failures)
+}
+
+// minute plays the 60-second show, and judges.
+func (v *Verdict) minute(ctx context.Context, stage *stage, seed uint64, w io.Writer) error {
+	fmt.Fprintf(w, "\nNow %d bookings begin in each second, and for a minute this happens to the fleet:\n\n", rate)
+	stage.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
+	l := &load{stage: stage, rate: rate}
+	over := make(chan error, 1)
+	act := newAct(stage, seed)
+	go func() { over <- act.play(ctx) }()
+	var err error
+	l.run(ctx, func(int) bool {
+		select {
+		case err = <-over:
+			return false
+		default:
+			return !act.draining.Load()
+		}
+	})
+	if act.draining.Load() {
+		err = <-over
+	}
+	fmt.Fprintln(w)
+	if err != nil {
+		return err
+	}
+	return v.judgeMinute(ctx, stage, act, l.failures)
 }
 
 // walk books one trip with nothing going wrong, and shows the way that it went.
 func (v *Verdict) walk(ctx context.Context, s *stage, traced bool, w io.Writer) error {
-	booking, end := ctx, func() {}
-	if traced {
-		ctx, span := tracing.Booking(ctx)
-		booking, end = ctx, func() { span.End() }
-	}
-	page, err := s.driver.Book(booking, 0)
-	end()
+	booking, span := tracing.Booking(ctx)
+	_, err := s.driver.Book(booking, 0, time.Now())
+	span.End()
 	if err != nil {
 		return err
 	}
+	id := span.SpanContext().TraceID().String()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	way, err := s.observer.Journey(ctx, page.ID(), func(hops []watch.Hop) bool {
+	way, err := s.observer.Await(ctx, id, func(hops []watch.Hop) bool {
 		return slices.ContainsFunc(hops, func(h watch.Hop) bool { return roleOf(h.Replica) == "fulfil" })
 	})
 	if err != nil {
@@ -94,7 +145,7 @@ func (v *Verdict) walk(ctx context.Context, s *stage, traced bool, w io.Writer) 
 	if !traced {
 		return nil
 	}
-	v.Trace = s.spans.Await(ctx, whole)
+	v.Trace = s.spans.Await(ctx, id, whole)
 	fmt.Fprintf(w, "\nIts trace:\n\n")
 	printTrace(w, v.Trace)
 	if !whole(v.Trace) {
@@ -117,45 +168,4 @@ func whole(spans []tracing.Span) bool {
 		}
 	}
 	return roots == 1 && len(tracing.Orphans(spans)) == 0
-}
-
-// storm starts bookings at an even rate until there are enough and the script is over. It returns why bookings failed.
-func (s *script) storm(ctx context.Context, journeys int) (failures []string, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	over := make(chan error, 1)
-	go func() { over <- s.run(ctx, killsOf(journeys)) }()
-
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	places := make(chan struct{}, crowd)
-	tick := time.NewTicker(time.Second / rate)
-	defer tick.Stop()
-	for n, running := 1, true; n < journeys || running; n++ {
-		select {
-		case err := <-over:
-			if err != nil {
-				cancel()
-				wg.Wait()
-				return failures, err
-			}
-			running = false
-		case <-ctx.Done():
-			wg.Wait()
-			return failures, ctx.Err()
-		case <-tick.C:
-		}
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			if _, err := s.driver.Book(ctx, n); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failures = append(failures, err.Error())
-			}
-		})
-	}
-	s.until = time.Now().Add(-2 * gap)
-	wg.Wait()
-	return failures, ctx.Err()
 }

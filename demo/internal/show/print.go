@@ -3,7 +3,6 @@ package show
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -92,22 +91,4 @@ func (v *Verdict) Print(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\n%.1f s, %s\n", v.Seconds, v.memory())
-}
-
-// memory is one line of it.
-func (v *Verdict) memory() string {
-	if v.Memory["total"] == 0 {
-		return "memory not measured here"
-	}
-	var parts []string
-	for _, role := range append(slices.Clone(Roles), "supervisor") {
-		parts = append(parts, fmt.Sprintf("%s %d", role, v.Memory[role]>>20))
-	}
-	return fmt.Sprintf("%d MiB resident (%s)", v.Memory["total"]>>20, strings.Join(parts, ", "))
-}
-
-// roleOf returns the role in a replica's name.
-func roleOf(replica string) string {
-	role, _, _ := strings.Cut(replica, "-")
-	return role
 }

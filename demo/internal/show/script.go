@@ -7,8 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/ledger"
+)
+
+// How quickly the keys follow each other: as quickly as they can, or so that one can watch.
+const (
+	hectic = 4 * time.Second
+	calm   = 30 * time.Second
 )
 
 // Swaps is how many changes of the issuing key a run waits for, at least.
@@ -28,6 +33,7 @@ type script struct {
 	*stage
 	rng   *rand.Rand
 	kills []kill
+	probe probe
 
 	// Between these a change of keys counts: there are travellers everywhere when it comes, and for a while after it.
 	from, until time.Time
@@ -35,6 +41,36 @@ type script struct {
 
 // killsOf is how many kills go with so many journeys: two rounds over all services with the usual 300, one at least.
 func killsOf(journeys int) int { return max(len(Roles), 2*len(Roles)*journeys/300) }
+
+// storm starts bookings until there are enough and the script is over. It returns why bookings failed.
+func (s *script) storm(ctx context.Context, journeys int) (failures []string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan error, 1)
+	go func() { over <- s.run(ctx, killsOf(journeys)) }()
+	l := &load{stage: s.stage, rate: rate}
+	running := true
+	l.run(ctx, func(n int) bool {
+		select {
+		case err = <-over:
+			running = false
+			if err != nil {
+				cancel()
+				return false
+			}
+		default:
+		}
+		more := n < journeys || running
+		if !more {
+			s.until = time.Now().Add(-2 * gap)
+		}
+		return more
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return l.failures, err
+}
 
 // run kills n times, and returns when the services have also changed their keys often enough.
 func (s *script) run(ctx context.Context, n int) error {
@@ -49,11 +85,14 @@ func (s *script) run(ctx context.Context, n int) error {
 		if err := pause(ctx, gap); err != nil {
 			return err
 		}
-		if err := s.kill(ctx, role); err != nil {
+		if err := s.strike(ctx, role); err != nil {
 			return err
 		}
 	}
-	for late := time.Now().Add((Swaps + 2) * keys.Policy.Period); ; {
+	if err := s.probe.run(ctx, s.stage); err != nil {
+		return err
+	}
+	for late := time.Now().Add((Swaps + 2) * hectic); ; {
 		s.until = time.Now().Add(-2 * gap)
 		if len(s.swaps()) >= Swaps || time.Now().After(late) { // the verdict says which
 			return nil
@@ -71,26 +110,19 @@ func (s *script) swaps() []ledger.Swap {
 	})
 }
 
-// kill kills a replica of a role while it is handling something, and starts it again where it was. A kill that came
+// strike kills a replica of a role while it is handling something, and starts it again where it was. A kill that came
 // just too late to interrupt anything does not count.
-func (s *script) kill(ctx context.Context, role string) error {
-	names := s.fleet.Names(role)
+func (s *script) strike(ctx context.Context, role string) error {
 	for {
-		name := names[s.rng.IntN(len(names))]
-		pid := s.fleet.PID(name)
-		if err := s.observer.Busy(ctx, pid); err != nil {
-			return fmt.Errorf("waiting for work at %s: %w", name, err)
-		}
-		// Somewhere in the middle of it.
-		if err := pause(ctx, time.Duration(s.rng.Int64N(int64(8*time.Millisecond)))); err != nil {
-			return err
-		}
-		s.fleet.Kill(name)
-		cut, err := s.observer.CutOff(ctx, pid)
+		name, err := s.busy(ctx, s.rng, role)
 		if err != nil {
 			return err
 		}
-		if err := s.fleet.Restart(ctx, name); err != nil {
+		cut, err := s.kill(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := s.restart(ctx, name); err != nil {
 			return err
 		}
 		if cut > 0 {
@@ -100,11 +132,16 @@ func (s *script) kill(ctx context.Context, role string) error {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// busy picks a replica of a role, and returns when it is in the middle of something.
+func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name string, err error) {
+	names := s.up(role)
+	if len(names) == 0 {
+		return "", fmt.Errorf("no %s is up", role)
 	}
+	name = names[rng.IntN(len(names))]
+	if err := s.observer.Busy(ctx, s.fleet.PID(name)); err != nil {
+		return "", fmt.Errorf("waiting for work at %s: %w", name, err)
+	}
+	// Somewhere in the middle of it.
+	return name, pause(ctx, time.Duration(rng.Int64N(int64(8*time.Millisecond))))
 }

@@ -1,10 +1,15 @@
-// Package show puts the demo together: the fleet on its stage, the script of what goes wrong, and the verdict.
+// Package show puts the demo together: the fleet on its stage, what goes wrong with it, the page and the verdict.
 package show
 
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,107 +21,191 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/visitor"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/keyring"
 )
 
 // stage is everything that runs.
 type stage struct {
+	*chronicle
 	fleet    *fleet.Fleet
 	broker   *broker.Broker
 	nats     *nats.Conn
 	js       jetstream.JetStream
+	operator *keys.Operator
 	ring     *keyring.Ring // of the operator, who only looks on
 	observer *watch.Observer
-	spans    *tracing.Collector
-	ledger   *ledger.Ledger
-	driver   *driver.Driver
-	url      string // of the balancer
+	spans    *tracing.Receiver
+	traces   *http.Server
+	flush    func()
+	visitor  *visitor.Visitor
+	ledger   *ledger.Ledger // of the travellers with waybills
+	driver   *driver.Driver // of the same
+	sticky   *driver.Driver // the same trips, with sessions in memory
+	store    *driver.Driver // the same trips, with sessions in one store
+	storeOn  atomic.Bool
+	held     net.Listener // keeps the store's port until the store is switched on
+	probes   sync.Map     // ids of journeys that are in no ledger
+	url      string       // of the balancer
+}
+
+// plan is what a stage is made for.
+type plan struct {
+	seed     uint64
+	think    time.Duration // of the travellers
+	period   time.Duration // of the keys
+	keep     int           // pages of the ledgers; 0 for all
+	sabotage driver.Sabotage
+}
+
+// newStage returns a stage on which nothing runs yet.
+func newStage(p plan) *stage {
+	lane := func(l driver.Lane) *driver.Driver {
+		return &driver.Driver{Lane: l, Ledger: &ledger.Ledger{Keep: p.keep}, Seed: p.seed, Think: p.think}
+	}
+	s := &stage{chronicle: newChronicle(), spans: &tracing.Receiver{}}
+	s.driver, s.sticky, s.store = lane(driver.Waybill), lane(driver.Sticky), lane(driver.Store)
+	s.driver.Sabotage, s.ledger = p.sabotage, s.driver.Ledger
+	return s
 }
 
 // replicas are how many there are of each role. Pricing has one in each cell.
-var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3}
+var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3, "sticky": 3}
 
 // Roles are the services, in the order in which a request meets them.
 var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
 
-// open starts everything, the balancer on addr. The caller closes the stage, also one that comes with an error.
-func open(ctx context.Context, addr string, d *driver.Driver) (*stage, error) {
-	s := &stage{ledger: &ledger.Ledger{}, driver: d}
+// Baseline are the services beside them, which keep sessions.
+var Baseline = []string{"sticky", "sessiond"}
+
+// open starts everything. The caller closes the stage, also one that comes with an error.
+func (s *stage) open(ctx context.Context, p plan) error {
 	var err error
 	if s.fleet, err = fleet.Open(ctx); err != nil {
-		return s, err
+		return err
 	}
 	if s.broker, err = broker.Start(filepath.Join(s.fleet.Dir(), "jetstream")); err != nil {
-		return s, err
+		return err
 	}
-	if s.nats, err = broker.Connect(s.broker.URL(), s.broker.Password(), "driver"); err != nil {
-		return s, err
+	if s.nats, err = s.broker.Connect("driver"); err != nil {
+		return err
 	}
 	if s.js, err = jetstream.New(s.nats); err != nil {
-		return s, err
+		return err
 	}
 	if err := broker.Declare(ctx, s.js); err != nil {
-		return s, err
+		return err
 	}
 	if s.observer, err = watch.NewObserver(s.nats); err != nil {
-		return s, err
+		return err
 	}
-	if s.spans, err = tracing.NewCollector(s.nats); err != nil {
-		return s, err
-	}
-	tracing.Setup(s.nats, "driver")
-	operator, err := keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Members)
+	collector, err := s.collect()
 	if err != nil {
-		return s, err
+		return err
 	}
-	if s.ring, err = operator.Watch(ctx, s.ledger.Swapped); err != nil {
-		return s, err
+	if s.operator, err = keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
+		return err
 	}
-	base := fleet.Spec{Broker: s.broker.URL(), Password: s.broker.Password()}
-	if err := s.start(ctx, base, operator, addr); err != nil {
-		return s, err
+	if s.ring, err = s.operator.Watch(ctx, s.swapped); err != nil {
+		return err
+	}
+	base := fleet.Spec{
+		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: collector, Dir: s.fleet.Dir(),
+	}
+	if err := s.start(ctx, base); err != nil {
+		return err
 	}
 	s.url = "http://" + s.fleet.Addrs("lb")[0]
-	d.Ledger = s.ledger
-	d.Connect(s.url)
-	return s, nil
+	for _, d := range s.lanes() {
+		d.Connect(s.url)
+	}
+	s.visitor.Connect(s.url)
+	return nil
 }
 
+// collect starts the receiver of the traces, and returns its URL.
+func (s *stage) collect() (url string, err error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	s.traces = &http.Server{Handler: s.spans, ReadHeaderTimeout: 5 * time.Second}
+	go s.traces.Serve(lis)
+	url = "http://" + lis.Addr().String() + "/v1/traces"
+	s.flush, err = tracing.Setup("driver", url)
+	return url, err
+}
+
+// lanes are the drivers, also of lanes that are off.
+func (s *stage) lanes() []*driver.Driver { return []*driver.Driver{s.driver, s.sticky, s.store} }
+
 // start starts the services, whoever is called before whoever calls it.
-func (s *stage) start(ctx context.Context, base fleet.Spec, operator *keys.Operator, addr string) error {
+func (s *stage) start(ctx context.Context, base fleet.Spec) error {
+	abroad, err := visitor.OpenAbroad()
+	if err != nil {
+		return err
+	}
+	s.visitor = &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: abroad}
+	if s.held, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return err
+	}
 	var behind []fleet.Spec
 	for _, role := range []string{"cart", "payment", "fulfil"} {
-		behind = append(behind, several(base, role, operator)...)
+		behind = append(behind, several(base, role, s.operator)...)
 	}
 	for _, cell := range trip.Cells {
 		pricing := base
 		pricing.Role, pricing.Name, pricing.Cell = "pricing", "pricing-"+cell, cell
-		pricing.Keys = operator.Member("pricing")
+		pricing.Keys = s.operator.Member("pricing")
 		behind = append(behind, pricing)
 	}
+	base.Peers = map[string][]string{"sessiond": {s.held.Addr().String()}}
+	behind = append(behind, several(base, "sticky", s.operator)...)
 	if err := s.fleet.Start(ctx, behind...); err != nil {
 		return err
 	}
-	base.Peers = map[string][]string{"cart": s.fleet.Addrs("cart"), "payment": s.fleet.Addrs("payment")}
-	if err := s.fleet.Start(ctx, several(base, "gateway", operator)...); err != nil {
+	base.Peers = map[string][]string{
+		"cart": s.fleet.Addrs("cart"), "payment": s.fleet.Addrs("payment"), "abroad": {abroad.Addr()},
+	}
+	if err := s.fleet.Start(ctx, several(base, "gateway", s.operator)...); err != nil {
 		return err
 	}
-	return s.fleet.Start(ctx, fleet.Spec{
-		Role: "lb", Name: "lb-1", Addr: addr, NextFree: addr != "",
-		Broker: base.Broker, Password: base.Password, // for its reports only: it gets no keys
-		Peers: map[string][]string{"gateway": s.fleet.Addrs("gateway")},
-	})
+	base.Peers = map[string][]string{"gateway": s.fleet.Addrs("gateway"), "sticky": s.fleet.Addrs("sticky")}
+	return s.fleet.Start(ctx, several(base, "lb", s.operator)...)
 }
 
+// several returns the replicas of a role, each with its keys if the role has any.
 func several(base fleet.Spec, role string, operator *keys.Operator) []fleet.Spec {
 	base.Role, base.Keys = role, operator.Member(role)
-	specs := make([]fleet.Spec, replicas[role])
+	specs := make([]fleet.Spec, max(1, replicas[role]))
 	for i := range specs {
 		specs[i] = base
 		specs[i].Name = fmt.Sprintf("%s-%d", role, i+1)
 	}
 	return specs
+}
+
+// own reports whether a journey is one of ours, which no traveller has in a ledger.
+func (s *stage) own(sid string) bool {
+	_, ok := s.probes.Load(sid)
+	return ok
+}
+
+// setStore switches the lane of the central store on or off. The first time, the store is started.
+func (s *stage) setStore(ctx context.Context, on bool) error {
+	if on && len(s.fleet.Names("sessiond")) == 0 {
+		spec := fleet.Spec{
+			Role: "sessiond", Name: "sessiond-1", Addr: s.held.Addr().String(), Dir: s.fleet.Dir(),
+			Broker: s.broker.URL(), Password: s.broker.Password(),
+		}
+		s.held.Close()
+		if err := s.fleet.Start(ctx, spec); err != nil {
+			return err
+		}
+	}
+	s.storeOn.Store(on)
+	return nil
 }
 
 // close ends everything. The directory goes last: the broker writes to it until it has stopped.
@@ -127,6 +216,16 @@ func (s *stage) close() {
 	s.fleet.Stop()
 	if s.ring != nil {
 		s.ring.Close()
+	}
+	if s.visitor != nil {
+		s.visitor.Abroad.Close()
+	}
+	if s.held != nil {
+		s.held.Close()
+	}
+	if s.traces != nil {
+		s.flush()
+		s.traces.Close()
 	}
 	if s.nats != nil {
 		s.nats.Close()

@@ -4,15 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/ledger"
+	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/services/fulfil"
@@ -23,8 +23,11 @@ type Verdict struct {
 	OK      bool             `json:"ok"`
 	Lines   []Line           `json:"lines"`
 	Seconds float64          `json:"seconds"` // wall time
-	Memory  map[string]int64 `json:"memory"`  // resident bytes by role at its peak; their sum at its peak under "total"
-	Hops    []Row            `json:"hops"`    // of the first journey
+	Seed    uint64           `json:"seed"`
+	Memory  map[string]int64 `json:"memory"` // bytes by role at its peak; their sum at its peak under "total". See [fleet.Fleet.Memory]
+	Lanes   []page.Card      `json:"lanes"`
+	Steps   driver.Figures   `json:"steps"` // of the travellers with waybills
+	Hops    []Row            `json:"hops"`  // of the first journey
 	Trace   []tracing.Span   `json:"trace,omitempty"`
 }
 
@@ -42,7 +45,8 @@ func (v *Verdict) check(name string, ok bool, format string, args ...any) *Line 
 }
 
 // judge fills in the lines. Failures are what ended single bookings.
-func (v *Verdict) judge(ctx context.Context, s *script, journeys int, failures []string) error {
+func (v *Verdict) judge(ctx context.Context, s *script, o Options, failures []string) error {
+	journeys := o.Journeys
 	t, trouble := s.ledger.Totals(), &s.driver.Trouble
 	all := t.Finished == t.Started && t.Finished >= journeys
 	v.check("journeys", all, "%d booked of %d started", t.Finished, t.Started).Detail = failures
@@ -59,12 +63,61 @@ func (v *Verdict) judge(ctx context.Context, s *script, journeys int, failures [
 		return err
 	}
 	v.swaps(s.swaps())
+	v.attacks(s.probe)
+	v.lost(s.stage)
+	return nil
+}
+
+// judgeMinute fills in the lines after the 60-second show.
+func (v *Verdict) judgeMinute(ctx context.Context, s *stage, a *act, failures []string) error {
+	t := s.ledger.Totals()
+	v.check("journeys", t.Finished == t.Started && t.Finished > 0, "%d booked of %d started", t.Finished, t.Started).
+		Detail = failures
+	v.check("steps acknowledged", t.Steps >= 6*t.Finished && t.Steps > 0, "%d", t.Steps)
+	v.check("kills", a.kills > 0, "%d by SIGKILL, and a rolling restart", a.kills)
+	v.check("misrouted", s.driver.Trouble.Misrouted.Load() == 0, "%d", s.driver.Trouble.Misrouted.Load())
+	if err := v.tickets(ctx, s); err != nil {
+		return err
+	}
+	v.attacks(a.probe)
+	v.lost(s)
+	return nil
+}
+
+// attacks judges what became of a probe.
+func (v *Verdict) attacks(p probe) {
+	f := p.forged
+	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).Detail = f.Accepted
+	v.check("replayed payment", p.tickets == 1, "%d ticket", p.tickets)
+	v.check("foreign host", p.stayed, "%s", "the waybill "+where(p.stayed))
+}
+
+// lost closes the verdict. What the baseline lost is said and not judged: it is not on trial.
+func (v *Verdict) lost(s *stage) {
 	crashes := s.fleet.Crashes()
 	v.check("unasked exits", len(crashes) == 0, "%d", len(crashes)).Detail = crashes
+	for _, d := range []*driver.Driver{s.sticky, s.store} {
+		t := d.Ledger.Totals()
+		if t.Started > 0 {
+			v.check("beside it, "+d.Lane.Name, true, "lost %d of %d, unavailable for %.1f s", t.Lost, t.Started, d.Unavailable().Seconds())
+		}
+	}
 	lost := s.ledger.Lost()
 	v.check("lost", len(lost) == 0, "%d", len(lost)).Detail = lost
 	v.OK = len(v.Failed()) == 0
-	return nil
+}
+
+// cards are the lanes as their ledgers have them.
+func cards(s *stage) []page.Card {
+	var all []page.Card
+	for _, d := range s.lanes() {
+		t := d.Ledger.Totals()
+		all = append(all, page.Card{
+			Lane: page.Lane(d.Lane.Name), On: d != s.store || s.storeOn.Load(), Live: t.Live, Finished: t.Finished, Lost: t.Lost,
+			Failed: int(d.Trouble.Failed.Load()), Retried: int(d.Trouble.Retries.Load()), Unavailable: d.Unavailable().Seconds(),
+		})
+	}
+	return all
 }
 
 // Failed returns the names of the lines that are not as they should be.
@@ -126,7 +179,7 @@ func (v *Verdict) tickets(ctx context.Context, s *stage) error {
 		}
 	}
 	for sid := range issued {
-		if held[sid] == nil {
+		if held[sid] == nil && !s.own(sid) {
 			wrong = append(wrong, sid+": nobody holds this ticket")
 		}
 	}
@@ -188,25 +241,4 @@ func differ(t fulfil.Ticket, state trip.State) string {
 		}
 	}
 	return ""
-}
-
-// measure keeps the peaks of the memory in use until ctx is done.
-func measure(ctx context.Context, s *stage) map[string]int64 {
-	peak := map[string]int64{}
-	for {
-		now := s.fleet.Memory()
-		var total int64
-		for _, n := range now {
-			total += n
-		}
-		if total > 0 {
-			now["total"] = total
-		}
-		for role, n := range now {
-			peak[role] = max(peak[role], n)
-		}
-		if pause(ctx, 500*time.Millisecond) != nil {
-			return maps.Clone(peak)
-		}
-	}
 }

@@ -94,13 +94,13 @@ func TestJudgeOfNothing(t *testing.T) {
 	}}
 	s.driver.Trouble.Misrouted.Add(1)
 	v := &Verdict{}
-	if err := v.judge(t.Context(), s, 1, nil); err != nil {
+	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.until = time.Now()
 	s.ledger.Swapped(keys.Swap{})
 	s.ledger.Swapped(keys.Swap{Active: time.Now().Add(time.Hour)}) // not yet
-	if err := v.judge(t.Context(), s, 1, nil); err != nil {
+	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	failed := v.Failed()

@@ -18,6 +18,7 @@ const (
 	maxTraces = 256
 	maxSpans  = 512     // of one trace
 	maxBody   = 4 << 20 // bytes, inflated
+	maxFresh  = 2048
 )
 
 // Receiver is an OTLP endpoint that keeps the last traces. It serves POST /v1/traces, as protobuf, gzipped or not. The
@@ -27,6 +28,7 @@ type Receiver struct {
 	changed chan struct{} // closed and replaced when spans come; nil before anybody waits
 	traces  map[string][]Span
 	order   []string // of their ids, the oldest first
+	fresh   []Span
 }
 
 // ServeHTTP implements http.Handler.
@@ -88,6 +90,9 @@ func (r *Receiver) take(spans []Span) {
 	if r.traces == nil {
 		r.traces = map[string][]Span{}
 	}
+	if r.fresh = append(r.fresh, spans...); len(r.fresh) > maxFresh {
+		r.fresh = r.fresh[len(r.fresh)-maxFresh:]
+	}
 	for _, s := range spans {
 		if r.traces[s.Trace] == nil {
 			if len(r.order) == maxTraces {
@@ -110,6 +115,15 @@ func (r *Receiver) take(spans []Span) {
 func (r *Receiver) Trace(id string) []Span {
 	spans, _ := r.now(id)
 	return spans
+}
+
+// Fresh returns the spans that came since it was called last.
+func (r *Receiver) Fresh() []Span {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fresh := r.fresh
+	r.fresh = nil
+	return fresh
 }
 
 // now also returns what is closed when there are more spans.

@@ -30,6 +30,28 @@ func Role(replica string) string {
 	return role
 }
 
+// IsStep reports whether a span is the root of a single step's trace.
+func IsStep(s Span) bool { return s.Parent == "" && strings.HasPrefix(s.Name, step) }
+
+// Via says over what the message came that a span is about.
+func Via(s Span) string {
+	switch {
+	case s.Name == Order:
+		return "JetStream"
+	case s.Name == Quote:
+		return "NATS"
+	case s.Attrs["rpc.system"] != "" || s.Attrs["rpc.system.name"] != "" || s.Attrs["rpc.method"] != "":
+		return "gRPC"
+	}
+	return "HTTP"
+}
+
+// The names of the spans around a message that came over NATS.
+const (
+	Order = "order"
+	Quote = "quote"
+)
+
 // spansOf flattens what was exported.
 func spansOf(data *tracepb.TracesData) []Span {
 	var spans []Span

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -96,7 +97,7 @@ type roots struct{}
 
 // ShouldSample implements the SDK's Sampler.
 func (roots) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	if p.Name == booking || len(p.Name) > len(step) && p.Name[:len(step)] == step {
+	if p.Name == booking || strings.HasPrefix(p.Name, step) {
 		return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
 	}
 	return sdktrace.SamplingResult{Decision: sdktrace.Drop}

@@ -3,16 +3,18 @@ package watch
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// remembered is how many journeys' hops are kept: those that began first.
-const remembered = 16
+// remembered is how many traces' hops are kept: the latest.
+const remembered = 256
 
 // Observer receives the reports of all processes.
 type Observer struct {
@@ -22,18 +24,34 @@ type Observer struct {
 	mu       sync.Mutex
 	changed  chan struct{}           // closed and replaced at each report
 	inFlight map[int]map[uint64]bool // by process id, serial
-	journeys map[string][]Hop
+	traces   map[string][]Hop
+	order    []string // of the traces, the oldest first
+	handled  map[string]int
+	opened   map[string]int
+	present  map[string]Presence
 }
 
 // NewObserver subscribes to the reports.
 func NewObserver(nc *nats.Conn) (*Observer, error) {
 	o := &Observer{
-		nc: nc, changed: make(chan struct{}), inFlight: map[int]map[uint64]bool{}, journeys: map[string][]Hop{},
+		nc: nc, changed: make(chan struct{}), inFlight: map[int]map[uint64]bool{}, traces: map[string][]Hop{},
+		handled: map[string]int{}, opened: map[string]int{}, present: map[string]Presence{},
 	}
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
 		var hop Hop
 		if json.Unmarshal(m.Data, &hop) == nil {
 			o.take(hop)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = nc.Subscribe(presence, func(m *nats.Msg) {
+		p := Presence{At: time.Now()}
+		if json.Unmarshal(m.Data, &p) == nil {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.present[p.Replica] = p
 		}
 	})
 	return o, err
@@ -47,14 +65,30 @@ func (o *Observer) take(hop Hop) {
 	}
 	if hop.Done {
 		delete(o.inFlight[hop.PID], hop.Serial)
+		o.handled[hop.Replica]++
+		if hop.KID != "" {
+			o.opened[hop.KID]++
+		}
+		o.remember(hop)
 	} else {
 		o.inFlight[hop.PID][hop.Serial] = true
 	}
-	if hop.Done && hop.Journey != "" && (o.journeys[hop.Journey] != nil || len(o.journeys) < remembered) {
-		o.journeys[hop.Journey] = append(o.journeys[hop.Journey], hop)
-	}
 	close(o.changed)
 	o.changed = make(chan struct{})
+}
+
+func (o *Observer) remember(hop Hop) {
+	if hop.Trace == "" || hop.Journey == "" {
+		return
+	}
+	if o.traces[hop.Trace] == nil {
+		if len(o.order) == remembered {
+			delete(o.traces, o.order[0])
+			o.order = o.order[1:]
+		}
+		o.order = append(o.order, hop.Trace)
+	}
+	o.traces[hop.Trace] = append(o.traces[hop.Trace], hop)
 }
 
 // Busy returns once the process is handling something.
@@ -85,7 +119,11 @@ func (o *Observer) settle(ctx context.Context) error {
 	if err := o.nc.Publish(subject, data); err != nil {
 		return err
 	}
-	return o.await(ctx, func() bool { return o.inFlight[fence.PID][fence.Serial] })
+	err = o.await(ctx, func() bool { return o.inFlight[fence.PID][fence.Serial] })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.inFlight[fence.PID], fence.Serial)
+	return err
 }
 
 // await returns once the condition holds.
@@ -105,13 +143,32 @@ func (o *Observer) await(ctx context.Context, condition func() bool) error {
 	}
 }
 
-// Journey returns the hops of one of the first journeys, in the order in which they began, as soon as they are whole. A
-// worker may report the end of its hop after the traveller has seen what it did.
-func (o *Observer) Journey(ctx context.Context, sid string, whole func([]Hop) bool) ([]Hop, error) {
-	err := o.await(ctx, func() bool { return whole(o.journeys[sid]) })
+// Hops returns the hops of a trace so far, in the order in which they began.
+func (o *Observer) Hops(trace string) []Hop {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	hops := slices.Clone(o.journeys[sid])
+	hops := slices.Clone(o.traces[trace])
 	slices.SortStableFunc(hops, func(a, b Hop) int { return a.Began.Compare(b.Began) })
-	return hops, err
+	return hops
+}
+
+// Await returns the hops of a trace as soon as they are whole. A worker may report the end of its hop after the traveller
+// has seen what it did.
+func (o *Observer) Await(ctx context.Context, trace string, whole func([]Hop) bool) ([]Hop, error) {
+	err := o.await(ctx, func() bool { return whole(o.traces[trace]) })
+	return o.Hops(trace), err
+}
+
+// Tally is what all reports together say.
+type Tally struct {
+	Handled map[string]int      // requests and messages since the start, by replica
+	Opened  map[string]int      // tokens since the start, by the key that they came under
+	Present map[string]Presence // the last sign of life, by replica
+}
+
+// Tally returns it as it is now.
+func (o *Observer) Tally() Tally {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return Tally{maps.Clone(o.handled), maps.Clone(o.opened), maps.Clone(o.present)}
 }

@@ -28,7 +28,7 @@ func Run(ctx context.Context, e *service.Env) error {
 	}
 	srv := server{js}
 	run, err := waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
-		ctx, span := tracing.Receive(ctx, "order", order.Headers())
+		ctx, span := tracing.Receive(ctx, tracing.Order, order.Headers())
 		defer span.End()
 		defer e.Watch.Begin(ctx, "JetStream")()
 		return srv.Ticket(ctx)

@@ -14,6 +14,9 @@ const (
 	Currency = "currency"
 	Pay      = "pay"
 	Ticket   = "ticket" // answers 202 for as long as there is none
+
+	// Abroad is no step of a booking: it asks a host that the waybill must not reach, as a service asks a third party.
+	Abroad = "abroad"
 )
 
 // Answer is the body of every answer.

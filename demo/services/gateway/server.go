@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -44,6 +45,9 @@ func Run(ctx context.Context, e *service.Env) error {
 	s := &server{
 		env: e, js: js,
 		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: e.NATS},
+		// No host is on its list, so a waybill goes nowhere with it.
+		outside: &http.Client{Transport: waybillhttp.NewTransport(e.Auth, nil, waybillhttp.AllowPlaintext(),
+			waybillhttp.Logger(slog.New(slog.DiscardHandler)))},
 	}
 	lis, err := e.Listen()
 	if err != nil {
@@ -70,12 +74,14 @@ type server struct {
 	cart    cart.Cart
 	payment payment.Payment
 	pricing pricing.Pricing
+	outside *http.Client
 }
 
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range map[string]step{
 		Search: s.search, Flight: s.flight, Hotel: s.hotel, Currency: s.currency, Pay: s.pay, Ticket: s.ticket,
+		Abroad: s.abroad,
 	} {
 		mux.Handle("POST /"+name, s.serve(name, do))
 	}

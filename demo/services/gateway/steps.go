@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"sync"
 
@@ -62,6 +63,22 @@ func (s *server) ticket(ctx context.Context, _ url.Values, _ *Answer) error {
 		return errPending
 	}
 	return waybill.Update(ctx, trip.Ticket.To(ticket.Number))
+}
+
+// abroad asks the foreign host, with the waybill in ctx as every call has it. Whether it leaves is not decided here.
+func (s *server) abroad(ctx context.Context, _ url.Values, _ *Answer) error {
+	if len(s.env.Peers["abroad"]) == 0 {
+		return errors.New("there is no foreign host")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.env.Peers["abroad"][0]+"/exchange-rates", nil)
+	if err != nil {
+		return err
+	}
+	res, err := s.outside.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 // parallel runs calls side by side and waits for all.

@@ -48,7 +48,6 @@ func (b *backends) look(ctx context.Context) {
 			continue
 		}
 		ips, _ := net.DefaultResolver.LookupHost(ctx, host)
-		slices.Sort(ips) // name servers rotate their answers; the turn is ours
 		for _, ip := range ips {
 			addrs = append(addrs, net.JoinHostPort(ip, port))
 		}
@@ -56,6 +55,7 @@ func (b *backends) look(ctx context.Context) {
 	if len(addrs) == 0 {
 		return
 	}
+	slices.Sort(addrs) // name servers rotate their answers; the turn is ours
 	b.addrs.Store(&addrs)
 }
 

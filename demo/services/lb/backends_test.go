@@ -12,7 +12,7 @@ func TestLook(t *testing.T) {
 		names []string
 		want  []string
 	}{
-		{"addresses lead to themselves", []string{"127.0.0.1:2", "127.0.0.1:1"}, []string{"127.0.0.1:2", "127.0.0.1:1"}},
+		{"addresses lead to themselves", []string{"127.0.0.1:2", "127.0.0.1:1"}, []string{"127.0.0.1:1", "127.0.0.1:2"}},
 		{"IPv6", []string{"[::1]:1"}, []string{"[::1]:1"}},
 		{"a name beside one that nobody has", []string{"127.0.0.1:1", "not..aname:1"}, []string{"127.0.0.1:1"}},
 		{"no port", []string{"127.0.0.1"}, nil},

@@ -45,14 +45,13 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// pick returns one of n backends.
-func (p *pool) pick(r *http.Request, attempt, n int) int {
+func (p *pool) pick(r *http.Request, attempt, of int) int {
 	if attempt == 0 && p.home != nil {
-		if i, ok := p.home(r); ok && i < n {
+		if i, ok := p.home(r); ok && i < of {
 			return i
 		}
 	}
-	return int(p.turn.Add(1) % uint64(n))
+	return int(p.turn.Add(1) % uint64(of))
 }
 
 // refused reports whether a request never reached its backend.

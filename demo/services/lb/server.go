@@ -41,8 +41,8 @@ func Run(ctx context.Context, e *service.Env) error {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy(&pool{backends: follow(ctx, e.Peers["gateway"]).now, next: next}))
-	if names := e.Peers["sticky"]; len(names) > 0 {
-		servers := follow(ctx, names).now
+	if sticks := e.Peers["sticky"]; len(sticks) > 0 {
+		servers := func() []string { return sticks }
 		mux.Handle(sticky.Memory, proxy(&pool{backends: servers, next: next, home: route}))
 		mux.Handle(sticky.Store, proxy(&pool{backends: servers, next: next}))
 	}

@@ -30,7 +30,7 @@ func Run(ctx context.Context, e *service.Env) error {
 	}
 	srv := server{e.Name, e.Cell}
 	handle := waybillnats.MicroHandler(e.Auth, func(ctx context.Context, r micro.Request) {
-		ctx, span := tracing.Receive(ctx, "quote", nats.Header(r.Headers()))
+		ctx, span := tracing.Receive(ctx, tracing.Quote, nats.Header(r.Headers()))
 		defer span.End()
 		done := e.Watch.Begin(ctx, "NATS")
 		err := srv.serve(ctx, r.Data())

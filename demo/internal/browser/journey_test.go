@@ -1,0 +1,141 @@
+package browser
+
+import (
+	"fmt"
+	"regexp"
+	"testing"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/services/gateway"
+)
+
+// bookings are the steps in order, and what the waybill says after each.
+var bookings = []struct{ step, claim string }{
+	{gateway.Search, "to"}, {gateway.Flight, "flight"}, {gateway.Hotel, "hotel"},
+	{gateway.Currency, "currency"}, {gateway.Pay, "paid"}, {gateway.Ticket, "ticket"},
+}
+
+// step takes a step of the visitor's journey by its button, and waits until it is done.
+func (tb *tab) step(name, claim string) {
+	tb.Helper()
+	tb.click("#step-" + name)
+	tb.await("the waybill says "+claim, fmt.Sprintf(`document.getElementById("claim-%s") !== null`, claim))
+}
+
+// TestBookingUnderFire books a trip by clicking, while the processes that have just served it are killed and the keys
+// change.
+func TestBookingUnderFire(t *testing.T) {
+	browser := browse(t)
+	d := start(t)
+	tb := open(t, browser, d.url, desk, "dark")
+	for i, b := range bookings {
+		tb.step(b.step, b.claim)
+		if b.step == gateway.Ticket {
+			break
+		}
+		s := d.await(t, "the step has hops", func(s page.Snapshot) bool {
+			return len(s.Journey.Steps) == i+1 && len(s.Journey.Steps[i].Hops) > 1
+		})
+		for _, h := range s.Journey.Steps[i].Hops {
+			if h.Replica == "lb-1" { // there is one only, and without it there is no way in
+				continue
+			}
+			tb.click("#replica-" + h.Replica)
+			tb.await(h.Replica+" is dead", fmt.Sprintf(`document.getElementById("replica-%s").dataset.state !== "up"`, h.Replica))
+			break
+		}
+		tb.click("#rotate")
+	}
+	s, err := d.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bookings {
+		if s.Journey.Claims[b.claim] == "" {
+			t.Errorf("the waybill lost %s: %v", b.claim, s.Journey.Claims)
+		}
+	}
+	kids, replicas := map[string]bool{}, map[string]bool{}
+	for _, step := range s.Journey.Steps {
+		for _, h := range step.Hops {
+			kids[h.KID], replicas[h.Replica] = true, true
+		}
+	}
+	t.Logf("%d steps over %d replicas under %d keys", len(s.Journey.Steps), len(replicas), len(kids))
+	if s.Journey.Tickets != 1 {
+		t.Errorf("%d tickets, want 1", s.Journey.Tickets)
+	}
+	if lost := tb.text("#waybill-lost"); lost != "0" {
+		t.Errorf("waybill lost %s sessions", lost)
+	}
+	tb.shoot("journey")
+	tb.quiet()
+}
+
+// TestTrace opens the waterfall of a step from its button and from a hop, and closes it.
+func TestTrace(t *testing.T) {
+	browser := browse(t)
+	d := start(t)
+	tb := open(t, browser, d.url, desk, "light")
+	for _, b := range bookings[:3] {
+		tb.step(b.step, b.claim)
+	}
+	tb.await("the hops are there", `document.querySelectorAll(".step:first-child tbody").length >= 5`)
+	for _, row := range eval[[]string](tb, `[...document.querySelectorAll(".step:first-child tbody tr:first-child")].map((n) => n.innerText)`) {
+		t.Log(row)
+	}
+	tb.await("the step is traced", `!document.querySelector(".step .trace").hidden`)
+	tb.click(".step .trace")
+	tb.await("the waterfall is open", `document.getElementById("trace").open`)
+	tb.await("it has the services", `new Set([...document.querySelectorAll("#spans .who b")].map((n) => n.textContent.replace(/-.*/, ""))).size >= 5`)
+	tb.shoot("trace")
+	tb.click("#trace-close")
+	tb.await("it is closed", `!document.getElementById("trace").open`)
+	tb.click(".step:first-child tbody:nth-of-type(2) .link")
+	tb.await("it is open at the hop", `document.getElementById("trace").open`)
+	tb.quiet()
+}
+
+// TestAttempts tries to cheat: what is refused is refused, and what is accepted does no harm; the page says why.
+func TestAttempts(t *testing.T) {
+	browser := browse(t)
+	d := start(t)
+	tb := open(t, browser, d.url, desk, "dark")
+	for _, b := range bookings[:4] {
+		tb.step(b.step, b.claim)
+	}
+	for _, try := range []struct{ kind, says string }{
+		{"tamper", `(?i)refused.*signature`},
+		{"abroad", `(?i)without`},
+	} {
+		tb.attempt(try.kind, try.says)
+	}
+
+	// To pay twice gives one ticket.
+	tb.step(gateway.Pay, "paid")
+	tb.await("it can be paid again", `document.querySelectorAll("#step-pay").length === 1 && document.querySelectorAll("#steps .step").length === 5`)
+	tb.click("#step-pay")
+	d.await(t, "it was paid twice", func(s page.Snapshot) bool { return s.Journey.Paid == 2 })
+	tb.step(gateway.Ticket, "ticket")
+	tb.attempt("replay", `(?i)one ticket`)
+	s := d.await(t, "there is a ticket", func(s page.Snapshot) bool { return s.Journey.Tickets > 0 })
+	if s.Journey.Tickets != 1 {
+		t.Errorf("%d tickets, want 1", s.Journey.Tickets)
+	}
+
+	tb.click("#journey-new")
+	tb.await("the journey is over", `document.querySelectorAll("#steps .step").length === 0 && document.getElementById("step-search") !== null`)
+	tb.quiet()
+}
+
+// attempt presses one of the buttons to cheat with, and reads the result.
+func (tb *tab) attempt(kind, says string) {
+	tb.Helper()
+	tb.click("#" + kind)
+	tb.await("there is a result", fmt.Sprintf(`document.getElementById("result").dataset.kind === %q`, kind))
+	text := tb.text("#result")
+	tb.Logf("%s: %s", kind, text)
+	if eval[string](tb, `document.getElementById("result").dataset.ok`) != "true" || !regexp.MustCompile(says).MatchString(text) {
+		tb.Errorf("%s: %q, want %s", kind, text, says)
+	}
+}

@@ -1,0 +1,78 @@
+// The fleet: a card for each process, in the order in which a request meets them.
+import { $, el, text, attribute, keyed, count } from "./dom.js";
+import { press } from "./act.js";
+import * as moves from "./moves.js";
+
+const columns = [["lb"], ["gateway"], ["cart", "payment"], ["nats"], ["pricing", "fulfil"]];
+const titles = { lb: "balancer", cart: "cart", payment: "payment", nats: "NATS" };
+const known = new Set(columns.flat());
+const laneTitles = { sticky: "Sticky sessions", store: "Central store" };
+
+let ring = []; // the keys to show, the oldest first
+let layout; // who is where, as text: it changes seldom
+
+export function draw(fleet, keys) {
+  ring = keys.slice(0, 6).reverse();
+  const replicas = fleet.replicas ?? [];
+  const own = replicas.filter((r) => r.lane === "waybill");
+  const now = replicas.map((r) => r.name).join();
+  if (now !== layout) arrange(own, replicas.filter((r) => r.lane !== "waybill"));
+  for (const group of document.querySelectorAll("#stage .group")) {
+    const members = replicas.filter((r) => group.dataset.members.split(" ").includes(r.name));
+    keyed(group.lastElementChild, members, (r) => r.name, make, update);
+  }
+  attribute($("nats") ?? $("columns"), "data-paused", Boolean(fleet.paused));
+  if (now !== layout) moves.forget();
+  layout = now;
+  moves.draw(fleet.moves ?? []);
+}
+
+// arrange makes the columns of the own lane and the rows of the others.
+function arrange(own, others) {
+  const last = columns.length - 1;
+  const strangers = [...new Set(own.map((r) => r.role))].filter((role) => !known.has(role));
+  $("columns").replaceChildren(
+    el("div", { class: "column world", id: "world" }, el("span", {}, "travellers")),
+    ...columns.map((roles, i) => el("div", { class: "column" },
+      ...[...roles, ...(i === last ? strangers : [])].map((role) =>
+        role === "nats" ? broker() : group(titles[role] ?? role, own.filter((r) => r.role === role))))),
+  );
+  const lanes = [...new Set(others.map((r) => r.lane))];
+  $("baselines").replaceChildren(...lanes.map((lane) => group(laneTitles[lane] ?? lane, others.filter((r) => r.lane === lane))));
+}
+
+const broker = () => el("div", { class: "broker", id: "nats" }, el("span", {}, titles.nats));
+
+const group = (title, members) =>
+  el("div", { class: "group", "data-members": members.map((r) => r.name).join(" ") }, el("h3", {}, title), el("div", { class: "members" }));
+
+function make(r) {
+  const card = el("button", { class: "replica", id: `replica-${r.name}` },
+    el("span", { class: "name" }, r.name), el("span", { class: "act", "aria-hidden": "true" }),
+    el("span", { class: "pid num" }), el("span", { class: "rate num" }), el("span", { class: "dots", "aria-hidden": "true" }));
+  card.addEventListener("click", () =>
+    press(card, `${card.dataset.state === "down" ? "restart" : "kill"}/${encodeURIComponent(r.name)}`));
+  return card;
+}
+
+function update(card, r) {
+  const [name, act, pid, rate, dots] = card.children;
+  text(name, r.name);
+  if (card.dataset.state !== r.state || card.dataset.pid !== String(r.pid)) {
+    card.dataset.state = r.state;
+    card.dataset.pid = r.pid;
+    const verb = { up: "Kill", down: "Restart", starting: "Starting" }[r.state];
+    text(act, verb.toLowerCase());
+    attribute(card, "aria-label", `${verb} ${r.name}: process ${r.pid}, ${r.state}`);
+    text(pid, `pid ${r.pid}`);
+  }
+  text(rate, r.state === "up" ? `${count(r.rate)}/s` : r.state);
+  drawDots(dots, new Set(r.state === "up" ? r.keys ?? [] : []));
+}
+
+function drawDots(dots, held) {
+  const states = held.size === 0 ? "" : ring.map((k) => (held.has(k.kid) ? k.state : "missing")).join();
+  if (dots.dataset.states === states) return;
+  dots.dataset.states = states;
+  dots.replaceChildren(...states.split(",").filter(Boolean).map((state) => el("i", { "data-state": state })));
+}

@@ -1,0 +1,28 @@
+// The page draws snapshots: each module takes the part that is its own.
+import { $, text, clock, megabytes } from "./dom.js";
+import { post, wire } from "./act.js";
+import { connect } from "./stream.js";
+import * as verdict from "./verdict.js";
+import * as fleet from "./fleet.js";
+import * as journey from "./journey.js";
+import * as charts from "./charts.js";
+import * as keys from "./keys.js";
+import * as log from "./log.js";
+import "./tabs.js";
+
+wire(document);
+$("revoke-active").addEventListener("click", () => keys.revokeActive(post));
+
+function draw(s) {
+  text($("uptime"), clock(s.uptime));
+  const memory = s.fleet.memory ? ` · ${megabytes(s.fleet.memory)}` : "";
+  text($("size"), `${(s.fleet.replicas ?? []).length} processes${memory}`);
+  verdict.draw(s.verdict ?? [], s.show);
+  fleet.draw(s.fleet, s.keys ?? []);
+  journey.draw(s.journey, s.keys ?? []);
+  charts.draw(s.charts);
+  keys.draw(s.keys ?? []);
+  log.draw(s.log ?? []);
+}
+
+connect(draw);

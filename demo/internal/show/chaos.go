@@ -1,0 +1,184 @@
+package show
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/keys"
+	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/tracing"
+)
+
+// twins are what goes down together, so that the baseline has the same trouble: a gateway, and the server that does a
+// gateway's work in the other lanes.
+var twins = map[string]string{"gateway": "sticky", "sticky": "gateway"}
+
+// pair returns a replica and its twin, if it has one: "gateway-2" and "sticky-2".
+func (s *stage) pair(name string) []string {
+	role, number, _ := strings.Cut(name, "-")
+	if twin := twins[role] + "-" + number; s.fleet.Up(twin) {
+		return []string{name, twin}
+	}
+	return []string{name}
+}
+
+// kill kills a replica and its twin, and returns how many requests and messages the replica had in hand.
+func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
+	pid := s.fleet.PID(name)
+	told := s.follow(page.Killed, name+" killed", "Killed "+name+fmt.Sprintf(" (pid %d)", pid))
+	for i, victim := range s.pair(name) {
+		pid := s.fleet.PID(victim)
+		s.fleet.Kill(victim)
+		n, err := s.observer.CutOff(ctx, pid)
+		if err != nil {
+			return cut, err
+		}
+		if i == 0 {
+			cut = n
+		}
+	}
+	told(fmt.Sprintf("%d calls in hand, made again", cut))
+	return cut, nil
+}
+
+// restart starts what was killed, and its twin.
+func (s *stage) restart(ctx context.Context, name string) error {
+	role, number, _ := strings.Cut(name, "-")
+	var errs []error
+	for _, replica := range []string{name, twins[role] + "-" + number} {
+		if slices.Contains(s.fleet.Names(""), replica) && !s.fleet.Up(replica) {
+			errs = append(errs, s.fleet.Restart(ctx, replica))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// aftermath is for how long losses are put down to what happened before them: a session's loss shows with its next step.
+const aftermath = 5 * time.Second
+
+// follow tells of an event, and for a while what it cost. What it returns adds a word on what was known at once.
+func (s *stage) follow(kind page.Kind, label, what string) (more func(string)) {
+	ours, theirs := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
+	id := s.tell(kind, label, "%s.", what)
+	var mu sync.Mutex
+	word := ""
+	tell := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		s.retell(id, "%s: %s%d journeys lost; sticky lost %d.", what, word,
+			s.ledger.Totals().Lost-ours, s.sticky.Ledger.Totals().Lost-theirs)
+	}
+	go func() {
+		for range int(aftermath / (200 * time.Millisecond)) {
+			time.Sleep(200 * time.Millisecond)
+			tell()
+		}
+	}()
+	return func(w string) {
+		mu.Lock()
+		word = w + ", "
+		mu.Unlock()
+		tell()
+	}
+}
+
+// drain is how long a replica may take to end. The baseline waits for its sessions for 5 s of these.
+const drain = 8 * time.Second
+
+// roll restarts replicas one after the other, each after it has finished what it had in hand; the baseline's beside
+// them. It returns how long either took.
+func (s *stage) roll(ctx context.Context, roles ...string) (ours, theirs time.Duration, err error) {
+	var wg sync.WaitGroup
+	var errs [2]error
+	began := time.Now()
+	wg.Go(func() {
+		errs[0] = s.rollEach(ctx, roles...)
+		ours = time.Since(began)
+	})
+	if slices.Contains(roles, "gateway") {
+		wg.Go(func() {
+			errs[1] = s.rollEach(ctx, "sticky")
+			theirs = time.Since(began)
+		})
+	}
+	wg.Wait()
+	return ours, theirs, errors.Join(errs[:]...)
+}
+
+func (s *stage) rollEach(ctx context.Context, roles ...string) error {
+	for _, role := range roles {
+		for _, name := range s.fleet.Names(role) {
+			if s.fleet.Up(name) {
+				s.fleet.Drain(name, drain)
+			}
+			if err := s.fleet.Restart(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rollAll is a rolling restart with its story.
+func (s *stage) rollAll(ctx context.Context, roles ...string) error {
+	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
+	n := 0
+	for _, role := range roles {
+		n += len(s.fleet.Names(role))
+	}
+	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
+	ours, theirs, err := s.roll(ctx, roles...)
+	if err != nil {
+		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
+		return err
+	}
+	text := fmt.Sprintf("Rolling restart: %d replicas in %.1f s, %d journeys lost", n, ours.Seconds(), s.ledger.Totals().Lost-lost)
+	if theirs > 0 {
+		text += fmt.Sprintf("; the sticky servers waited for their sessions and took %.1f s, and lost %d",
+			theirs.Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
+	}
+	s.retell(id, "%s.", text)
+	return nil
+}
+
+// rotate has the operator propose the next key now.
+func (s *stage) rotate(ctx context.Context) error {
+	_, err := s.operator.Rotate(ctx)
+	return err
+}
+
+// swapped tells of a new key, whoever proposed it.
+func (s *stage) swapped(swap keys.Swap) {
+	s.ledger.Swapped(swap)
+	s.tell(page.Rotated, "new key", "The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
+		swap.By, swap.New, swap.Old, time.Until(swap.Active).Seconds())
+}
+
+// revoke takes a key back. Journeys under it end, which is what revoking is for.
+func (s *stage) revoke(ctx context.Context, kid string) error {
+	s.ledger.Revoked(kid)
+	if err := s.operator.Revoke(ctx, kid, "by hand"); err != nil {
+		return err
+	}
+	s.tell(page.Rotated, "key revoked", "Revoked key %s: every waybill under it is refused from now on, and its journeys end.", kid)
+	return nil
+}
+
+// pauseBroker holds every message for a while.
+func (s *stage) pauseBroker(d time.Duration) {
+	s.broker.Pause(d)
+	told := s.follow(page.Broker, "broker paused", fmt.Sprintf("Paused the broker for %.0f s", d.Seconds()))
+	told("requests over NATS and orders wait")
+}
+
+// up returns the replicas that run, of one role or, without one, of all.
+func (s *stage) up(role string) []string {
+	return slices.DeleteFunc(s.fleet.Names(role), func(name string) bool { return !s.fleet.Up(name) })
+}
+
+func roleOf(replica string) string { return tracing.Role(replica) }

@@ -1,0 +1,141 @@
+package show
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
+)
+
+// minuteLength is how long the 60-second show is. The last seconds are for bookings to end.
+const minuteLength = 60 * time.Second
+
+// act is the 60-second show on a stage. The seed decides who is hit.
+type act struct {
+	*stage
+	rng      *rand.Rand
+	probe    probe
+	kills    int
+	draining atomic.Bool            // no new bookings, please
+	scene    atomic.Pointer[string] // what happens now
+	began    time.Time
+}
+
+func newAct(s *stage, seed uint64) *act {
+	a := &act{stage: s, rng: rand.New(rand.NewPCG(seed, 60)), began: time.Now()}
+	a.say("The fleet works, and nothing is wrong yet.")
+	return a
+}
+
+func (a *act) say(text string) { a.scene.Store(&text) }
+
+// scene is what happens at a time of the show.
+type scene struct {
+	at   time.Duration
+	text string
+	do   func(*act, context.Context) error
+}
+
+// scenes are the show.
+var scenes = []scene{
+	{5 * time.Second, "A cart is killed in the middle of its work.", strike("cart")},
+	{10 * time.Second, "The operator rotates the keys.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
+	{15 * time.Second, "All gateways are restarted, one by one, and the sticky servers beside them.",
+		func(a *act, ctx context.Context) error { return a.rollAll(ctx, "gateway") }},
+	{24 * time.Second, "A gateway is killed, and its sticky twin.", strike("gateway")},
+	{26 * time.Second, "The broker holds every message for two seconds.", func(a *act, ctx context.Context) error {
+		a.pauseBroker(brokerPause)
+		return nil
+	}},
+	{30 * time.Second, "The keys are rotated again.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
+	{35 * time.Second, "A worker is killed that has an order in hand.", strike("fulfil")},
+	{36 * time.Second, "If the central store is on, it is killed.", func(a *act, ctx context.Context) error {
+		return a.strikeStore(ctx)
+	}},
+	{40 * time.Second, "Only one replica of each service is left.", func(a *act, ctx context.Context) error { return a.decimate(ctx) }},
+	{45 * time.Second, "Somebody forges waybills, sends an old one again, and one abroad.",
+		func(a *act, ctx context.Context) error { return a.probe.run(ctx, a.stage) }},
+	{50 * time.Second, "Everybody is back.", func(a *act, ctx context.Context) error { return a.revive(ctx) }},
+	{55 * time.Second, "No new bookings: those under way come to their end.", func(a *act, ctx context.Context) error {
+		a.draining.Store(true)
+		a.tell(page.Note, "", "No new bookings; those under way come to their end.")
+		return nil
+	}},
+}
+
+// brokerPause is for how long the broker is paused.
+const brokerPause = 2 * time.Second
+
+// play returns when the minute is over.
+func (a *act) play(ctx context.Context) error {
+	for _, s := range scenes {
+		if err := pause(ctx, time.Until(a.began.Add(s.at))); err != nil {
+			return err
+		}
+		a.say(s.text)
+		if err := s.do(a, ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.text, err)
+		}
+	}
+	return pause(ctx, time.Until(a.began.Add(minuteLength)))
+}
+
+// strike kills a replica of a role in the middle of its work, and brings it back after a second.
+func strike(role string) func(*act, context.Context) error {
+	return func(a *act, ctx context.Context) error {
+		name, err := a.busy(ctx, a.rng, role)
+		if err != nil {
+			return err
+		}
+		if _, err := a.kill(ctx, name); err != nil {
+			return err
+		}
+		a.kills++
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+		return a.restart(ctx, name)
+	}
+}
+
+// strikeStore kills the central store for a second, if it is on.
+func (a *act) strikeStore(ctx context.Context) error {
+	if !a.storeOn.Load() {
+		return nil
+	}
+	return strike("sessiond")(a, ctx)
+}
+
+// decimate leaves one replica of each service that has several. Pricing has one in each cell anyway.
+func (a *act) decimate(ctx context.Context) error {
+	for _, role := range []string{"gateway", "cart", "payment", "fulfil"} {
+		names := a.up(role)
+		left := a.rng.IntN(len(names))
+		for i, name := range names {
+			if i == left {
+				continue
+			}
+			if _, err := a.kill(ctx, name); err != nil {
+				return err
+			}
+			a.kills++
+		}
+	}
+	return nil
+}
+
+// revive starts what is down.
+func (a *act) revive(ctx context.Context) error {
+	for _, name := range a.fleet.Names("") {
+		if !a.fleet.Up(name) {
+			if err := a.restart(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	a.tell(page.Restarted, "all back", "Started everything again that was down.")
+	return nil
+}

@@ -1,0 +1,74 @@
+package show
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/visitor"
+)
+
+// probe is a journey of our own, and what an attacker would do with its waybill.
+type probe struct {
+	forged  visitor.Forged
+	tickets int  // of a journey that paid three times
+	stayed  bool // the waybill did not go to a foreign host
+	done    bool
+}
+
+// booking is the visitor's trip. It pays twice.
+var booking = []struct {
+	step string
+	ask  url.Values
+}{
+	{"search", url.Values{"to": {"LIS"}, "cell": {"eu"}}},
+	{"flight", url.Values{"flight": {"LIS-201"}}},
+	{"hotel", url.Values{"hotel": {"LIS-Grand"}, "card": {"visa"}}},
+	{"currency", url.Values{"currency": {"USD"}}},
+	{"pay", nil},
+	{"pay", nil},
+	{"ticket", nil},
+}
+
+// run books, and attacks.
+func (p *probe) run(ctx context.Context, s *stage) error {
+	v := &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: s.visitor.Abroad}
+	v.Connect(s.url)
+	for _, b := range booking {
+		if err := v.Step(ctx, b.step, b.ask); err != nil {
+			return err
+		}
+		steps := v.Journey(ctx).Steps
+		if last := steps[len(steps)-1]; !last.OK {
+			return fmt.Errorf("the visitor's %s: %s", last.Name, last.Text)
+		}
+	}
+	s.probes.Store(v.Journey(ctx).ID, true)
+	var err error
+	if s.driver.Sabotage == Forge {
+		p.forged, err = v.Sabotage(ctx)
+	} else {
+		p.forged, err = v.Tamper(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if p.tickets, err = v.Replay(ctx); err != nil {
+		return err
+	}
+	if p.stayed, err = v.SendAbroad(ctx); err != nil {
+		return err
+	}
+	p.done = true
+	s.tell(page.Attack, "attacks", "Sent %d forged waybills: %d accepted. Paid three times for one journey, with an old waybill, too: %d ticket. "+
+		"Called a foreign host: the waybill %s.", p.forged.Tried, len(p.forged.Accepted), p.tickets, where(p.stayed))
+	return nil
+}
+
+func where(stayed bool) string {
+	if stayed {
+		return "stayed at home"
+	}
+	return "went there"
+}

@@ -1,0 +1,85 @@
+package visitor
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/keys"
+)
+
+const life = keys.Life
+
+// part reads one of a signed token's three parts, which hides nothing from whoever carries it.
+func part(token string, n int, into any) {
+	parts := strings.Split(token, ".")
+	if n < len(parts) {
+		raw, _ := base64.RawURLEncoding.DecodeString(parts[n])
+		json.Unmarshal(raw, into)
+	}
+}
+
+func expires(token string) time.Time {
+	var claims struct{ Exp int64 }
+	part(token, 1, &claims)
+	return time.Unix(claims.Exp, 0)
+}
+
+// forgery is a token as an attacker would like it to be.
+type forgery struct {
+	what  string
+	token string
+}
+
+// forgeries changes a signed token in every part. The attacker has no key, so the signature stays, or goes.
+func forgeries(token string) []forgery {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	var head, claims map[string]any
+	part(token, 0, &head)
+	part(token, 1, &claims)
+	claims["total"] = 1
+	cheap := encode(claims)
+	none := map[string]any{"alg": "none", "kid": head["kid"], "typ": head["typ"]}
+	other := map[string]any{"alg": head["alg"], "kid": "AAAAAAAAAAA", "typ": head["typ"]}
+	return []forgery{
+		{"the total made 1 cent", parts[0] + "." + cheap + "." + parts[2]},
+		{"the same without a signature", encode(none) + "." + cheap + "."},
+		{"one character of the signature changed", parts[0] + "." + parts[1] + "." + flip(parts[2])},
+		{"another journey's id", parts[0] + "." + swap(claims, "sid", "AAAAAAAAAAAAAAAAAAAAAA") + "." + parts[2]},
+		{"a longer life", parts[0] + "." + swap(claims, "exp", time.Now().Add(time.Hour).Unix()) + "." + parts[2]},
+		{"a key's name that does not exist, and its cell changed", encode(other) + "." + swap(claims, "cell", "us") + "." + parts[2]},
+	}
+}
+
+func encode(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // it was JSON
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+func swap(claims map[string]any, name string, v any) string {
+	before, had := claims[name]
+	defer func() {
+		if claims[name] = before; !had {
+			delete(claims, name)
+		}
+	}()
+	claims[name] = v
+	return encode(claims)
+}
+
+func flip(s string) string {
+	b := []byte(s)
+	if b[0] == 'A' {
+		b[0] = 'B'
+	} else {
+		b[0] = 'A'
+	}
+	return string(b)
+}

@@ -1,0 +1,48 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+const presence = "demo.presence"
+
+// pulse is the time between two signs of life.
+const pulse = 500 * time.Millisecond
+
+// Presence is a replica's sign of life.
+type Presence struct {
+	Replica string
+	Keys    []string  // kids that it can open now
+	At      time.Time `json:"-"` // when it came
+}
+
+// Pulse gives signs of life until ctx is done.
+func (r *Reporter) Pulse(ctx context.Context) {
+	tick := time.NewTicker(pulse)
+	defer tick.Stop()
+	for {
+		data, err := json.Marshal(Presence{Replica: r.replica, Keys: r.keys()})
+		if err != nil {
+			panic(err) // plain data
+		}
+		r.nc.Publish(presence, data)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Reporter) keys() []string {
+	if r.auth == nil || r.auth.Ring().Set() == nil {
+		return nil
+	}
+	var kids []string
+	for _, k := range r.auth.Ring().Set().Keys() {
+		kids = append(kids, k.ID())
+	}
+	return kids
+}
