@@ -20,7 +20,7 @@ func TestStack(t *testing.T) {
 	s.healthy()
 	s.secrets()
 	s.upAgain()
-	tr := depart(t, s.url)
+	tr := depart(s)
 	flows(s, tr)
 
 	for _, part := range []struct {

@@ -26,13 +26,16 @@ type stack struct {
 // up builds the image and starts everything, as a user does. It all goes when the test ends.
 func up(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, command: []string{"docker-compose"}, project: fmt.Sprint("waybill-test-", os.Getpid())}
+	s := &stack{t: t, command: []string{"docker-compose"}, project: os.Getenv("COMPOSE_PROJECT_NAME")}
+	if s.project == "" {
+		s.project = fmt.Sprint("waybill-test-", os.Getpid())
+		t.Setenv("COMPOSE_PROJECT_NAME", s.project)
+	}
 	if _, err := exec.LookPath(s.command[0]); err != nil {
 		s.command = []string{"docker", "compose"}
 	}
 	port := freePort(t)
 	t.Setenv("WAYBILL_PORT", port)
-	t.Setenv("COMPOSE_PROJECT_NAME", s.project)
 	s.url = "http://127.0.0.1:" + port
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -165,14 +168,12 @@ func (s *stack) look(command ...string) string {
 	return s.docker(append(append(args, image), command...)...)
 }
 
-// build builds the demo for the host.
-func build(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "demo")
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Dir = filepath.Join(root, "demo")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+// program takes the program out of the image: it is static, and runs on the host as well.
+func (s *stack) program() string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "demo")
+	container := s.docker("create", "waybill-demo:local")
+	defer s.docker("rm", container)
+	s.docker("cp", container+":/demo", path)
 	return path
 }

@@ -40,10 +40,11 @@ type travellers struct {
 }
 
 // depart sends travellers to the stack.
-func depart(t *testing.T, url string) *travellers {
+func depart(s *stack) *travellers {
+	t := s.t
 	t.Helper()
 	tr := &travellers{t: t, said: make(chan struct{})}
-	tr.cmd = exec.Command(build(t), "drive", "--url", url, "--seconds", "0", "--rate", "5", "-o", "json",
+	tr.cmd = exec.Command(s.program(), "drive", "--url", s.url, "--seconds", "0", "--rate", "5", "-o", "json",
 		"--report", filepath.Join(artefacts(t), "compose-report.json"))
 	tr.cmd.Stderr = os.Stderr
 	out, err := tr.cmd.StdoutPipe()
