@@ -7,10 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,29 +16,25 @@ import (
 	"testing"
 	"time"
 
-	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/show"
-	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
 // TestNothingIsLeft ends the demo in the ways that it can end, and looks for what remains.
 func TestNothingIsLeft(t *testing.T) {
-	// The usual port is taken, if only by this test.
-	if lis, err := net.Listen("tcp", show.Address); err == nil {
-		defer lis.Close()
-	}
 	kill := func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
 	for _, c := range []struct {
 		name   string
 		within string // the shell command that runs the demo, if any
 		end    func(pid int) error
 		clean  bool // the demo ends by itself, and has cleaned up when it does
+		stale  bool // nobody is left who could clean up: the next start does
 	}{
 		// A terminal sends Ctrl-C to the whole group.
-		{"Ctrl-C", "", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, true},
-		{"SIGTERM", "", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, true},
-		{"SIGKILL", "", kill, false},
-		{"SIGKILL of whoever started it", `"$0"; true`, kill, false},
+		{"Ctrl-C", "", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, true, false},
+		{"SIGTERM", "", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, true, false},
+		{"SIGKILL", "", kill, false, false},
+		{"SIGKILL of whoever started it", `"$0"; true`, kill, false, false},
+		{"SIGKILL of the whole group", "", func(pid int) error { return kill(-pid) }, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd, dir := command(t)
@@ -55,13 +48,13 @@ func TestNothingIsLeft(t *testing.T) {
 				demo = children(t, demo)[0]
 			}
 			processes := children(t, demo)
-			if len(processes) != 14 {
-				t.Errorf("%d processes, want 13 services and the janitor: %v", len(processes), processes)
+			if len(processes) != 17 {
+				t.Errorf("%d processes, want 16 services and the janitor: %v", len(processes), processes)
 			}
 			if len(leftovers(t, dir)) != 1 {
 				t.Errorf("temporary directories: got %v, want one", leftovers(t, dir))
 			}
-			tryByHand(t, url)
+			api{t, url}.post("journey/search?to=AMS&cell=us")
 			secretsStayIn(t, dir, processes)
 
 			if err := c.end(cmd.Process.Pid); err != nil {
@@ -78,6 +71,9 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 			processes = append(processes, demo)
 			await(t, "all processes to end", func() string { return alive(processes) })
+			if c.stale {
+				start(t, dir)
+			}
 			await(t, "the temporary directory to go", func() string { return strings.Join(leftovers(t, dir), " ") })
 		})
 	}
@@ -119,68 +115,15 @@ func TestUnaskedExit(t *testing.T) {
 	}
 }
 
-// serve starts the demo and returns the URL that it prints.
-func serve(t *testing.T, cmd *exec.Cmd) string {
+// start starts and ends another demo with the same temporary directory.
+func start(t *testing.T, dir string) {
 	t.Helper()
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	lines := bufio.NewScanner(out)
-	saidTaken := false
-	for lines.Scan() {
-		saidTaken = saidTaken || strings.Contains(lines.Text(), "is taken")
-		if url := lines.Text(); strings.HasPrefix(url, "http://") {
-			if took := time.Since(began); took > 2*time.Second && !race {
-				t.Errorf("ready after %v, want 2 s at most", took)
-			}
-			if url == "http://"+show.Address || !saidTaken {
-				t.Errorf("serves on %s, said that the port is taken: %v; want another port, and true", url, saidTaken)
-			}
-			go func() {
-				for lines.Scan() { // so that the demo can go on printing
-				}
-			}()
-			return url
-		}
-	}
-	t.Fatal("the demo printed no URL")
-	return ""
-}
-
-// tryByHand does what the printed curl lines do.
-func tryByHand(t *testing.T, url string) {
-	t.Helper()
-	token := ""
-	for _, step := range []string{"search?to=AMS&cell=us", "flight?flight=AMS-101"} {
-		req, err := http.NewRequest(http.MethodPost, url+"/"+step, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if token != "" {
-			req.Header.Set(waybill.Header, token)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		var a gateway.Answer
-		if err := json.NewDecoder(res.Body).Decode(&a); err != nil || res.StatusCode != 200 {
-			t.Fatalf("%s: status %d, %v, %s", step, res.StatusCode, err, a.Error)
-		}
-		if token = res.Header.Get(waybill.HeaderUpdate); token == "" {
-			t.Fatalf("%s: no %s in the answer", step, waybill.HeaderUpdate)
-		}
-		if got := string(a.State["to"]); got != `"AMS"` {
-			t.Errorf("%s: to is %s, want AMS", step, got)
-		}
+	cmd, _ := command(t)
+	cmd.Env = append(cmd.Env, "TMPDIR="+dir)
+	serve(t, cmd)
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/show"
 )
 
@@ -69,7 +73,8 @@ func leftovers(t *testing.T, dir string) []string {
 }
 
 func TestHeadless(t *testing.T) {
-	v, said, exit := headless(t, "", "--journeys", "60", "--trace")
+	dir := filepath.Join(t.TempDir(), "report")
+	v, said, exit := headless(t, "", "--journeys", "60", "--trace", "--report", dir)
 	if exit != 0 || !v.OK {
 		t.Errorf("exit code %d, ok %v, want 0 and true; failed: %v\n%s", exit, v.OK, v.Failed(), said)
 	}
@@ -81,7 +86,7 @@ func TestHeadless(t *testing.T) {
 	want := []string{
 		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
 		"claims changed by parallel calls", "misrouted", "tickets", "duplicates", "key swap 1", "key swap 2", "key swaps",
-		"unasked exits", "lost",
+		"forged tokens", "replayed payment", "foreign host", "unasked exits", "beside it, sticky", "lost",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("lines of the verdict: got %q, want %q", names, want)
@@ -90,13 +95,88 @@ func TestHeadless(t *testing.T) {
 		t.Errorf("took %.1f s, want 60 at most", v.Seconds)
 	}
 	if total := v.Memory["total"]; !race && total > 400e6 {
-		t.Errorf("%d bytes resident in all, want 400 MB at most", total)
+		t.Errorf("%d bytes in use, want 400 MB at most", total)
 	}
+	t.Run("baseline", func(t *testing.T) { testBaseline(t, v.Lanes) })
+	t.Run("report", func(t *testing.T) { testReport(t, dir) })
 	t.Run("hops", func(t *testing.T) { testHops(t, v.Hops) })
 	t.Run("trace", func(t *testing.T) { testTrace(t, v) })
 	for _, text := range []string{"One journey, hop by hop", "Its trace"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("the show did not print %q:\n%s", text, said)
+		}
+	}
+}
+
+// testBaseline checks that the same load and the same kills cost the sticky lane what they did not cost the waybills.
+func testBaseline(t *testing.T, lanes []page.Card) {
+	if len(lanes) != 3 {
+		t.Fatalf("got %d lanes, want 3", len(lanes))
+	}
+	waybill, sticky, store := lanes[0], lanes[1], lanes[2]
+	if waybill.Lane != page.Waybill || waybill.Lost != 0 || waybill.Finished < 61 {
+		t.Errorf("got %+v, want no waybill lost of 61 journeys or more", waybill)
+	}
+	if sticky.Lane != page.Sticky || sticky.Lost == 0 || sticky.Finished == 0 {
+		t.Errorf("got %+v, want some sticky sessions lost, and some not", sticky)
+	}
+	// The first one was for the waybill alone, to show its way.
+	if load := sticky.Lost + sticky.Finished; load != waybill.Finished-1 {
+		t.Errorf("%d sticky journeys beside %d with a waybill, want the same load", load, waybill.Finished-1)
+	}
+	if store.Lane != page.Store || store.On || store.Finished != 0 {
+		t.Errorf("got %+v, want a store that is off", store)
+	}
+}
+
+// testReport checks that the files of a report are well formed, and show the events.
+func testReport(t *testing.T, dir string) {
+	data, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r show.Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK || r.Seed != 1 || len(r.Charts.Points) < 3 || len(r.Events) < 6 || r.Steps.Steps < 360 || r.Steps.P99 < r.Steps.P50 {
+		t.Errorf("report: ok %v, seed %d, %d points, %d events, steps %+v",
+			r.OK, r.Seed, len(r.Charts.Points), len(r.Events), r.Steps)
+	}
+	for name, texts := range map[string][]string{
+		"latency.svg":    {"p50", "p99", " killed", "attacks"},
+		"lost.svg":       {"waybill", "sticky sessions", " killed", "attacks"},
+		"token-size.svg": {"bytes", "tokens"},
+	} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		text := textOf(t, name, data)
+		for _, want := range texts {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s does not say %q", name, want)
+			}
+		}
+	}
+}
+
+// textOf parses XML and returns what it says.
+func textOf(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	var text strings.Builder
+	for d := xml.NewDecoder(bytes.NewReader(data)); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			return text.String()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return text.String()
+		}
+		if chars, ok := token.(xml.CharData); ok {
+			text.Write(chars)
 		}
 	}
 }
@@ -153,8 +233,16 @@ func testTrace(t *testing.T, v show.Verdict) {
 }
 
 // TestSabotage checks that the verdict is red when a single answer's update goes astray: the journey lacks what it was
-// told, and its ticket is of another trip than it holds. Nothing else may be wrong.
+// told, and its ticket is of another trip than it holds; and when a single forged token is taken. Nothing else may be
+// wrong.
 func TestSabotage(t *testing.T) {
+	t.Run("forge", func(t *testing.T) {
+		t.Parallel()
+		v, said, exit := headless(t, "forge", "--journeys", "10")
+		if got := v.Failed(); exit != 1 || v.OK || !slices.Equal(got, []string{"forged tokens"}) {
+			t.Errorf("exit code %d, failed lines %q, want 1 and forged tokens alone\n%s", exit, got, said)
+		}
+	})
 	for _, sabotage := range []string{"drop", "replay"} {
 		t.Run(sabotage, func(t *testing.T) {
 			t.Parallel()
@@ -172,5 +260,29 @@ func TestSabotage(t *testing.T) {
 				t.Errorf("standard error does not say which line failed:\n%s", said)
 			}
 		})
+	}
+}
+
+// TestShow plays the 60-second show, with all lanes.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	v, said, exit := headless(t, "", "--show", "--store", "--seed", "7")
+	if exit != 0 || !v.OK {
+		t.Fatalf("exit code %d, ok %v, want 0 and true; failed: %v\n%s", exit, v.OK, v.Failed(), said)
+	}
+	waybill, sticky, store := v.Lanes[0], v.Lanes[1], v.Lanes[2]
+	if waybill.Lost != 0 || sticky.Lost == 0 || store.Lost != 0 {
+		t.Errorf("lost: waybill %d, sticky %d, store %d; want none, some, none", waybill.Lost, sticky.Lost, store.Lost)
+	}
+	if store.Unavailable < 0.5 {
+		t.Errorf("the store was unavailable for %.1f s, want half a second or more: it was killed for one", store.Unavailable)
+	}
+	for _, text := range []string{
+		"Killed cart-", "Rotated the keys by hand", "rolling restart of 3 replicas", "Paused the broker for 2 s", "Killed fulfil-",
+		"Killed sessiond-1", "6 forged waybills: 0 accepted", "Started everything again",
+	} {
+		if !strings.Contains(said, text) {
+			t.Errorf("the show did not say %q:\n%s", text, said)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os/signal"
@@ -20,6 +21,7 @@ func Run(role string, args []string, run func(context.Context, *service.Env) err
 	if err != nil {
 		return err
 	}
+	service.Tell(slog.LevelWarn) // a key swap is not worth a line from each
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	lis, err := net.Listen("tcp", HealthAddress)

@@ -59,19 +59,18 @@ type Reply struct {
 // the step make the idempotency key.
 func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	var retries int64
+	c.outage.asked()
+	answered := false
+	defer func() { c.outage.over(answered) }()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		began := time.Now()
 		r, err := c.once(ctx, step, q, token)
 		if err == nil && r.Status < 500 {
-			c.outage.answered(time.Now())
+			answered = true
 			r.Retries += retries
 			return r, nil
 		}
 		if err == nil {
 			err = fmt.Errorf("%s: status %d: %s", step, r.Status, r.Answer.Error)
-		}
-		if ctx.Err() == nil {
-			c.outage.failed(began)
 		}
 		if pause(ctx, wait) != nil {
 			c.trouble.Failed.Add(1)

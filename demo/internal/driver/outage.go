@@ -5,39 +5,48 @@ import (
 	"time"
 )
 
-// outage adds up the time in which a lane answered nobody: from the first request that failed to the next that did not.
-// A single server that is down makes none, as long as the balancer finds another one.
+// short is the longest time without an answer that is no outage: a busy machine makes one wait, too.
+const short = 500 * time.Millisecond
+
+// outage adds up the time in which a lane answered nobody though somebody had asked. A single server that is down makes
+// none, as long as the balancer finds another one.
 type outage struct {
-	mu    sync.Mutex
-	since time.Time // zero while the lane answers
-	last  time.Time // when it answered last
-	total time.Duration
+	mu      sync.Mutex
+	waiting int       // requests
+	quiet   time.Time // since when, with somebody waiting
+	total   time.Duration
 }
 
-// failed notes that a request failed that began then. It does not count if another one was answered in the meantime.
-func (o *outage) failed(began time.Time) {
+func (o *outage) asked() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.since.IsZero() && began.After(o.last) {
-		o.since = began
+	if o.waiting == 0 {
+		o.quiet = time.Now()
 	}
+	o.waiting++
 }
 
-func (o *outage) answered(at time.Time) {
+// over notes that a request was answered, or given up.
+func (o *outage) over(answered bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.since.IsZero() {
-		o.total += at.Sub(o.since)
-		o.since = time.Time{}
+	if answered {
+		o.total += o.gap()
+		o.quiet = time.Now()
 	}
-	o.last = at
+	o.waiting--
+}
+
+// gap is the outage at the moment, if there is one. The caller holds the lock.
+func (o *outage) gap() time.Duration {
+	if d := time.Since(o.quiet); o.waiting > 0 && d >= short {
+		return d
+	}
+	return 0
 }
 
 func (o *outage) sum() time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.since.IsZero() {
-		return o.total + time.Since(o.since)
-	}
-	return o.total
+	return o.total + o.gap()
 }

@@ -24,6 +24,7 @@ type Ledger struct {
 	swaps    []Swap
 	totals   Totals
 	revoked  map[string]bool // kids
+	lostAt   map[string]int
 }
 
 // Totals are what the ledger has counted.
@@ -210,7 +211,12 @@ func (j *Journey) Refused(step string, sent Sent) {
 // lose notes a loss. The caller holds the ledger's lock.
 func (j *Journey) lose(format string, args ...any) {
 	if len(j.lost) == 0 {
-		j.ledger.totals.Lost++
+		l := j.ledger
+		l.totals.Lost++
+		if l.lostAt == nil {
+			l.lostAt = map[string]int{}
+		}
+		l.lostAt[j.last]++
 	}
 	j.lost = append(j.lost, fmt.Sprintf(format, args...))
 }
@@ -283,6 +289,13 @@ func (l *Ledger) Lost() []string {
 		}
 	}
 	return lost
+}
+
+// LostAt returns how many journeys lost something whose last step a replica had acknowledged.
+func (l *Ledger) LostAt(replica string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lostAt[replica]
 }
 
 // Tickets returns the number of each journey's ticket by the journey's id.

@@ -93,6 +93,7 @@ func TestTotals(t *testing.T) {
 			gateway.Answer{Gateway: a.gateway, Journey: "j", State: state(t, a.state)})
 	}
 	page.Finish()
+	page.Close()
 	// The total of the last answer is that of the one before: its parallel call was not merged.
 	want := ledger.Totals{Started: 1, Finished: 1, Steps: 3, Moves: 2, Elsewhere: 1, Parallel: 4}
 	if got := l.Totals(); got != want {

@@ -27,19 +27,23 @@ type series struct {
 	name  string
 	color color.Color
 	value func(page.Point) float64
+	holds func(page.Point) bool // whether a point has this value; nil if all have
 }
+
+// busy reports whether there was anything to measure.
+func busy(p page.Point) bool { return p.Rate > 0 }
 
 // Write writes latency.svg, lost.svg and token-size.svg into a directory.
 func Write(dir string, c page.Charts, sizes []driver.Size) error {
 	latency, err := overTime(c, "Steps of travellers with waybills, with all retries", "ms",
-		series{"p50", blue, func(p page.Point) float64 { return p.P50 }},
-		series{"p99", red, func(p page.Point) float64 { return p.P99 }})
+		series{"p50", blue, func(p page.Point) float64 { return p.P50 }, busy},
+		series{"p99", red, func(p page.Point) float64 { return p.P99 }, busy})
 	if err != nil {
 		return err
 	}
 	lost, err := overTime(c, "Journeys lost", "journeys",
-		series{"waybill", blue, func(p page.Point) float64 { return float64(p.Lost) }},
-		series{"sticky sessions", red, func(p page.Point) float64 { return float64(p.StickyLost) }})
+		series{"waybill", blue, func(p page.Point) float64 { return float64(p.Lost) }, nil},
+		series{"sticky sessions", red, func(p page.Point) float64 { return float64(p.StickyLost) }, nil})
 	if err != nil {
 		return err
 	}
@@ -61,9 +65,14 @@ func overTime(c page.Charts, title, unit string, all ...series) (*plot.Plot, err
 	p.Y.Min = 0
 	p.Legend.Top, p.Legend.Left = true, true
 	for _, s := range all {
-		xys := make(plotter.XYs, len(c.Points))
-		for i, point := range c.Points {
-			xys[i] = plotter.XY{X: point.At, Y: s.value(point)}
+		var xys plotter.XYs
+		for _, point := range c.Points {
+			if s.holds == nil || s.holds(point) {
+				xys = append(xys, plotter.XY{X: point.At, Y: s.value(point)})
+			}
+		}
+		if len(xys) == 0 {
+			continue
 		}
 		line, err := plotter.NewLine(xys)
 		if err != nil {

@@ -37,6 +37,8 @@ type Env struct {
 
 // Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
 func Main(run func(context.Context, *Env) error) error {
+	// That the ring is not refreshed, because somebody has paused the broker, sixteen services would say at once.
+	Tell(slog.LevelError)
 	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
@@ -48,12 +50,15 @@ func Main(run func(context.Context, *Env) error) error {
 	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
 }
 
+// Tell sets from which level on the process writes a log.
+func Tell(level slog.Level) {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+}
+
 // Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
 // ready, with where the replica listens, when it serves.
 func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
-	// A key swap is worth a line to an operator, but fifteen services would say it at once.
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
 	flush, err := tracing.Setup(spec.Name, spec.Traces)
 	if err != nil {

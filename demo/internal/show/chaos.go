@@ -29,9 +29,13 @@ func (s *stage) pair(name string) []string {
 
 // kill kills a replica and its twin, and returns how many requests and messages the replica had in hand.
 func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
-	pid := s.fleet.PID(name)
-	told := s.follow(page.Killed, name+" killed", "Killed "+name+fmt.Sprintf(" (pid %d)", pid))
-	for i, victim := range s.pair(name) {
+	return s.killMarked(ctx, name, name+" killed")
+}
+
+func (s *stage) killMarked(ctx context.Context, name, label string) (cut int, err error) {
+	pair := s.pair(name)
+	told := s.follow(page.Killed, label, fmt.Sprintf("Killed %s (pid %d)", name, s.fleet.PID(name)), pair...)
+	for i, victim := range pair {
 		pid := s.fleet.PID(victim)
 		s.fleet.Kill(victim)
 		n, err := s.observer.CutOff(ctx, pid)
@@ -42,8 +46,18 @@ func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
 			cut = n
 		}
 	}
-	told(fmt.Sprintf("%d calls in hand, made again", cut))
+	told(inHand(cut))
 	return cut, nil
+}
+
+func inHand(calls int) string {
+	switch calls {
+	case 0:
+		return "nothing in hand"
+	case 1:
+		return "1 call in hand, made again"
+	}
+	return fmt.Sprintf("%d calls in hand, made again", calls)
 }
 
 // restart starts what was killed, and its twin.
@@ -61,21 +75,33 @@ func (s *stage) restart(ctx context.Context, name string) error {
 // aftermath is for how long losses are put down to what happened before them: a session's loss shows with its next step.
 const aftermath = 5 * time.Second
 
-// follow tells of an event, and for a while what it cost. What it returns adds a word on what was known at once.
-func (s *stage) follow(kind page.Kind, label, what string) (more func(string)) {
-	ours, theirs := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
+// follow tells of an event, and for a while what it cost: the journeys with a waybill that were lost since, and the
+// sessions that were lost with the sticky servers among the victims. What it returns adds what was known at once.
+func (s *stage) follow(kind page.Kind, label, what string, victims ...string) (more func(string)) {
+	theirs := func() (n int, any bool) {
+		for _, v := range victims {
+			n += s.sticky.Ledger.LostAt(v)
+			any = any || roleOf(v) == "sticky"
+		}
+		return n, any
+	}
+	ours := s.ledger.Totals().Lost
+	before, any := theirs()
 	id := s.tell(kind, label, "%s.", what)
 	var mu sync.Mutex
 	word := ""
 	tell := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		s.retell(id, "%s: %s%d journeys lost; sticky lost %d.", what, word,
-			s.ledger.Totals().Lost-ours, s.sticky.Ledger.Totals().Lost-theirs)
+		text := fmt.Sprintf("%s: %s%s lost", what, word, journeys(s.ledger.Totals().Lost-ours))
+		if now, _ := theirs(); any {
+			text += fmt.Sprintf("; sticky lost %d", now-before)
+		}
+		s.retell(id, "%s.", text)
 	}
 	go func() {
-		for range int(aftermath / (200 * time.Millisecond)) {
-			time.Sleep(200 * time.Millisecond)
+		for range int(aftermath / frame) {
+			time.Sleep(frame)
 			tell()
 		}
 	}()
@@ -85,6 +111,13 @@ func (s *stage) follow(kind page.Kind, label, what string) (more func(string)) {
 		mu.Unlock()
 		tell()
 	}
+}
+
+func journeys(n int) string {
+	if n == 1 {
+		return "1 journey"
+	}
+	return fmt.Sprintf("%d journeys", n)
 }
 
 // drain is how long a replica may take to end. The baseline waits for its sessions for 5 s of these.
@@ -137,7 +170,7 @@ func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
 		return err
 	}
-	text := fmt.Sprintf("Rolling restart: %d replicas in %.1f s, %d journeys lost", n, ours.Seconds(), s.ledger.Totals().Lost-lost)
+	text := fmt.Sprintf("Rolling restart: %d replicas in %.1f s, %s lost", n, ours.Seconds(), journeys(s.ledger.Totals().Lost-lost))
 	if theirs > 0 {
 		text += fmt.Sprintf("; the sticky servers waited for their sessions and took %.1f s, and lost %d",
 			theirs.Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
@@ -148,13 +181,21 @@ func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 
 // rotate has the operator propose the next key now.
 func (s *stage) rotate(ctx context.Context) error {
-	_, err := s.operator.Rotate(ctx)
-	return err
+	k, err := s.operator.Rotate(ctx)
+	if err != nil {
+		return err
+	}
+	s.tell(page.Rotated, "keys rotated", "Rotated the keys by hand: %s opens from now on, and issues in %.1f s. Every older key goes on opening.",
+		k.ID(), time.Until(k.Times().NotBefore).Seconds())
+	return nil
 }
 
-// swapped tells of a new key, whoever proposed it.
+// swapped tells of a new key that a service proposed.
 func (s *stage) swapped(swap keys.Swap) {
 	s.ledger.Swapped(swap)
+	if swap.By == keys.OperatorName {
+		return // that is told where it was asked for
+	}
 	s.tell(page.Rotated, "new key", "The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
 		swap.By, swap.New, swap.Old, time.Until(swap.Active).Seconds())
 }

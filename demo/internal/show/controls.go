@@ -3,12 +3,11 @@ package show
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"math/rand/v2"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
@@ -95,8 +94,12 @@ func (l *Live) Restart(ctx context.Context, replica string) error {
 	if err := l.stage.restart(context.WithoutCancel(ctx), replica); err != nil {
 		return err
 	}
-	l.stage.tell(page.Restarted, replica+" back", "Started %s again, in %d ms. It had nothing to load: it takes the next call.",
-		strings.Join(l.stage.pair(replica), " and "), time.Since(began).Milliseconds())
+	what := "There is nothing to load: the next call may go there"
+	if roleOf(replica) == "sessiond" {
+		what = "The sessions are back from its file"
+	}
+	l.stage.tell(page.Restarted, replica+" back", "Started %s again, in %d ms. %s.",
+		strings.Join(l.stage.pair(replica), " and "), time.Since(began).Milliseconds(), what)
 	return nil
 }
 

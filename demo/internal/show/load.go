@@ -53,7 +53,7 @@ func (l *load) run(ctx context.Context, more func(n int) bool) {
 			case <-ctx.Done():
 				continue
 			default:
-				if d != l.driver {
+				if d == l.store {
 					continue // a lane that is stuck must not hold up the others
 				}
 				select {

@@ -42,20 +42,20 @@ type scene struct {
 // scenes are the show.
 var scenes = []scene{
 	{5 * time.Second, "A cart is killed in the middle of its work.", strike("cart")},
-	{10 * time.Second, "The operator rotates the keys.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
-	{15 * time.Second, "All gateways are restarted, one by one, and the sticky servers beside them.",
+	{8 * time.Second, "A gateway is killed, and its sticky twin.", strike("gateway")},
+	{12 * time.Second, "The operator rotates the keys.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
+	{15 * time.Second, "All gateways are restarted, one by one, and the sticky servers beside them, which wait for their sessions.",
 		func(a *act, ctx context.Context) error { return a.rollAll(ctx, "gateway") }},
-	{24 * time.Second, "A gateway is killed, and its sticky twin.", strike("gateway")},
-	{26 * time.Second, "The broker holds every message for two seconds.", func(a *act, ctx context.Context) error {
+	{31 * time.Second, "The keys are rotated again.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
+	{33 * time.Second, "The broker holds every message for two seconds.", func(a *act, ctx context.Context) error {
 		a.pauseBroker(brokerPause)
 		return nil
 	}},
-	{30 * time.Second, "The keys are rotated again.", func(a *act, ctx context.Context) error { return a.rotate(ctx) }},
-	{35 * time.Second, "A worker is killed that has an order in hand.", strike("fulfil")},
-	{36 * time.Second, "If the central store is on, it is killed.", func(a *act, ctx context.Context) error {
+	{36 * time.Second, "A worker is killed that has an order in hand.", strike("fulfil")},
+	{38 * time.Second, "If the central store is on, it is killed.", func(a *act, ctx context.Context) error {
 		return a.strikeStore(ctx)
 	}},
-	{40 * time.Second, "Only one replica of each service is left.", func(a *act, ctx context.Context) error { return a.decimate(ctx) }},
+	{41 * time.Second, "Only one replica of each service is left.", func(a *act, ctx context.Context) error { return a.decimate(ctx) }},
 	{45 * time.Second, "Somebody forges waybills, sends an old one again, and one abroad.",
 		func(a *act, ctx context.Context) error { return a.probe.run(ctx, a.stage) }},
 	{50 * time.Second, "Everybody is back.", func(a *act, ctx context.Context) error { return a.revive(ctx) }},
@@ -118,7 +118,11 @@ func (a *act) decimate(ctx context.Context) error {
 			if i == left {
 				continue
 			}
-			if _, err := a.kill(ctx, name); err != nil {
+			label := ""
+			if role == "gateway" && i == (left+1)%len(names) {
+				label = "one of each left"
+			}
+			if _, err := a.killMarked(ctx, name, label); err != nil {
 				return err
 			}
 			a.kills++

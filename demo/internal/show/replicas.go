@@ -51,7 +51,7 @@ func (l *Live) fleet(tally watch.Tally, keys []page.Key) page.Fleet {
 		for _, name := range s.fleet.Names(role) {
 			f.Replicas = append(f.Replicas, page.Replica{
 				Name: name, Role: role, Lane: laneOf(role), PID: s.fleet.PID(name), State: l.stateOf(name),
-				Rate: rate[name], Keys: known(tally.Present[name].Keys, keys), Memory: l.memory[name].Resident,
+				Rate: rate[name], Keys: known(tally.Present[name].Keys, keys), Memory: l.memory[name].Used,
 			})
 		}
 	}

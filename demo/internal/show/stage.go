@@ -192,6 +192,12 @@ func (s *stage) own(sid string) bool {
 	return ok
 }
 
+// probed is how many such journeys there are.
+func (s *stage) probed() (n int) {
+	s.probes.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
 // setStore switches the lane of the central store on or off. The first time, the store is started.
 func (s *stage) setStore(ctx context.Context, on bool) error {
 	if on && len(s.fleet.Names("sessiond")) == 0 {

@@ -185,7 +185,7 @@ func (v *Verdict) tickets(ctx context.Context, s *stage) error {
 	}
 	slices.Sort(wrong)
 	equal := len(wrong) == 0 && len(held) > 0
-	v.check("tickets", equal, "%d in the stream, %d held", len(issued), len(held)).Detail = wrong
+	v.check("tickets", equal, "%d in the stream, %d held", len(issued)-s.probed(), len(held)).Detail = wrong
 	orders, err := s.js.Stream(ctx, broker.Orders)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func Setup(replica, collector string) (flush func(), err error) {
 			attribute.String("service.name", Role(replica)), attribute.String("service.instance.id", replica))),
 	}
 	add := func(to ...otlptracehttp.Option) error {
-		e, err := otlptracehttp.New(ctx, append(to, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))...)
+		e, err := otlptracehttp.New(ctx, to...)
 		if err != nil {
 			return fmt.Errorf("tracing: %w", err)
 		}

@@ -48,6 +48,7 @@ type Reporter struct {
 	replica string
 	auth    *waybill.Authority // nil for a service that has no keys
 	serial  atomic.Uint64
+	deaf    atomic.Int64 // until then the server is not waited for; in Unix nanoseconds
 }
 
 // NewReporter returns the reporter of a replica.
@@ -74,18 +75,31 @@ func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 	}
 }
 
-// verify opens a token once more, with a watch in hand. The middleware has opened it already, out of sight. Only those
+// verify opens a token once more, with a watch in hand, and returns the quickest of three. The middleware has opened it already, out of sight. Only those
 // hops pay for this that somebody looks at.
 func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
 	if r.auth == nil || !watched {
 		return 0
 	}
-	began := time.Now()
-	if _, err := r.auth.Open(came.Token()); err != nil {
-		return 0 // it has expired in the meantime
+	var quickest time.Duration
+	for range 3 { // a busy machine may take the processor away in the middle of one
+		began := time.Now()
+		if _, err := r.auth.Open(came.Token()); err != nil {
+			return 0 // it has expired in the meantime
+		}
+		if took := time.Since(began); quickest == 0 || took < quickest {
+			quickest = took
+		}
 	}
-	return time.Since(began)
+	return quickest
 }
+
+// patience is how long a hop waits for the server to have its report, and deaf is for how long none waits after that
+// was in vain: a broker that hangs must not hold up what does not need it.
+const (
+	patience = 300 * time.Millisecond
+	deaf     = time.Second
+)
 
 // publish returns when the server has the report: a process that is killed now cannot take it along.
 func (r *Reporter) publish(hop Hop) {
@@ -93,8 +107,11 @@ func (r *Reporter) publish(hop Hop) {
 	if err != nil {
 		panic(err) // plain data
 	}
-	if r.nc.Publish(subject, data) == nil {
-		r.nc.FlushTimeout(time.Second)
+	if r.nc.Publish(subject, data) != nil || time.Now().UnixNano() < r.deaf.Load() {
+		return
+	}
+	if r.nc.FlushTimeout(patience) != nil {
+		r.deaf.Store(time.Now().Add(deaf).UnixNano())
 	}
 }
 

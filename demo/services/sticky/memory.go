@@ -57,14 +57,23 @@ func (m *memory) End(_ context.Context, id string) error {
 	return nil
 }
 
-// empty returns when there are no sessions, or after a while.
+// empty returns when there are no sessions that are not over, or after a while.
 func (m *memory) empty(within time.Duration) {
 	for late := time.Now().Add(within); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
-		m.mu.Lock()
-		left := len(m.all)
-		m.mu.Unlock()
-		if left == 0 {
+		if m.live() == 0 {
 			return
 		}
 	}
+}
+
+// live counts the sessions that have no ticket yet.
+func (m *memory) live() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.all {
+		if s.state[trip.Ticket.Name()] == nil {
+			n++
+		}
+	}
+	return n
 }

@@ -27,6 +27,9 @@ type sessions interface {
 // minute is for sessions of minutes; a booking here takes seconds.
 const patience = 5 * time.Second
 
+// linger is how long a session outlives its end, for whoever did not hear of it and asks again.
+const linger = 30 * time.Second
+
 // Run serves until ctx is done, and its own sessions have ended or have had their time.
 func Run(ctx context.Context, e *service.Env) error {
 	lis, err := e.Listen()
@@ -97,7 +100,7 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 	}
 	answer.State = state
 	if name == gateway.Ticket {
-		return id, in.End(ctx, id)
+		time.AfterFunc(linger, func() { in.End(context.WithoutCancel(ctx), id) })
 	}
 	return id, in.Save(ctx, id, state)
 }

@@ -47,7 +47,9 @@ var steps = map[string]step{
 		return work(ctx, 1)
 	},
 	gateway.Ticket: func(ctx context.Context, s trip.State, _ url.Values, _ *gateway.Answer) error {
-		set(s, trip.Ticket.Name(), rand.Text()[:10])
+		if s[trip.Ticket.Name()] == nil {
+			set(s, trip.Ticket.Name(), rand.Text()[:10])
+		}
 		return work(ctx, 1)
 	},
 }
