@@ -12,27 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
 	"github.com/waybill-go/waybill/demo/internal/container"
 	"github.com/waybill-go/waybill/demo/internal/keys"
+	"github.com/waybill-go/waybill/demo/internal/operator/operatortest"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/keyring"
 )
-
-// made returns the directory with the members' directories, empty, as the image has it.
-func made(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, member := range append(users(), BrokerVolume) {
-		if err := os.Mkdir(filepath.Join(dir, member), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 // files returns what all files hold, by path.
 func files(t *testing.T, dir string) map[string]string {
@@ -65,7 +53,7 @@ func initialise(t *testing.T, dir string) map[string]string {
 }
 
 func TestInit(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	first := initialise(t, dir)
 	for name, text := range first {
 		member, file := filepath.Split(name)
@@ -93,7 +81,7 @@ func TestInitInterrupted(t *testing.T) {
 		"operator/roster", "cart/identity", "operator/identity", "gateway/root.pub", "operator/root.pub", "lb/nats.nkey",
 		"nats/nats.conf",
 	} {
-		dir := made(t)
+		dir := operatortest.Volumes(t)
 		first := initialise(t, dir)
 		if err := os.Remove(filepath.Join(dir, lost)); err != nil {
 			t.Fatal(err)
@@ -122,37 +110,6 @@ func TestInitNowhere(t *testing.T) {
 	}
 }
 
-// serve starts a NATS server with the configuration that Init wrote.
-func serve(t *testing.T, dir string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, BrokerVolume, configFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// All but where it listens and stores is as in the container.
-	own := strings.NewReplacer("port: 4222", `host: "127.0.0.1", port: -1`, "127.0.0.1:8222", "127.0.0.1:-1",
-		`"/data"`, `"`+t.TempDir()+`"`).Replace(string(text))
-	path := filepath.Join(t.TempDir(), configFile)
-	if err := os.WriteFile(path, []byte(own), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	options, err := server.ProcessConfigFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.NoSigs, options.NoLog = true, true
-	srv, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go srv.Start()
-	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the broker is not ready")
-	}
-	return srv.ClientURL()
-}
-
 // run runs one of the operator's commands.
 func run(t *testing.T, url, dir string, args ...string) (string, error) {
 	t.Helper()
@@ -162,9 +119,9 @@ func run(t *testing.T, url, dir string, args ...string) (string, error) {
 }
 
 func TestCommands(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	initialise(t, dir)
-	url := serve(t, dir)
+	url := operatortest.Broker(t, dir)
 	for _, c := range []struct {
 		args []string
 		want string // part of what is said, or of the error
@@ -199,9 +156,9 @@ func TestCommands(t *testing.T) {
 
 // TestRevoke takes the only key back: another one takes over at once.
 func TestRevoke(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	initialise(t, dir)
-	url := serve(t, dir)
+	url := operatortest.Broker(t, dir)
 	if _, err := run(t, url, dir, "declare"); err != nil {
 		t.Fatal(err)
 	}
@@ -221,10 +178,10 @@ func TestRevoke(t *testing.T) {
 
 // TestOtherIdentities starts with a broker whose ring is of identities that are gone.
 func TestOtherIdentities(t *testing.T) {
-	old, dir := made(t), made(t)
+	old, dir := operatortest.Volumes(t), operatortest.Volumes(t)
 	initialise(t, old)
 	initialise(t, dir)
-	url := serve(t, old)
+	url := operatortest.Broker(t, old)
 	if _, err := run(t, url, old, "declare"); err != nil {
 		t.Fatal(err)
 	}
@@ -242,9 +199,9 @@ func TestOtherIdentities(t *testing.T) {
 
 // TestRevive lets a stack stand still until all keys have ended.
 func TestRevive(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	initialise(t, dir)
-	url := serve(t, dir)
+	url := operatortest.Broker(t, dir)
 	o, err := Open(url, filepath.Join(dir, keys.OperatorName))
 	if err != nil {
 		t.Fatal(err)
@@ -284,9 +241,9 @@ func TestRevive(t *testing.T) {
 
 // TestPermissions checks that a user may do its own work at the broker and not another's.
 func TestPermissions(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	initialise(t, dir)
-	url := serve(t, dir)
+	url := operatortest.Broker(t, dir)
 	if _, err := run(t, url, dir, "declare"); err != nil {
 		t.Fatal(err)
 	}
@@ -333,9 +290,9 @@ func may(t *testing.T, url, seed, subject string) bool {
 
 // TestMembersOpen opens the ring as each service does.
 func TestMembersOpen(t *testing.T) {
-	dir := made(t)
+	dir := operatortest.Volumes(t)
 	first := initialise(t, dir)
-	url := serve(t, dir)
+	url := operatortest.Broker(t, dir)
 	if _, err := run(t, url, dir, "declare"); err != nil {
 		t.Fatal(err)
 	}
