@@ -67,7 +67,7 @@ func flows(s *stack, tr *travellers) {
 // serves waits until replicas take part, more than they did.
 func serves(s *stack, tr *travellers, names ...string) {
 	s.t.Helper()
-	before := tr.report().Replicas
+	before := tr.now().Replicas
 	s.await(strings.Join(names, ", ")+" to serve", time.Minute, func() string {
 		now := tr.report().Replicas
 		return strings.Join(slices.DeleteFunc(slices.Clone(names), func(n string) bool { return now[n] > before[n] }), ", ")
@@ -104,6 +104,12 @@ func crashes(s *stack, tr *travellers) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			s.t.Fatal(err)
 		}
+		s.await(service+" to be started again", time.Minute, func() string {
+			if n := s.docker("inspect", "-f", "{{.RestartCount}}", victim); n == "0" {
+				return "a restart"
+			}
+			return ""
+		})
 		if service != "nats" {
 			names = append(names, name(service, victim))
 		}
@@ -134,13 +140,18 @@ func scales(s *stack, tr *travellers) {
 
 // rotates waits for the services to change their keys, and has the operator do it.
 func rotates(s *stack, tr *travellers) {
-	said := s.operator("rotate")
-	kid, _, _ := strings.Cut(said, " ")
-	s.await("waybills under the operator's key", time.Minute, func() string {
+	var kid string
+	asked := time.Time{}
+	s.await("waybills under the operator's key", 2*time.Minute, func() string {
 		if tr.report().Keys[kid] > 0 {
 			return ""
 		}
-		return said
+		// A key of the services may take over at once: then it takes another try.
+		if time.Since(asked) > 15*time.Second {
+			kid, _, _ = strings.Cut(s.operator("rotate"), " ")
+			asked = time.Now()
+		}
+		return kid
 	})
 	known := tr.report().Keys
 	s.await("waybills under a key that the services made", 2*time.Minute, func() string {

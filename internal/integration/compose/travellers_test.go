@@ -17,6 +17,7 @@ import (
 // report is what "demo drive -o json" prints.
 type report struct {
 	OK       bool           `json:"ok"`
+	Seconds  float64        `json:"seconds"`
 	Started  int            `json:"started"`
 	Finished int            `json:"finished"`
 	Steps    int            `json:"steps"`
@@ -87,6 +88,20 @@ func (tr *travellers) report() report {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.last
+}
+
+// now returns a report that was made after the call.
+func (tr *travellers) now() report {
+	for old := tr.report().Seconds; ; time.Sleep(100 * time.Millisecond) {
+		select {
+		case <-tr.said:
+			return tr.report()
+		default:
+		}
+		if r := tr.report(); r.Seconds > old+1 { // one a second
+			return r
+		}
+	}
 }
 
 // arrive lets those who are under way finish, and judges.
