@@ -62,10 +62,14 @@ func testKill(t *testing.T, a api) {
 
 // testJourney books a trip, pays twice, and once more with an old waybill.
 func testJourney(t *testing.T, a api) {
-	for _, step := range []string{
+	for i, step := range []string{
 		"search?to=AMS&cell=us", "flight?flight=AMS-101", "hotel?hotel=Grand&card=visa", "currency?currency=USD", "pay", "pay", "ticket",
 	} {
 		a.post("journey/" + step)
+		s := a.await("step "+step, func(s page.Snapshot) bool { return len(s.Journey.Steps) == i+1 })
+		if last := s.Journey.Steps[i]; !last.OK {
+			t.Fatalf("%s: %s; log: %+v", step, last.Text, s.Log)
+		}
 	}
 	a.post("replay")
 	s := a.await("the result, and the hop of the worker", func(s page.Snapshot) bool {

@@ -89,9 +89,8 @@ func claims(t *testing.T, values map[string]any) trip.State {
 
 // TestJudgeOfNothing checks that a run in which nothing happened, or only a misrouted call, does not pass.
 func TestJudgeOfNothing(t *testing.T) {
-	s := &script{stage: &stage{
-		ledger: &ledger.Ledger{}, driver: &driver.Driver{}, fleet: &fleet.Fleet{}, js: brokertest.JetStream(t),
-	}}
+	s := &script{stage: newStage(plan{})}
+	s.fleet, s.js = &fleet.Fleet{}, brokertest.JetStream(t)
 	s.driver.Trouble.Misrouted.Add(1)
 	v := &Verdict{}
 	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
@@ -106,7 +105,7 @@ func TestJudgeOfNothing(t *testing.T) {
 	failed := v.Failed()
 	for _, want := range []string{
 		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
-		"misrouted", "tickets", "key swap 1", "key swaps",
+		"misrouted", "tickets", "key swap 1", "key swaps", "forged tokens", "replayed payment", "foreign host",
 	} {
 		if !slices.Contains(failed, want) {
 			t.Errorf("line %q passes, want it to fail", want)

@@ -3,6 +3,7 @@ package tracing
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -29,6 +30,7 @@ type Receiver struct {
 	traces  map[string][]Span
 	order   []string // of their ids, the oldest first
 	fresh   []Span
+	came    int // spans, since the start
 }
 
 // ServeHTTP implements http.Handler.
@@ -75,8 +77,9 @@ func read(w http.ResponseWriter, req *http.Request) (body []byte, status int) {
 		return nil, http.StatusUnsupportedMediaType
 	}
 	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	_, cut := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case len(body) > maxBody:
+	case cut || len(body) > maxBody:
 		return nil, http.StatusRequestEntityTooLarge
 	case err != nil:
 		return nil, http.StatusBadRequest
@@ -90,6 +93,7 @@ func (r *Receiver) take(spans []Span) {
 	if r.traces == nil {
 		r.traces = map[string][]Span{}
 	}
+	r.came += len(spans)
 	if r.fresh = append(r.fresh, spans...); len(r.fresh) > maxFresh {
 		r.fresh = r.fresh[len(r.fresh)-maxFresh:]
 	}
