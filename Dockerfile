@@ -2,6 +2,7 @@
 # it. It holds one static binary and nothing else, no shell either, and runs as nobody.
 ARG GO_IMAGE=golang:1.26-alpine
 FROM ${GO_IMAGE} AS build
+LABEL org.opencontainers.image.title=waybill-demo
 WORKDIR /src
 ENV CGO_ENABLED=0 GOWORK=off
 COPY go.mod go.sum ./
@@ -15,6 +16,7 @@ RUN mkdir -p /out/secrets && cd /out && mkdir -p \
       volumes/payment volumes/fulfil && chmod -R 0700 secrets volumes
 
 FROM scratch
+LABEL org.opencontainers.image.title=waybill-demo
 COPY --from=build /out/demo /demo
 COPY --from=build --chown=65532:65532 /out/secrets /secrets
 COPY --from=build --chown=65532:65532 /out/volumes /volumes

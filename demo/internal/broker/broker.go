@@ -90,23 +90,23 @@ func Connect(url, password, name string) (*nats.Conn, error) {
 		nats.Timeout(10*time.Second)) // the default of 2 s is short for a busy machine
 }
 
-// Declare makes the streams and the consumer.
+// Declare makes the streams and the consumer, or gives those of an older version the settings of this one.
 func Declare(ctx context.Context, js jetstream.JetStream) error {
-	orders, err := js.CreateStream(ctx, jetstream.StreamConfig{
+	orders, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: Orders, Subjects: []string{Placed}, MaxAge: time.Hour, AllowDirect: true,
 		Duplicates: 10 * time.Minute, // longer than a waybill lives: who replays one places no second order
 	})
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	_, err = orders.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	_, err = orders.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: Fulfil, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: time.Second, // how long an order waits for a worker that was killed
 	})
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	_, err = js.CreateStream(ctx, jetstream.StreamConfig{
+	_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: Tickets, Subjects: []string{ticket + "*"}, MaxAge: time.Hour, AllowDirect: true,
 	})
 	if err != nil {

@@ -38,8 +38,9 @@ func (p peers) Set(text string) error {
 
 // options are what a container is told.
 type options struct {
-	spec fleet.Spec
-	dir  string // of the files
+	spec   fleet.Spec
+	dir    string // of the files
+	health string // address
 }
 
 // parse reads the arguments after the role.
@@ -51,6 +52,7 @@ func parse(role string, args []string) (options, error) {
 	flags.StringVar(&o.spec.Cell, "cell", "", "which prices a pricing service knows")
 	flags.StringVar(&o.spec.Broker, "nats", "nats://nats:4222", "URL of the NATS server")
 	flags.StringVar(&o.dir, "secrets", "/secrets", "directory with the service's own files")
+	flags.StringVar(&o.health, "health", HealthAddress, "host:port of the health check")
 	flags.Var(peers(o.spec.Peers), "peer", "ROLE=ADDRESS of a service that this one calls; may be repeated")
 	if err := flags.Parse(args); err != nil {
 		return o, fmt.Errorf("run %s: %w", role, err)

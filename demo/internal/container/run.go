@@ -24,7 +24,7 @@ func Run(role string, args []string, run func(context.Context, *service.Env) err
 	service.Tell(slog.LevelWarn) // a key swap is not worth a line from each
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	lis, err := net.Listen("tcp", HealthAddress)
+	lis, err := net.Listen("tcp", o.health)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"math"
 	"net/url"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/tracing"
 )
 
 // every is the time between two lines that tell how it goes.
@@ -31,6 +33,13 @@ func Command(ctx context.Context, args []string, w io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
+	}
+	if tracing.Redirected() {
+		flush, err := tracing.Setup("travellers", "")
+		if err != nil {
+			return err
+		}
+		defer flush()
 	}
 	d := New(o.url, o.seed)
 	stop := make(chan struct{})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/tracing"
 )
 
 // Crowd begins rate bookings in a second until stop is closed, as long as fewer than most are under way: a fleet that does
@@ -31,6 +33,8 @@ func (d *Driver) Crowd(ctx context.Context, stop <-chan struct{}, rate float64, 
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
+			ctx, span := tracing.Booking(ctx)
+			defer span.End()
 			_, err := d.Book(ctx, n, due)
 			over(err)
 		})

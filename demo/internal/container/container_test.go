@@ -1,0 +1,111 @@
+package container
+
+import (
+	"errors"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, RootFile), []byte("waybill-root:x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, role string
+		args       []string
+		err        string // part of it; empty for none
+	}{
+		{"a member", "cart", []string{"--listen=:9000", "--secrets=" + dir}, ""},
+		{"no member", "lb", []string{"--peer=gateway=gateway:8081", "--secrets=/nowhere"}, ""},
+		{"no files", "cart", []string{"--secrets=/nowhere"}, `has "demo init" run?`},
+		{"no such flag", "cart", []string{"--password=x"}, "not defined"},
+		{"a word too many", "cart", []string{"--secrets=" + dir, "now"}, `"now"`},
+		{"half a peer", "lb", []string{"--peer=gateway"}, "ROLE=ADDRESS"},
+	} {
+		o, err := parse(c.role, c.args)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: got %v, want an error with %q", c.name, err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if member := o.spec.Keys != nil; member != (c.role == "cart") {
+			t.Errorf("%s: member of the ring: %v", c.name, member)
+		}
+		if o.spec.Keys != nil && o.spec.Keys.Root != "waybill-root:x" {
+			t.Errorf("%s: root %q", c.name, o.spec.Keys.Root)
+		}
+		if !strings.HasPrefix(o.spec.Name, c.role+"-") || o.spec.Broker != "nats://nats:4222" {
+			t.Errorf("%s: got name %q, broker %q", c.name, o.spec.Name, o.spec.Broker)
+		}
+	}
+}
+
+func TestPeers(t *testing.T) {
+	p := peers{}
+	for _, text := range []string{"cart=dns:///cart:9000", "gateway=a:1", "gateway=b:1"} {
+		if err := p.Set(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if len(p["gateway"]) != 2 || len(p["cart"]) != 1 || p["cart"][0] != "dns:///cart:9000" {
+		t.Errorf("got %v", p)
+	}
+	for _, text := range []string{"", "cart", "=a:1", "cart="} {
+		if p.Set(text) == nil {
+			t.Errorf("%q is taken for a peer", text)
+		}
+	}
+}
+
+func TestName(t *testing.T) {
+	for host, want := range map[string]string{"3f2ab9c1d0e4": "cart-3f2ab9c1", "box": "cart-box"} {
+		if got := Name("cart", host); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+}
+
+// TestHealth asks as the container's health check does.
+func TestHealth(t *testing.T) {
+	var h health
+	srv := httptest.NewServer(&h)
+	defer srv.Close()
+	addr := strings.TrimPrefix(srv.URL, "http://")
+	want := func(want string) {
+		t.Helper()
+		err := Check(addr)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	want("starting")
+	var broken error
+	h.serves(func() error { return broken })
+	want("")
+	broken = errors.New("not connected to the broker")
+	want("not connected to the broker")
+	broken = nil
+	h.drains()
+	want("ending")
+	h.serves(func() error { return nil })
+	want("ending")
+
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis.Close()
+	if Check(lis.Addr().String()) == nil {
+		t.Error("nobody answers, and that is healthy")
+	}
+}
