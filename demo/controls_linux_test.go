@@ -14,7 +14,9 @@ import (
 
 // TestControls uses the controls of a running demo by its API, each proven by its effect.
 func TestControls(t *testing.T) {
-	t.Parallel()
+	if !race { // under which two fleets at once are too much for two cores
+		t.Parallel()
+	}
 	cmd, _ := command(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	a := api{t, serve(t, cmd)}

@@ -236,6 +236,7 @@ func testTrace(t *testing.T, v show.Verdict) {
 // told, and its ticket is of another trip than it holds; and when a single forged token is taken. Nothing else may be
 // wrong.
 func TestSabotage(t *testing.T) {
+	notUnderRace(t)
 	t.Run("forge", func(t *testing.T) {
 		t.Parallel()
 		v, said, exit := headless(t, "forge", "--journeys", "10")
@@ -265,6 +266,7 @@ func TestSabotage(t *testing.T) {
 
 // TestShow plays the 60-second show, with all lanes.
 func TestShow(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	v, said, exit := headless(t, "", "--show", "--store", "--seed", "7")
 	if exit != 0 || !v.OK {
