@@ -28,7 +28,8 @@ func TestRotation(t *testing.T) {
 		t.Error("there is a member that nobody named")
 	}
 	swaps := make(chan keys.Swap, 16)
-	watching, err := operator.Watch(t.Context(), func(s keys.Swap) { swaps <- s })
+	revoked := make(chan string, 16)
+	watching, err := operator.Watch(t.Context(), func(s keys.Swap) { swaps <- s }, func(kid string) { revoked <- kid })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +74,18 @@ func TestRotation(t *testing.T) {
 		if ring.Set().Lookup([]byte(swap.Old)) == nil {
 			t.Errorf("%s has dropped the old key", service)
 		}
+	}
+
+	if err := operator.Revoke(t.Context(), swap.Old, "for a test"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case kid := <-revoked:
+		if kid != swap.Old {
+			t.Errorf("told that %s is revoked, want %s", kid, swap.Old)
+		}
+	case <-time.After(3 * period):
+		t.Errorf("not told of the revocation after %v", 3*period)
 	}
 }
 

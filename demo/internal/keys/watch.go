@@ -17,9 +17,10 @@ type Swap struct {
 	Active   time.Time // from when the new key issues; it opens from the start, and the old one goes on opening
 }
 
-// Watch follows the ring as the operator, who proposes nothing, and tells of each new key well before it issues.
-func (o *Operator) Watch(ctx context.Context, swapped func(Swap)) (*keyring.Ring, error) {
-	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped}),
+// Watch follows the ring as the operator, who proposes nothing, and tells of each new key well before it issues, and of
+// the kids that are revoked, again and again.
+func (o *Operator) Watch(ctx context.Context, swapped func(Swap), revoked func(kid string)) (*keyring.Ring, error) {
+	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}),
 		keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
 }
 
@@ -32,6 +33,7 @@ func quiet() *slog.Logger {
 type witness struct {
 	keyring.Wrapper
 	swapped func(Swap)
+	revoked func(string)
 	newest  *keyring.Key
 }
 
@@ -44,6 +46,9 @@ func (w *witness) Unwrap(domain string, sealed []byte) (keyring.Unwrapped, error
 	set, err := keyring.ParseSet(u.Plain)
 	if err != nil {
 		return u, err
+	}
+	for kid := range set.Revocations() {
+		w.revoked(kid)
 	}
 	for _, k := range slices.Backward(set.Keys()) { // the oldest first
 		from := k.Times().NotBefore

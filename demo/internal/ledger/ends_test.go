@@ -30,10 +30,17 @@ func TestEndsBeforeTime(t *testing.T) {
 	if got := l.Totals(); got.Lost != 2 || got.Revoked != 0 {
 		t.Errorf("a token refused: got %+v, want a loss", got)
 	}
+	l.Revoked("other")
+	if got := l.Totals(); got.Lost != 2 || got.Revoked != 0 {
+		t.Errorf("another key revoked: got %+v, want the same losses", got)
+	}
 	l.Revoked("k")
+	if got := l.Totals(); got.Lost != 1 || got.Revoked != 1 || l.LostAt("sticky-2") != 1 {
+		t.Errorf("the key revoked: got %+v, want that the refused journey is no loss", got)
+	}
 	begun().Refused(gateway.Flight, Sent{KID: "k"})
-	if got := l.Totals(); got.Lost != 2 || got.Revoked != 1 {
-		t.Errorf("a key revoked: got %+v, want no loss", got)
+	if got := l.Totals(); got.Lost != 1 || got.Revoked != 2 {
+		t.Errorf("refused after that: got %+v, want no loss", got)
 	}
 	for range 10 {
 		begun().Close()

@@ -23,7 +23,8 @@ type Ledger struct {
 	journeys []*Journey
 	swaps    []Swap
 	totals   Totals
-	revoked  map[string]bool // kids
+	revoked  map[string]bool       // kids
+	refused  map[string][]*Journey // by the kid that they came under, while nobody says that it was revoked
 	lostAt   map[string]int
 }
 
@@ -88,7 +89,8 @@ func (l *Ledger) Swapped(s keys.Swap) {
 	l.swaps = append(l.swaps, Swap{Swap: s})
 }
 
-// Revoked notes that a key is taken back: a journey under it may be refused from now on.
+// Revoked notes that a key is taken back: a journey under it may be refused. Who took it back may have told the services
+// first, so journeys that were refused before count as revoked from now on, and not as lost.
 func (l *Ledger) Revoked(kid string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,6 +98,15 @@ func (l *Ledger) Revoked(kid string) {
 		l.revoked = map[string]bool{}
 	}
 	l.revoked[kid] = true
+	for _, j := range l.refused[kid] {
+		if len(j.lost) == 1 { // nothing else was wrong with it
+			j.lost = nil
+			l.totals.Lost--
+			l.totals.Revoked++
+			l.lostAt[j.last]--
+		}
+	}
+	delete(l.refused, kid)
 }
 
 // sets says which claims a step of a booking sets; the others must come through it untouched. The stamps may only grow.
@@ -205,6 +216,10 @@ func (j *Journey) Refused(step string, sent Sent) {
 		l.totals.Revoked++
 		return
 	}
+	if l.refused == nil {
+		l.refused = map[string][]*Journey{}
+	}
+	l.refused[sent.KID] = append(l.refused[sent.KID], j)
 	j.lose("step %s: the token was refused", step)
 }
 
