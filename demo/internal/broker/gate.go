@@ -3,18 +3,14 @@ package broker
 import (
 	"io"
 	"net"
-	"sync"
-	"time"
 )
 
 // gate stands between the server and other processes, and can be shut. A signal could stop a server in a process of its
 // own, but not on every operating system.
 type gate struct {
+	valve
 	lis    net.Listener
 	server func() (net.Conn, error)
-
-	mu    sync.Mutex
-	until time.Time
 }
 
 func newGate(server func() (net.Conn, error)) (*gate, error) {
@@ -57,24 +53,8 @@ type gated struct {
 }
 
 func (w gated) Write(b []byte) (int, error) {
-	for d := w.gate.left(); d > 0; d = w.gate.left() {
-		time.Sleep(d)
-	}
+	w.gate.wait()
 	return w.to.Write(b)
 }
-
-func (g *gate) pause(d time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.until = time.Now().Add(d)
-}
-
-func (g *gate) left() time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return time.Until(g.until)
-}
-
-func (g *gate) paused() bool { return g.left() > 0 }
 
 func (g *gate) close() { g.lis.Close() }

@@ -39,7 +39,6 @@ func (p peers) Set(text string) error {
 // options are what a container is told.
 type options struct {
 	spec   fleet.Spec
-	dir    string // of the files
 	health string // address
 }
 
@@ -51,7 +50,8 @@ func parse(role string, args []string) (options, error) {
 	flags.StringVar(&o.spec.Addr, "listen", "", "host:port to serve on, such as :9000")
 	flags.StringVar(&o.spec.Cell, "cell", "", "which prices a pricing service knows")
 	flags.StringVar(&o.spec.Broker, "nats", "nats://nats:4222", "URL of the NATS server")
-	flags.StringVar(&o.dir, "secrets", "/secrets", "directory with the service's own files")
+	flags.StringVar(&o.spec.Traces, "traces", "", "URL that takes the spans, beside that of the environment")
+	flags.StringVar(&o.spec.Secrets, "secrets", "/secrets", "directory with the service's own files")
 	flags.StringVar(&o.health, "health", HealthAddress, "host:port of the health check")
 	flags.Var(peers(o.spec.Peers), "peer", "ROLE=ADDRESS of a service that this one calls; may be repeated")
 	if err := flags.Parse(args); err != nil {
@@ -78,12 +78,12 @@ func (o *options) member() error {
 	if !ok {
 		return nil
 	}
-	root, err := os.ReadFile(filepath.Join(o.dir, RootFile))
+	root, err := os.ReadFile(filepath.Join(o.spec.Secrets, RootFile))
 	if err != nil {
 		return fmt.Errorf("%w: has \"demo init\" run?", err)
 	}
 	o.spec.Keys = &keys.Member{
-		Identity: filepath.Join(o.dir, IdentityFile), Root: strings.TrimSpace(string(root)), Proposes: proposes,
+		Identity: filepath.Join(o.spec.Secrets, IdentityFile), Root: strings.TrimSpace(string(root)), Proposes: proposes,
 		Policy: &keys.Steady,
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/crew"
 	"github.com/waybill-go/waybill/demo/internal/service"
 )
 
@@ -30,13 +31,16 @@ func Run(role string, args []string, run func(context.Context, *service.Env) err
 	}
 	var h health
 	go (&http.Server{Handler: &h, ReadHeaderTimeout: time.Second}).Serve(lis)
-	nc, err := broker.Join(o.spec.Broker, filepath.Join(o.dir, SeedFile), o.spec.Name)
+	line, err := broker.Join(o.spec.Broker, filepath.Join(o.spec.Secrets, SeedFile), o.spec.Name)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
+	defer line.Close()
 	context.AfterFunc(ctx, h.drains)
-	return service.Run(ctx, o.spec, nc, run, func(e *service.Env, addr string) {
+	if err := crew.Obey(line.Conn, o.spec.Name, crew.Acts{Drain: stop, Hold: line.Hold}); err != nil {
+		return err
+	}
+	return service.Run(ctx, o.spec, line.Conn, run, func(e *service.Env, addr string) {
 		h.serves(e.Healthy)
 		fmt.Printf("%s serves on %s\n", e.Name, addr)
 	})

@@ -107,10 +107,16 @@ func (f *Fleet) guard(r *replica) {
 }
 
 // Kill ends a replica with SIGKILL, in the middle of whatever it does, and returns when it is dead.
-func (f *Fleet) Kill(name string) { f.end(name).kill() }
+func (f *Fleet) Kill(_ context.Context, name string) error {
+	f.end(name).kill()
+	return nil
+}
 
 // Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if it takes longer.
-func (f *Fleet) Drain(name string, within time.Duration) { f.end(name).drain(within) }
+func (f *Fleet) Drain(_ context.Context, name string, within time.Duration) error {
+	f.end(name).drain(within)
+	return nil
+}
 
 // end notes that a replica ends on purpose.
 func (f *Fleet) end(name string) *process {

@@ -21,7 +21,8 @@ type Spec struct {
 	Password string // for the NATS server
 	Traces   string // the URL that takes the process's spans; empty for none
 
-	Dir string // where the process may write; empty for nowhere
+	Dir     string // where the process may write; empty for nowhere
+	Secrets string // where a container has its own files; a process has them from its starter
 
 	Keys *keys.Member // nil for a service that has no keys
 

@@ -24,8 +24,9 @@ func users() []string {
 // permission is what a user may publish and subscribe to.
 type permission struct{ publish, subscribe []string }
 
-// Everybody may use the demo's own subjects, on which services report, and have answers.
-var everybody = permission{[]string{"demo.>"}, []string{"demo.>", "_INBOX.>"}}
+// Everybody may use the demo's own subjects, on which services report, and have answers. The page's orders everybody may
+// hear, and nobody but the operator may give.
+var everybody = permission{[]string{"demo.>"}, []string{"demo.>", "chaos.*", "_INBOX.>"}}
 
 // follows is what a member needs for the ring, and proposes what it needs beside that to add keys.
 var (

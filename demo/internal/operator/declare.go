@@ -32,6 +32,20 @@ type Operator struct {
 
 // Open connects with the files in dir, which is the operator's volume.
 func Open(url, dir string) (*Operator, error) {
+	line, err := broker.Join(url, filepath.Join(dir, container.SeedFile), keys.OperatorName)
+	if err != nil {
+		return nil, err
+	}
+	o, err := With(line.Conn, dir)
+	if err != nil {
+		line.Close()
+		return nil, err
+	}
+	return &Operator{o, line.Conn}, nil
+}
+
+// With returns the operator of the files in dir, on a connection that is there.
+func With(nc *nats.Conn, dir string) (*keys.Operator, error) {
 	own, err := agering.LoadIdentity(filepath.Join(dir, container.IdentityFile))
 	if err != nil {
 		return nil, err
@@ -48,17 +62,7 @@ func Open(url, dir string) (*Operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := broker.Join(url, filepath.Join(dir, container.SeedFile), keys.OperatorName)
-	if err != nil {
-		return nil, err
-	}
-	o := &Operator{nats: nc}
-	if o.Operator, err = keys.Operate(nc, trip.Domain, own, roster, roots[0]); err != nil {
-		nc.Close()
-		return nil, err
-	}
-	o.Policy = keys.Steady
-	return o, nil
+	return keys.Operate(nc, trip.Domain, own, roster, roots[0])
 }
 
 // Close ends the connection.

@@ -263,6 +263,8 @@ func TestPermissions(t *testing.T) {
 		{"payment", "orders.placed", true},
 		{"fulfil", "tickets.x", true},
 		{"fulfil", "orders.placed", false},
+		{"cart", "chaos.gateway-1", false},
+		{"operator", "chaos.gateway-1", true},
 	} {
 		if got := may(t, url, filepath.Join(dir, c.user, container.SeedFile), c.subject); got != c.may {
 			t.Errorf("%s may publish to %s: %v, want %v", c.user, c.subject, got, c.may)
@@ -306,7 +308,7 @@ func TestMembersOpen(t *testing.T) {
 			Identity: filepath.Join(dir, name, container.IdentityFile), Proposes: proposes, Policy: &keys.Steady,
 			Root: strings.TrimSpace(first[name+"/"+container.RootFile]),
 		}
-		ring, err := member.Open(context.Background(), nc, trip.Domain)
+		ring, err := member.Open(context.Background(), nc.Conn, trip.Domain)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

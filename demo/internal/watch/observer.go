@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,8 +21,9 @@ type Observer struct {
 	fences atomic.Uint64
 
 	mu       sync.Mutex
-	changed  chan struct{}           // closed and replaced at each report
-	inFlight map[int]map[uint64]bool // by process id, serial
+	changed  chan struct{}              // closed and replaced at each report
+	inFlight map[string]map[uint64]bool // by life, serial
+	lives    map[string]string          // of the replicas, the latest
 	traces   map[string][]Hop
 	order    []string // of the traces, the oldest first
 	handled  map[string]int
@@ -34,7 +34,7 @@ type Observer struct {
 // NewObserver subscribes to the reports.
 func NewObserver(nc *nats.Conn) (*Observer, error) {
 	o := &Observer{
-		nc: nc, changed: make(chan struct{}), inFlight: map[int]map[uint64]bool{}, traces: map[string][]Hop{},
+		nc: nc, changed: make(chan struct{}), inFlight: map[string]map[uint64]bool{}, lives: map[string]string{}, traces: map[string][]Hop{},
 		handled: map[string]int{}, opened: map[string]int{}, present: map[string]Presence{},
 	}
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
@@ -51,7 +51,7 @@ func NewObserver(nc *nats.Conn) (*Observer, error) {
 		if json.Unmarshal(m.Data, &p) == nil {
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			o.present[p.Replica] = p
+			o.present[p.Replica], o.lives[p.Replica] = p, p.Life
 		}
 	})
 	return o, err
@@ -60,18 +60,19 @@ func NewObserver(nc *nats.Conn) (*Observer, error) {
 func (o *Observer) take(hop Hop) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.inFlight[hop.PID] == nil {
-		o.inFlight[hop.PID] = map[uint64]bool{}
+	if o.inFlight[hop.Life] == nil {
+		o.inFlight[hop.Life] = map[uint64]bool{}
 	}
+	o.lives[hop.Replica] = hop.Life
 	if hop.Done {
-		delete(o.inFlight[hop.PID], hop.Serial)
+		delete(o.inFlight[hop.Life], hop.Serial)
 		o.handled[hop.Replica]++
 		if hop.KID != "" {
 			o.opened[hop.KID]++
 		}
 		o.remember(hop)
 	} else {
-		o.inFlight[hop.PID][hop.Serial] = true
+		o.inFlight[hop.Life][hop.Serial] = true
 	}
 	close(o.changed)
 	o.changed = make(chan struct{})
@@ -91,27 +92,34 @@ func (o *Observer) remember(hop Hop) {
 	o.traces[hop.Trace] = append(o.traces[hop.Trace], hop)
 }
 
-// Busy returns once the process is handling something.
-func (o *Observer) Busy(ctx context.Context, pid int) error {
-	return o.await(ctx, func() bool { return len(o.inFlight[pid]) > 0 })
+// Life returns the latest life of a replica that is known; empty if there is none.
+func (o *Observer) Life(replica string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lives[replica]
 }
 
-// CutOff returns how many hops a process that is dead had begun and not ended. Each report was on the server before its
+// Busy returns once the replica is handling something.
+func (o *Observer) Busy(ctx context.Context, replica string) error {
+	return o.await(ctx, func() bool { return len(o.inFlight[o.lives[replica]]) > 0 })
+}
+
+// CutOff returns how many hops were begun and not ended in a life that is over. Each report was on the server before its
 // process went on, so none is missing.
-func (o *Observer) CutOff(ctx context.Context, pid int) (int, error) {
+func (o *Observer) CutOff(ctx context.Context, life string) (int, error) {
 	if err := o.settle(ctx); err != nil {
 		return 0, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := len(o.inFlight[pid])
-	delete(o.inFlight, pid)
+	n := len(o.inFlight[life])
+	delete(o.inFlight, life)
 	return n, nil
 }
 
 // settle waits until what the server has is taken: a report of our own comes last.
 func (o *Observer) settle(ctx context.Context) error {
-	fence := Hop{PID: os.Getpid(), Serial: o.fences.Add(1)}
+	fence := Hop{Life: Life, Serial: o.fences.Add(1)}
 	data, err := json.Marshal(fence)
 	if err != nil {
 		return err
@@ -119,10 +127,10 @@ func (o *Observer) settle(ctx context.Context) error {
 	if err := o.nc.Publish(subject, data); err != nil {
 		return err
 	}
-	err = o.await(ctx, func() bool { return o.inFlight[fence.PID][fence.Serial] })
+	err = o.await(ctx, func() bool { return o.inFlight[fence.Life][fence.Serial] })
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.inFlight[fence.PID], fence.Serial)
+	delete(o.inFlight[fence.Life], fence.Serial)
 	return err
 }
 

@@ -14,6 +14,7 @@ const pulse = 500 * time.Millisecond
 // Presence is a replica's sign of life.
 type Presence struct {
 	Replica string
+	Life    string
 	Keys    []string  // kids that it can open now
 	At      time.Time `json:"-"` // when it came
 }
@@ -23,7 +24,7 @@ func (r *Reporter) Pulse(ctx context.Context) {
 	tick := time.NewTicker(pulse)
 	defer tick.Stop()
 	for {
-		data, err := json.Marshal(Presence{Replica: r.replica, Keys: r.keys()})
+		data, err := json.Marshal(Presence{Replica: r.replica, Life: Life, Keys: r.keys()})
 		if err != nil {
 			panic(err) // plain data
 		}

@@ -5,8 +5,8 @@ package watch
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,11 +21,14 @@ import (
 
 const subject = "demo.hop"
 
+// Life names this life of the process. A container that is started again has the name that it had, and the process id, too.
+var Life = rand.Text()[:12]
+
 // Hop is one service handling one request or message.
 type Hop struct {
 	Replica string
-	PID     int
-	Serial  uint64 // of the process
+	Life    string // of its process
+	Serial  uint64 // in this life
 	Began   time.Time
 	Done    bool
 
@@ -58,7 +61,7 @@ func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority) *Report
 
 // Begin reports that a hop begins and returns what reports its end. That must be called before the answer leaves.
 func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
-	hop := Hop{Replica: r.replica, PID: os.Getpid(), Serial: r.serial.Add(1), Began: time.Now(), Via: via}
+	hop := Hop{Replica: r.replica, Life: Life, Serial: r.serial.Add(1), Began: time.Now(), Via: via}
 	if at := trace.SpanContextFromContext(ctx); at.IsSampled() {
 		hop.Trace, hop.Span = at.TraceID().String(), at.SpanID().String()
 	}

@@ -1,0 +1,160 @@
+// Package crew is replicas that somebody else starts, and starts again when they end: containers, say. They are known by
+// their signs of life, and end because they are asked to, over the broker.
+package crew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/waybill-go/waybill/demo/internal/fleet"
+	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/watch"
+)
+
+// silence is after how long without a sign of life a replica counts as down, and forgotten is when it is none any more:
+// it was replaced by another, or is not wanted any longer.
+const (
+	silence   = 2 * time.Second
+	forgotten = 20 * time.Second
+)
+
+// patience is how long a replica that ended may take to come back. An engine that has had to start a container several
+// times waits longer each time.
+const patience = 20 * time.Second
+
+// Crew is the replicas. It is safe for concurrent use.
+type Crew struct {
+	nc       *nats.Conn
+	observer *watch.Observer
+	roles    []string
+
+	mu   sync.Mutex
+	over map[string]string // the life of a replica that was ended here; by name
+	held time.Time         // until when all lines are held
+}
+
+// Follow returns the replicas of some roles that the observer sees.
+func Follow(nc *nats.Conn, observer *watch.Observer, roles []string) *Crew {
+	return &Crew{nc: nc, observer: observer, roles: roles, over: map[string]string{}}
+}
+
+// Names returns the replicas of a role in order; of all roles if it is empty.
+func (c *Crew) Names(role string) []string {
+	var names []string
+	for name, p := range c.observer.Tally().Present {
+		is := tracing.Role(name)
+		if slices.Contains(c.roles, is) && (role == "" || role == is) && time.Since(p.At) < forgotten {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Up reports whether a replica gives signs of life, and was not asked to end in this life.
+func (c *Crew) Up(name string) bool {
+	p, ok := c.observer.Tally().Present[name]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ok && time.Since(p.At) < silence && c.over[name] != p.Life
+}
+
+// Starting reports whether a replica is being started, which nobody here can know.
+func (c *Crew) Starting(string) bool { return false }
+
+// PID returns 0: in its container each is process 1.
+func (c *Crew) PID(string) int { return 0 }
+
+// Memory returns nothing: a container does not say.
+func (c *Crew) Memory() map[string]fleet.Memory { return nil }
+
+// Crashes returns nothing: whoever ends containers from outside asks nobody here.
+func (c *Crew) Crashes() []string { return nil }
+
+// Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker knows. It may be back
+// by then.
+func (c *Crew) Kill(ctx context.Context, name string) error {
+	life, err := c.end(ctx, name, kill)
+	if err != nil {
+		return err
+	}
+	for {
+		now, err := c.ask(ctx, name, ping)
+		if errors.Is(err, nats.ErrNoResponders) || err == nil && now != life {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("crew: %s does not die: %w", name, ctx.Err())
+		}
+	}
+}
+
+// Drain asks a replica to finish what it has in hand and to end. It takes no longer for that than it has decided itself.
+func (c *Crew) Drain(ctx context.Context, name string, _ time.Duration) error {
+	_, err := c.end(ctx, name, drain)
+	return err
+}
+
+// Restart returns when a replica is back that was ended.
+func (c *Crew) Restart(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !c.Up(name) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, docker compose up -d does: %w", name, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Pause has all replicas hold their lines to the broker.
+func (c *Crew) Pause(d time.Duration) {
+	c.mu.Lock()
+	c.held = time.Now().Add(d)
+	c.mu.Unlock()
+	for _, name := range c.Names("") {
+		c.nc.Publish(subject+name, []byte(hold+d.String()))
+	}
+	c.nc.Flush()
+}
+
+// Paused reports whether they do.
+func (c *Crew) Paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Before(c.held)
+}
+
+// end gives an order to end, and notes which life is over.
+func (c *Crew) end(ctx context.Context, name, order string) (life string, err error) {
+	if life, err = c.ask(ctx, name, order); err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over[name] = life
+	return life, nil
+}
+
+// ask gives an order, and returns the life of whoever has got it.
+func (c *Crew) ask(ctx context.Context, name, order string) (life string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	answer, err := c.nc.RequestWithContext(ctx, subject+name, []byte(order))
+	if err != nil {
+		return "", fmt.Errorf("crew: %s does not answer: %w", name, err)
+	}
+	return string(answer.Data), nil
+}
