@@ -44,6 +44,8 @@ var services = map[string]func(context.Context, *service.Env) error{
 
 	"sticky":   sticky.Run,
 	"sessiond": sessiond.Run,
+
+	"page": show.Page, // in containers; elsewhere this process has it
 }
 
 func main() {

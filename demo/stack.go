@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/container"
 	"github.com/waybill-go/waybill/demo/internal/drive"
 	"github.com/waybill-go/waybill/demo/internal/operator"
+	"github.com/waybill-go/waybill/demo/internal/show"
 )
 
 // stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at work.
@@ -29,6 +32,7 @@ var stackCommands = map[string]func(ctx context.Context, args []string) error{
 		return operator.Init(args[0])
 	},
 	"operator":    func(ctx context.Context, args []string) error { return operator.Command(ctx, args, os.Stdout) },
+	"show":        play,
 	"drive":       func(ctx context.Context, args []string) error { return drive.Command(ctx, args, os.Stdout) },
 	"healthcheck": func(context.Context, []string) error { return container.Check(container.HealthAddress) },
 }
@@ -41,6 +45,24 @@ func stack(args []string) (is bool, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return true, stackCommands[args[0]](ctx, args[1:])
+}
+
+// play has a page that runs, as that of the compose stack, play the 60-second show.
+func play(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("demo show", flag.ExitOnError)
+	url := flags.String("url", "http://"+show.Address, "where the page is")
+	report := flags.String("report", "", "write report.json and plots into this `directory`")
+	format := flags.String("o", "text", "text or json: how the verdict is printed")
+	flags.Parse(args)
+	if flags.NArg() > 0 || *format != "text" && *format != "json" {
+		flags.Usage()
+		os.Exit(2)
+	}
+	verdict, err := show.Play(ctx, *url, *report, os.Stderr)
+	if err != nil {
+		return fmt.Errorf("show: %w", err)
+	}
+	return tell(verdict, *format)
 }
 
 func roles() []string {

@@ -24,6 +24,9 @@ type Controls interface {
 	Replay(ctx context.Context) error
 	SendAbroad(ctx context.Context) error
 
+	// Report returns a file of the report of the last show that is over: report.json, or a plot.
+	Report(ctx context.Context, file string) ([]byte, error)
+
 	// Trace returns the spans of a trace, a parent before its children.
 	Trace(ctx context.Context, id string) ([]Span, error)
 }

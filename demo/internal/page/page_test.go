@@ -110,6 +110,22 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+func TestReport(t *testing.T) {
+	r := &recorder{}
+	_, srv := serve(t, r)
+	for file, kind := range map[string]string{"report.json": "application/json", "lost.svg": "image/svg+xml"} {
+		r.called = nil
+		res, body := ask(t, "GET", srv.URL+"/api/report/"+file, nil)
+		if got := fmt.Sprint(r.called); body != "{}" || got != fmt.Sprintf("[report %q]", file) || res.Header.Get("Content-Type") != kind {
+			t.Errorf("%s: %q as %s, called %s", file, body, res.Header.Get("Content-Type"), got)
+		}
+	}
+	r.err = page.ErrNotNow
+	if res, _ := ask(t, "GET", srv.URL+"/api/report/report.json", nil); res.StatusCode != http.StatusConflict {
+		t.Errorf("before there is one: status %d, want 409", res.StatusCode)
+	}
+}
+
 // Another page in the same browser can send requests here, and a name of its own may lead here. Neither gets anything.
 func TestForeignRequestsAreRefused(t *testing.T) {
 	r := &recorder{}

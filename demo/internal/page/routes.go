@@ -3,7 +3,9 @@ package page
 import (
 	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
+	"path"
 )
 
 // action is what a POST does.
@@ -12,7 +14,7 @@ type action func(*http.Request) error
 // route adds the controls. They take their arguments from the path and the query; there is no body to read.
 func (p *Page) route(mux *http.ServeMux) {
 	c := p.controls
-	for path, do := range map[string]action{
+	for control, do := range map[string]action{
 		"kill":              func(r *http.Request) error { return c.Kill(r.Context(), "") },
 		"kill/{replica}":    func(r *http.Request) error { return c.Kill(r.Context(), r.PathValue("replica")) },
 		"restart/{replica}": func(r *http.Request) error { return c.Restart(r.Context(), r.PathValue("replica")) },
@@ -31,8 +33,17 @@ func (p *Page) route(mux *http.ServeMux) {
 		"replay": func(r *http.Request) error { return c.Replay(r.Context()) },
 		"abroad": func(r *http.Request) error { return c.SendAbroad(r.Context()) },
 	} {
-		mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { answer(w, do(r), nil) })
+		mux.HandleFunc("POST /api/"+control, func(w http.ResponseWriter, r *http.Request) { answer(w, do(r), nil) })
 	}
+	mux.HandleFunc("GET /api/report/{file}", func(w http.ResponseWriter, r *http.Request) {
+		data, err := c.Report(r.Context(), r.PathValue("file"))
+		if err != nil {
+			answer(w, err, nil)
+			return
+		}
+		w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(r.PathValue("file"))))
+		w.Write(data)
+	})
 	mux.HandleFunc("GET /api/trace/{id}", func(w http.ResponseWriter, r *http.Request) {
 		spans, err := c.Trace(r.Context(), r.PathValue("id"))
 		answer(w, err, spans)

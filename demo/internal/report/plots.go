@@ -2,10 +2,9 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
-	"os"
-	"path/filepath"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -33,30 +32,31 @@ type series struct {
 // busy reports whether there was anything to measure.
 func busy(p page.Point) bool { return p.Rate > 0 }
 
-// Write writes latency.svg, lost.svg and token-size.svg into a directory.
-func Write(dir string, c page.Charts, sizes []driver.Size) error {
+// Plots returns latency.svg, lost.svg and token-size.svg by these names.
+func Plots(c page.Charts, sizes []driver.Size) (map[string][]byte, error) {
 	latency, err := overTime(c, "Steps of travellers with waybills, with all retries", "ms",
 		series{"p50", blue, func(p page.Point) float64 { return p.P50 }, busy},
 		series{"p99", red, func(p page.Point) float64 { return p.P99 }, busy})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lost, err := overTime(c, "Journeys lost", "journeys",
 		series{"waybill", blue, func(p page.Point) float64 { return float64(p.Lost) }, nil},
 		series{"sticky sessions", red, func(p page.Point) float64 { return float64(p.StickyLost) }, nil})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	bytes, err := tokens(sizes)
+	size, err := tokens(sizes)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for name, p := range map[string]*plot.Plot{"latency": latency, "lost": lost, "token-size": bytes} {
-		if err := save(p, filepath.Join(dir, name+".svg")); err != nil {
-			return err
+	files := map[string][]byte{}
+	for name, p := range map[string]*plot.Plot{"latency.svg": latency, "lost.svg": lost, "token-size.svg": size} {
+		if files[name], err = svg(p); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return files, nil
 }
 
 func overTime(c page.Charts, title, unit string, all ...series) (*plot.Plot, error) {
@@ -127,18 +127,14 @@ func tokens(sizes []driver.Size) (*plot.Plot, error) {
 	return p, nil
 }
 
-func save(p *plot.Plot, path string) error {
+func svg(p *plot.Plot) ([]byte, error) {
 	w, err := p.WriterTo(8*vg.Inch, 3.5*vg.Inch, "svg")
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return nil, fmt.Errorf("report: %w", err)
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
+	var b bytes.Buffer
+	if _, err := w.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
 	}
-	if _, err := w.WriteTo(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return b.Bytes(), nil
 }

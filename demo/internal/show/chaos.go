@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,10 +17,18 @@ import (
 // gateway's work in the other lanes.
 var twins = map[string]string{"gateway": "sticky", "sticky": "gateway"}
 
-// pair returns a replica and its twin, if it has one: "gateway-2" and "sticky-2".
+// twin returns what goes down with a replica, if there is such a thing: the second sticky server with the second gateway.
+func (s *stage) twin(name string) string {
+	i := slices.Index(s.fleet.Names(roleOf(name)), name)
+	if theirs := s.fleet.Names(twins[roleOf(name)]); twins[roleOf(name)] != "" && i >= 0 && i < len(theirs) {
+		return theirs[i]
+	}
+	return ""
+}
+
+// pair returns a replica and its twin, if it has one that runs.
 func (s *stage) pair(name string) []string {
-	role, number, _ := strings.Cut(name, "-")
-	if twin := twins[role] + "-" + number; s.fleet.Up(twin) {
+	if twin := s.twin(name); twin != "" && s.fleet.Up(twin) {
 		return []string{name, twin}
 	}
 	return []string{name}
@@ -34,11 +41,17 @@ func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
 
 func (s *stage) killMarked(ctx context.Context, name, label string) (cut int, err error) {
 	pair := s.pair(name)
-	told := s.follow(page.Killed, label, fmt.Sprintf("Killed %s (pid %d)", name, s.fleet.PID(name)), pair...)
+	what := "Killed " + name
+	if pid := s.fleet.PID(name); pid != 0 {
+		what += fmt.Sprintf(" (pid %d)", pid)
+	}
+	told := s.follow(page.Killed, label, what, pair...)
 	for i, victim := range pair {
-		pid := s.fleet.PID(victim)
-		s.fleet.Kill(victim)
-		n, err := s.observer.CutOff(ctx, pid)
+		life := s.observer.Life(victim)
+		if err := s.fleet.Kill(ctx, victim); err != nil {
+			return cut, err
+		}
+		n, err := s.observer.CutOff(ctx, life)
 		if err != nil {
 			return cut, err
 		}
@@ -62,10 +75,9 @@ func inHand(calls int) string {
 
 // restart starts what was killed, and its twin.
 func (s *stage) restart(ctx context.Context, name string) error {
-	role, number, _ := strings.Cut(name, "-")
 	var errs []error
-	for _, replica := range []string{name, twins[role] + "-" + number} {
-		if slices.Contains(s.fleet.Names(""), replica) && !s.fleet.Up(replica) {
+	for _, replica := range []string{name, s.twin(name)} {
+		if replica != "" && !s.fleet.Up(replica) {
 			errs = append(errs, s.fleet.Restart(ctx, replica))
 		}
 	}
@@ -149,7 +161,9 @@ func (s *stage) roll(ctx context.Context, roles ...string) (ours, theirs time.Du
 func (s *stage) rollEach(ctx context.Context, role string) error {
 	for _, name := range s.fleet.Names(role) {
 		if s.fleet.Up(name) {
-			s.fleet.Drain(name, drain)
+			if err := s.fleet.Drain(ctx, name, drain); err != nil {
+				return err
+			}
 		}
 		if err := s.fleet.Restart(ctx, name); err != nil {
 			return err
@@ -213,7 +227,7 @@ func (s *stage) revoke(ctx context.Context, kid string) error {
 
 // pauseBroker holds every message for a while.
 func (s *stage) pauseBroker(d time.Duration) {
-	s.broker.Pause(d)
+	s.hub.Pause(d)
 	told := s.follow(page.Broker, "broker paused", fmt.Sprintf("Paused the broker for %.0f s", d.Seconds()))
 	told("requests over NATS and orders wait")
 }

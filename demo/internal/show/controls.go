@@ -159,7 +159,7 @@ func (l *Live) PauseBroker(context.Context) error {
 	if err := l.free(); err != nil {
 		return err
 	}
-	if l.stage.broker.Paused() {
+	if l.stage.hub.Paused() {
 		return fmt.Errorf("%w: the broker is paused already", page.ErrNotNow)
 	}
 	l.stage.pauseBroker(brokerPause)

@@ -34,6 +34,7 @@ type Live struct {
 	mu      sync.Mutex
 	act     *act // the 60-second show; nil if there was none
 	verdict *Verdict
+	report  map[string][]byte // of the last show that is over: its files
 	rolling bool
 
 	// Of the publisher alone:
@@ -57,40 +58,53 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "http://%s\n", lis.Addr())
 
-	p := plan{seed: o.Seed, think: 600 * time.Millisecond, period: calm, keep: 1000}
-	l := &Live{plan: p, stage: newStage(p), ctx: ctx}
+	l := newLive(ctx, plan{seed: o.Seed, think: unhurried, period: calm, keep: remembered})
+	defer l.stage.close()
 	shown := page.New(l)
 	srv := &http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}
 	go srv.Serve(lis)
 	defer srv.Close()
+	return l.run(ctx, shown, func(ctx context.Context) error {
+		if err := l.stage.open(ctx, l.plan); err != nil {
+			return err
+		}
+		if o.Store {
+			if err := l.stage.setStore(ctx, true); err != nil {
+				return err
+			}
+		}
+		n := len(l.stage.fleet.Names(""))
+		l.stage.tell(page.Note, "", "%d services and a broker were ready after %.1f s. A bot books %d trips a second.", n, l.stage.at(), easy)
+		fmt.Fprintf(w, "\n%d service processes and a NATS server are behind it, all on this machine; a bot books %d trips a second.\n"+
+			"Ctrl-C ends everything and leaves nothing behind.\n", n, easy)
+		if tracing.Redirected() {
+			fmt.Fprintf(w, "Traces go to %s, too.\n", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
+		}
+		return nil
+	})
+}
+
+// unhurried is how long travellers think who are looked at, and remembered is how many of their journeys a ledger keeps.
+const (
+	unhurried  = 600 * time.Millisecond
+	remembered = 1000
+)
+
+func newLive(ctx context.Context, p plan) *Live { return &Live{plan: p, stage: newStage(p), ctx: ctx} }
+
+// run draws, has everything made ready, and then has the bot book until ctx is done.
+func (l *Live) run(ctx context.Context, shown *page.Page, open func(context.Context) error) error {
 	var publisher sync.WaitGroup
 	defer publisher.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	publisher.Go(func() { l.publish(ctx, shown) })
-
-	err = l.stage.open(ctx, p)
-	defer l.stage.close()
-	if err != nil {
+	if err := open(ctx); err != nil {
 		return err
 	}
-	if o.Store {
-		if err := l.stage.setStore(ctx, true); err != nil {
-			return err
-		}
-	}
 	l.ready.Store(true)
-	n := len(l.stage.fleet.Names(""))
-	l.stage.tell(page.Note, "", "%d services and a broker were ready after %.1f s. A bot books %d trips a second.", n, l.stage.at(), easy)
-	fmt.Fprintf(w, "\n%d service processes and a NATS server are behind it, all on this machine; a bot books %d trips a second.\n"+
-		"Ctrl-C ends everything and leaves nothing behind.\n", n, easy)
-	if tracing.Redirected() {
-		fmt.Fprintf(w, "Traces go to %s, too.\n", os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
-	}
 	go l.stage.sample(ctx)
 	l.drive(ctx)
-	cancel()
-	publisher.Wait()
 	return nil
 }
 

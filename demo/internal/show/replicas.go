@@ -40,7 +40,7 @@ func (l *Live) fleet(tally watch.Tally, keys []page.Key) page.Fleet {
 	if time.Since(l.weighed) > 2*time.Second {
 		l.memory, l.weighed = s.fleet.Memory(), time.Now()
 	}
-	f := page.Fleet{Paused: s.broker.Paused(), Moves: l.moves.take(s.spans.Fresh())}
+	f := page.Fleet{Paused: s.hub.Paused(), Moves: l.moves.take(s.spans.Fresh())}
 	for _, m := range l.memory {
 		f.Memory += m.Used
 	}

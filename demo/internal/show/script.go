@@ -139,7 +139,7 @@ func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name str
 		return "", fmt.Errorf("no %s is up", role)
 	}
 	name = names[rng.IntN(len(names))]
-	if err := s.observer.Busy(ctx, s.fleet.PID(name)); err != nil {
+	if err := s.observer.Busy(ctx, name); err != nil {
 		return "", fmt.Errorf("waiting for work at %s: %w", name, err)
 	}
 	// Somewhere in the middle of it.

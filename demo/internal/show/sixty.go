@@ -3,6 +3,9 @@ package show
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,7 +27,7 @@ func (l *Live) Show60(context.Context) error {
 	a := newAct(l.stage, l.plan.seed)
 	l.act, l.verdict = a, nil
 	l.stage.tell(page.Note, "show", "The 60-second show begins.")
-	before := cards(l.stage)
+	before, since := cards(l.stage), l.stage.at()
 	go func() {
 		err := a.play(l.ctx)
 		if l.ctx.Err() != nil {
@@ -34,8 +37,13 @@ func (l *Live) Show60(context.Context) error {
 			a.revive(l.ctx)
 		}
 		v := l.stage.judgeLive(l.ctx, a, before, err)
+		v.Seed, v.Seconds = l.plan.seed, time.Since(a.began).Seconds()
+		files, err := v.files(l.stage, since)
+		if err != nil {
+			l.stage.tell(page.Note, "", "There is no report of this show: %v.", err)
+		}
 		l.mu.Lock()
-		l.verdict = v
+		l.verdict, l.report = v, files
 		l.mu.Unlock()
 		a.say("That was it.")
 		l.stage.tell(page.Note, "show over", "The show is over: %d journeys lost; sticky lost %d.",
@@ -64,6 +72,7 @@ func (s *stage) judgeLive(ctx context.Context, a *act, before []page.Card, faile
 	}
 	v.check("lost", now[0].Lost == before[0].Lost, "%d", now[0].Lost-before[0].Lost)
 	v.OK = len(v.Failed()) == 0
+	v.Lanes, v.Steps, v.Memory = now, s.driver.Pace.Total(), s.weigh()
 	return v
 }
 
@@ -84,6 +93,21 @@ func (s *stage) ticketedTwice(ctx context.Context) (int, error) {
 		}
 	}
 	return twice, nil
+}
+
+// Report implements page.Controls.
+func (l *Live) Report(_ context.Context, file string) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.report == nil {
+		return nil, fmt.Errorf("%w: no show is over yet", page.ErrNotNow)
+	}
+	data, ok := l.report[file]
+	if !ok {
+		return nil, fmt.Errorf("%w as the file %q; there are %s", page.ErrUnknown, file,
+			strings.Join(slices.Sorted(maps.Keys(l.report)), ", "))
+	}
+	return data, nil
 }
 
 // playing reports whether a show runs.

@@ -29,8 +29,10 @@ import (
 // stage is everything that runs.
 type stage struct {
 	*chronicle
-	fleet     *fleet.Fleet
-	broker    *broker.Broker
+	fleet     company
+	hub       hub
+	processes *fleet.Fleet   // the same as fleet, if these are processes of our own
+	broker    *broker.Broker // likewise
 	nats      *nats.Conn
 	js        jetstream.JetStream
 	operator  *keys.Operator
@@ -49,6 +51,25 @@ type stage struct {
 	held      net.Listener // keeps the store's port until the store is switched on
 	probes    sync.Map     // ids of journeys that are in no ledger
 	url       string       // of the balancer
+}
+
+// company is the replicas, wherever they are: processes of our own, or containers that an engine starts.
+type company interface {
+	Names(role string) []string // in order; of all roles if it is empty
+	Up(name string) bool
+	Starting(name string) bool
+	PID(name string) int                                           // 0 if it says nothing to anybody
+	Memory() map[string]fleet.Memory                               // empty if unknown
+	Crashes() []string                                             // replicas that ended though nobody wanted it
+	Kill(ctx context.Context, name string) error                   // returns when it is dead
+	Drain(ctx context.Context, name string, d time.Duration) error // has it end within d, with nothing left in its hands
+	Restart(ctx context.Context, name string) error                // returns when it is up
+}
+
+// hub is what all messages go through.
+type hub interface {
+	Pause(d time.Duration)
+	Paused() bool
 }
 
 // plan is what a stage is made for.
@@ -83,12 +104,13 @@ var Baseline = []string{"sticky", "sessiond"}
 // open starts everything. The caller closes the stage, also one that comes with an error.
 func (s *stage) open(ctx context.Context, p plan) error {
 	var err error
-	if s.fleet, err = fleet.Open(ctx); err != nil {
+	if s.processes, err = fleet.Open(ctx); err != nil {
 		return err
 	}
-	if s.broker, err = broker.Start(filepath.Join(s.fleet.Dir(), "jetstream")); err != nil {
+	if s.broker, err = broker.Start(filepath.Join(s.processes.Dir(), "jetstream")); err != nil {
 		return err
 	}
+	s.fleet, s.hub = s.processes, s.broker
 	if s.nats, err = s.broker.Connect("driver"); err != nil {
 		return err
 	}
@@ -101,40 +123,46 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	if s.observer, err = watch.NewObserver(s.nats); err != nil {
 		return err
 	}
-	if s.collector, err = s.collect(); err != nil {
+	if s.collector, err = s.collect("127.0.0.1:0"); err != nil {
 		return err
 	}
-	if s.operator, err = keys.Create(ctx, s.nats, s.fleet.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
+	if s.flush, err = tracing.Setup("driver", s.collector); err != nil {
 		return err
 	}
-	if s.ring, err = s.operator.Watch(ctx, s.swapped); err != nil {
+	if s.operator, err = keys.Create(ctx, s.nats, s.processes.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
+		return err
+	}
+	if s.ring, err = s.operator.Watch(ctx, s.swapped, s.ledger.Revoked); err != nil {
 		return err
 	}
 	base := fleet.Spec{
-		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector, Dir: s.fleet.Dir(),
+		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector, Dir: s.processes.Dir(),
 	}
 	if err := s.start(ctx, base); err != nil {
 		return err
 	}
-	s.url = "http://" + s.fleet.Addrs("lb")[0]
-	for _, d := range s.lanes() {
-		d.Connect(s.url)
-	}
-	s.visitor.Connect(s.url)
+	s.connect("http://" + s.processes.Addrs("lb")[0])
 	return nil
 }
 
+// connect tells everybody where the balancer is.
+func (s *stage) connect(url string) {
+	s.url = url
+	for _, d := range s.lanes() {
+		d.Connect(url)
+	}
+	s.visitor.Connect(url)
+}
+
 // collect starts the receiver of the traces, and returns its URL.
-func (s *stage) collect() (url string, err error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *stage) collect(addr string) (url string, err error) {
+	lis, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", err
 	}
 	s.traces = &http.Server{Handler: s.spans, ReadHeaderTimeout: 5 * time.Second}
 	go s.traces.Serve(lis)
-	url = "http://" + lis.Addr().String() + "/v1/traces"
-	s.flush, err = tracing.Setup("driver", url)
-	return url, err
+	return "http://" + lis.Addr().String() + "/v1/traces", nil
 }
 
 // lanes are the drivers, also of lanes that are off.
@@ -142,7 +170,7 @@ func (s *stage) lanes() []*driver.Driver { return []*driver.Driver{s.driver, s.s
 
 // start starts the services, whoever is called before whoever calls it.
 func (s *stage) start(ctx context.Context, base fleet.Spec) error {
-	abroad, err := visitor.OpenAbroad()
+	abroad, err := visitor.OpenAbroad("127.0.0.1:0", "localhost")
 	if err != nil {
 		return err
 	}
@@ -162,17 +190,17 @@ func (s *stage) start(ctx context.Context, base fleet.Spec) error {
 	}
 	base.Peers = map[string][]string{"sessiond": {s.held.Addr().String()}}
 	behind = append(behind, several(base, "sticky", s.operator)...)
-	if err := s.fleet.Start(ctx, behind...); err != nil {
+	if err := s.processes.Start(ctx, behind...); err != nil {
 		return err
 	}
 	base.Peers = map[string][]string{
-		"cart": s.fleet.Addrs("cart"), "payment": s.fleet.Addrs("payment"), "abroad": {abroad.Addr()},
+		"cart": s.processes.Addrs("cart"), "payment": s.processes.Addrs("payment"), "abroad": {abroad.Addr()},
 	}
-	if err := s.fleet.Start(ctx, several(base, "gateway", s.operator)...); err != nil {
+	if err := s.processes.Start(ctx, several(base, "gateway", s.operator)...); err != nil {
 		return err
 	}
-	base.Peers = map[string][]string{"gateway": s.fleet.Addrs("gateway"), "sticky": s.fleet.Addrs("sticky")}
-	return s.fleet.Start(ctx, several(base, "lb", s.operator)...)
+	base.Peers = map[string][]string{"gateway": s.processes.Addrs("gateway"), "sticky": s.processes.Addrs("sticky")}
+	return s.processes.Start(ctx, several(base, "lb", s.operator)...)
 }
 
 // several returns the replicas of a role, each with its keys if the role has any.
@@ -200,13 +228,19 @@ func (s *stage) probed() (n int) {
 
 // setStore switches the lane of the central store on or off. The first time, the store is started.
 func (s *stage) setStore(ctx context.Context, on bool) error {
-	if on && len(s.fleet.Names("sessiond")) == 0 {
+	switch {
+	case !on:
+	case s.processes == nil:
+		if err := s.findStore(ctx); err != nil {
+			return err
+		}
+	case len(s.processes.Names("sessiond")) == 0:
 		spec := fleet.Spec{
-			Role: "sessiond", Name: "sessiond-1", Addr: s.held.Addr().String(), Dir: s.fleet.Dir(),
+			Role: "sessiond", Name: "sessiond-1", Addr: s.held.Addr().String(), Dir: s.processes.Dir(),
 			Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector,
 		}
 		s.held.Close()
-		if err := s.fleet.Start(ctx, spec); err != nil {
+		if err := s.processes.Start(ctx, spec); err != nil {
 			return err
 		}
 	}
@@ -214,12 +248,11 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 	return nil
 }
 
-// close ends everything. The directory goes last: the broker writes to it until it has stopped.
+// close ends everything that is ours. The directory goes last: the broker writes to it until it has stopped.
 func (s *stage) close() {
-	if s.fleet == nil {
-		return
+	if s.processes != nil {
+		s.processes.Stop()
 	}
-	s.fleet.Stop()
 	if s.ring != nil {
 		s.ring.Close()
 	}
@@ -229,9 +262,14 @@ func (s *stage) close() {
 	if s.held != nil {
 		s.held.Close()
 	}
-	if s.traces != nil {
+	if s.flush != nil {
 		s.flush()
+	}
+	if s.traces != nil {
 		s.traces.Close()
+	}
+	if s.processes == nil {
+		return
 	}
 	if s.nats != nil {
 		s.nats.Close()
@@ -239,5 +277,5 @@ func (s *stage) close() {
 	if s.broker != nil {
 		s.broker.Close()
 	}
-	s.fleet.Close()
+	s.processes.Close()
 }

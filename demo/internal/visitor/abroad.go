@@ -13,8 +13,8 @@ import (
 
 // Abroad is a host of somebody else's. It answers every request, and remembers what it should not have been sent.
 type Abroad struct {
-	lis net.Listener
-	srv *http.Server
+	addr string // by which the demo's services know it
+	srv  *http.Server
 
 	mu    sync.Mutex
 	n     int
@@ -28,23 +28,22 @@ type call struct {
 	leaked []string // what in it looks like a waybill
 }
 
-// OpenAbroad starts it on a free port.
-func OpenAbroad() (*Abroad, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+// OpenAbroad starts it at an address, which may have port 0 for a free one. The name is that by which the demo's services
+// know the host: not one by which they call each other.
+func OpenAbroad(addr, name string) (*Abroad, error) {
+	lis, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("visitor: %w", err)
 	}
-	a := &Abroad{lis: lis}
+	_, port, _ := net.SplitHostPort(lis.Addr().String())
+	a := &Abroad{addr: net.JoinHostPort(name, port)}
 	a.srv = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
 	go a.srv.Serve(lis)
 	return a, nil
 }
 
-// Addr returns where it is. The name is not the one by which the demo's services call each other.
-func (a *Abroad) Addr() string {
-	_, port, _ := net.SplitHostPort(a.lis.Addr().String())
-	return net.JoinHostPort("localhost", port)
-}
+// Addr returns where it is.
+func (a *Abroad) Addr() string { return a.addr }
 
 // Close ends it.
 func (a *Abroad) Close() { a.srv.Close() }

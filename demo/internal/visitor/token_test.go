@@ -41,7 +41,7 @@ func TestForgeries(t *testing.T) {
 
 // TestAbroadNotices sends the foreign host what it must never get, in every way: it notices.
 func TestAbroadNotices(t *testing.T) {
-	a, err := OpenAbroad()
+	a, err := OpenAbroad("127.0.0.1:0", "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func TestEveryService(t *testing.T) {
 			t.Errorf("%s: restart %q, want %q", name, s.Restart, want)
 		}
 		checked := s.HealthCheck != nil && !s.HealthCheck.Disable
-		if serves := s.Restart != "no" && name != "bot" && name != "jaeger"; checked != serves {
+		if serves := s.Restart != "no" && name != "jaeger"; checked != serves {
 			t.Errorf("%s has a health check: %v, want %v", name, checked, serves)
 		}
 	}
@@ -80,7 +80,7 @@ func TestEveryService(t *testing.T) {
 // TestSecrets checks that no service can see another's files, and that nothing secret is given otherwise.
 func TestSecrets(t *testing.T) {
 	owners := map[string][]string{
-		"operator": {"declare", "operator"}, "nats": {"nats"}, "jetstream": {"nats"}, "lb": {"lb"}, "gateway": {"gateway"},
+		"operator": {"declare", "operator", "page"}, "nats": {"nats"}, "jetstream": {"nats"}, "lb": {"lb"}, "gateway": {"gateway"},
 		"cart": {"cart"}, "payment": {"payment"}, "pricing": {"pricing-eu", "pricing-us"}, "fulfil": {"fulfil"},
 	}
 	project := load(t)

@@ -72,8 +72,8 @@ function update(card, r) {
     card.dataset.pid = r.pid;
     const verb = { up: "Kill", down: "Restart", starting: "Starting" }[r.state];
     text(act, verb.toLowerCase());
-    attribute(card, "aria-label", `${verb} ${r.name}: process ${r.pid}, ${r.state}`);
-    text(pid, `pid ${r.pid}`);
+    attribute(card, "aria-label", `${verb} ${r.name}: ${r.pid ? `process ${r.pid}` : "a container"}, ${r.state}`);
+    text(pid, r.pid ? `pid ${r.pid}` : "");
   }
   text(rate, r.state === "up" ? `${count(r.rate)}/s` : r.state);
   drawDots(dots, new Set(r.state === "up" ? r.keys ?? [] : []));

@@ -1,0 +1,91 @@
+package show
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
+)
+
+// Play has a page that runs somewhere play the 60-second show, tells its progress to w, and returns the verdict. It writes
+// the report into a directory, if one is named.
+func Play(ctx context.Context, url, dir string, w io.Writer) (*Verdict, error) {
+	b := browser{strings.TrimSuffix(url, "/")}
+	if _, err := b.do(ctx, http.MethodPost, "show"); err != nil {
+		return nil, err
+	}
+	if err := b.watch(ctx, w); err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, name := range []string{ReportFile, "latency.svg", "lost.svg", "token-size.svg"} {
+		data, err := b.do(ctx, http.MethodGet, "report/"+name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = data
+	}
+	var r Report
+	if err := json.Unmarshal(files[ReportFile], &r); err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return r.Verdict, nil
+	}
+	return r.Verdict, save(dir, files)
+}
+
+// browser is what presses the buttons.
+type browser struct{ url string }
+
+func (b browser) do(ctx context.Context, method, control string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, b.url+"/api/"+control, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("is the page there? %w", err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode >= 400 {
+		err = errors.New(strings.TrimSpace(string(data)))
+	}
+	return data, err
+}
+
+// watch tells what happens, and returns when the show is over. An event's text may grow for some seconds.
+func (b browser) watch(ctx context.Context, w io.Writer) error {
+	scene := ""
+	for {
+		data, err := b.do(ctx, http.MethodGet, "snapshot")
+		if err != nil {
+			return err
+		}
+		var s page.Snapshot
+		if err := json.Unmarshal(data, &s); err != nil {
+			return err
+		}
+		switch {
+		case s.Show == nil:
+			return errors.New("the page has been started anew, and knows of no show")
+		case !s.Show.Running:
+			return nil
+		case s.Show.Scene != scene:
+			scene = s.Show.Scene
+			fmt.Fprintf(w, "  %4.1f s  %s\n", s.Show.Elapsed, scene)
+		}
+		if err := pause(ctx, frame); err != nil {
+			return err
+		}
+	}
+}
