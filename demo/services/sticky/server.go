@@ -37,11 +37,15 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
+	store, err := central(e)
+	if err != nil {
+		return err
+	}
 	own := newMemory()
 	s := &server{env: e}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+Memory+"{step}", s.serve(own))
-	mux.Handle("POST "+Store+"{step}", s.serve(sessiond.NewClient(e.Peers["sessiond"])))
+	mux.Handle("POST "+Store+"{step}", s.serve(store))
 	srv := &http.Server{Handler: otelhttp.NewHandler(mux, "sticky"), ReadHeaderTimeout: 5 * time.Second}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -51,6 +55,15 @@ func Run(ctx context.Context, e *service.Env) error {
 		cancel()
 	})
 	return e.Serve(drained, lis, srv)
+}
+
+// central is where the sessions of the store lane are: in Redis, if its URL is known, and else in sessiond. Without either
+// that lane is unavailable.
+func central(e *service.Env) (sessions, error) {
+	if urls := e.Peers["store"]; len(urls) > 0 {
+		return newRedis(urls[0])
+	}
+	return sessiond.NewClient(e.Peers["sessiond"]), nil
 }
 
 type server struct {
