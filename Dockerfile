@@ -13,7 +13,7 @@ RUN cd demo && go build -trimpath -ldflags="-s -w" -o /out/demo .
 # A new volume gets its owner from the directory that it is mounted over.
 RUN mkdir -p /out/secrets && cd /out && mkdir -p \
       volumes/operator volumes/nats volumes/jetstream volumes/lb volumes/gateway volumes/cart volumes/pricing \
-      volumes/payment volumes/fulfil && chmod -R 0700 secrets volumes
+      volumes/payment volumes/fulfil volumes/sticky && chmod -R 0700 secrets volumes
 
 FROM scratch
 LABEL org.opencontainers.image.title=waybill-demo

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -104,49 +103,75 @@ func TestDrive(t *testing.T) {
 			t.Errorf("%v ended with %v when it was asked to, want exit code 0", cmd.Args[1:3], err)
 		}
 	}
-	judge(t, "an update is lost", between(t, lb), 2, true)
+	var done atomic.Bool
+	lossy := between(t, lb, func(res *http.Response) { // the journey goes on with the waybill of before
+		if res.Request.URL.Path == "/currency" && done.CompareAndSwap(false, true) {
+			res.Header.Del(waybill.HeaderUpdate)
+		}
+	})
+	judge(t, "an update is lost", lossy, 2, true)
+}
+
+// TestDriveLanes kills one of two servers with sessions. That its sessions are lost is the result and no failure.
+func TestDriveLanes(t *testing.T) {
+	c := newContainers(t)
+	_, one := c.run("sticky")
+	victim, other := c.run("sticky")
+	_, gateway := c.run("gateway")
+	_, lb := c.run("lb", "--peer=gateway="+gateway, "--peer=sticky="+one, "--peer=sticky="+other)
+	var answers atomic.Int64
+	deadly := between(t, lb, func(*http.Response) {
+		if answers.Add(1) == 20 {
+			victim.Process.Kill()
+		}
+	})
+	exit, r, out := drives(t, deadly, 3, "--lane", "sticky")
+	if exit != 0 || r.Lane != "sticky" || r.Lost == 0 || r.OK || r.Finished == 0 || len(r.Replicas) == 0 {
+		t.Errorf("a server is killed: exit code %d, %+v\n%s", exit, r, out)
+	}
+	exit, r, out = drives(t, "http://"+lb, 2, "--lane", "sticky")
+	if exit != 0 || !r.OK || r.Lost != 0 || r.Finished == 0 {
+		t.Errorf("the other one is left: exit code %d, %+v\n%s", exit, r, out)
+	}
 }
 
 // judge drives, and checks the verdict.
 func judge(t *testing.T, name, url string, seconds int, lost bool) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "report.json")
-	cmd, _ := command(t, "drive", "--url", url, "--seconds", strconv.Itoa(seconds), "--rate", "5", "--report", path)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Run() // its exit code says it
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%s: no report: %v\n%s", name, err, &out)
-	}
-	var r drive.Report
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
-	exit := cmd.ProcessState.ExitCode()
+	exit, r, out := drives(t, url, seconds)
 	if (exit == 1) != lost || exit > 1 || r.OK == lost || (r.Lost > 0) != lost {
-		t.Errorf("%s: exit code %d, ok %v, lost %d\n%s", name, exit, r.OK, r.Lost, &out)
+		t.Errorf("%s: exit code %d, ok %v, lost %d\n%s", name, exit, r.OK, r.Lost, out)
 	}
-	if r.Steps < 6*(r.Started-1) || r.Started == 0 || len(r.Replicas) < 4 || len(r.Keys) == 0 {
+	if r.Steps < 6*(r.Started-1) || r.Started == 0 || len(r.Replicas) < 4 || len(r.Keys) == 0 || r.Lane != "waybill" {
 		t.Errorf("%s: the report lacks something: %+v", name, r)
 	}
-	if !strings.Contains(out.String(), "\nlost: ") {
-		t.Errorf("%s: no verdict is printed:\n%s", name, &out)
+	if !strings.Contains(out, "\nlost: ") {
+		t.Errorf("%s: no verdict is printed:\n%s", name, out)
 	}
 }
 
-// between returns the URL of a proxy before the balancer that drops the update of one change of currency: the journey goes
-// on with the waybill of before.
-func between(t *testing.T, lb string) string {
-	var done atomic.Bool
+// drives drives, and returns the exit code, the report and what was printed.
+func drives(t *testing.T, url string, seconds int, args ...string) (exit int, r drive.Report, out string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "report.json")
+	cmd, _ := command(t, append([]string{"drive", "--url", url, "--seconds", strconv.Itoa(seconds), "--rate", "5",
+		"--report", path}, args...)...)
+	said, _ := cmd.CombinedOutput() // its exit code says it
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("no report: %v\n%s", err, said)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), r, string(said)
+}
+
+// between returns the URL of a proxy before the balancer that does something with the answers.
+func between(t *testing.T, lb string, do func(*http.Response)) string {
 	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: lb}) },
-		ModifyResponse: func(res *http.Response) error {
-			if res.Request.URL.Path == "/currency" && done.CompareAndSwap(false, true) {
-				res.Header.Del(waybill.HeaderUpdate)
-			}
-			return nil
-		},
+		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: lb}) },
+		ModifyResponse: func(res *http.Response) error { do(res); return nil },
 	}
 	srv := httptest.NewServer(proxy)
 	t.Cleanup(srv.Close)
@@ -164,6 +189,7 @@ func TestStackUsage(t *testing.T) {
 		{"operator burn", "want one of: declare, status, rotate, revoke KID, audit"},
 		{"drive --rate 0", "--rate between 0 and 1000"},
 		{"drive --url ftp://x", "want one such as http://127.0.0.1:7718"},
+		{"drive --lane bus", "want waybill, sticky or store"},
 		{"drive now", `what is "now" for?`},
 	} {
 		cmd, _ := command(t, strings.Fields(c.args)...)

@@ -23,6 +23,7 @@ import (
 // Report is what the travellers can tell.
 type Report struct {
 	OK       bool    `json:"ok"`
+	Lane     string  `json:"lane"`
 	URL      string  `json:"url"`
 	Seed     uint64  `json:"seed"`
 	Seconds  float64 `json:"seconds"`
@@ -34,6 +35,8 @@ type Report struct {
 	Cut       int64 `json:"cut"`     // calls whose callee died while it was answering
 	Retries   int64 `json:"retries"` // calls made again
 	Misrouted int64 `json:"misrouted"`
+
+	Unavailable float64 `json:"unavailable"` // seconds in which the lane answered nobody though somebody asked
 
 	Replicas map[string]int `json:"replicas"` // answers that each had a part in
 	Keys     map[string]int `json:"keys"`     // steps whose waybill came under each
@@ -54,10 +57,10 @@ type Drive struct {
 	failures []string
 }
 
-// New returns travellers for the fleet whose balancer is at url.
-func New(url string, seed uint64) *Drive {
+// New returns travellers in a lane of the fleet whose balancer is at url.
+func New(url string, lane driver.Lane, seed uint64) *Drive {
 	d := &Drive{url: strings.TrimSuffix(url, "/"), began: time.Now(), replicas: map[string]int{}, keys: map[string]int{}}
-	d.driver = driver.Driver{Lane: driver.Waybill, Ledger: &ledger.Ledger{}, Seed: seed, Think: 250 * time.Millisecond, Heard: d.heard}
+	d.driver = driver.Driver{Lane: lane, Ledger: &ledger.Ledger{}, Seed: seed, Think: 250 * time.Millisecond, Heard: d.heard}
 	d.driver.Connect(d.url)
 	return d
 }
@@ -72,6 +75,9 @@ func (d *Drive) heard(sent ledger.Sent, a gateway.Answer) {
 	json.Unmarshal(a.State[trip.Stamps.Name()], &stamps)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(stamps) == 0 { // a session has none; the answer says who gave it
+		stamps = []string{a.Gateway}
+	}
 	for _, replica := range stamps {
 		d.replicas[replica]++
 	}
@@ -95,10 +101,11 @@ func (d *Drive) Report() Report {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := Report{
-		URL: d.url, Seed: d.driver.Seed, Seconds: time.Since(d.began).Seconds(),
+		Lane: d.driver.Lane.Name, URL: d.url, Seed: d.driver.Seed, Seconds: time.Since(d.began).Seconds(),
 		Started: totals.Started, Finished: totals.Finished, Steps: totals.Steps, Lost: len(losses),
 		Cut: trouble.Cut.Load(), Retries: trouble.Retries.Load(), Misrouted: trouble.Misrouted.Load(),
-		Replicas: maps.Clone(d.replicas), Keys: maps.Clone(d.keys),
+		Unavailable: d.driver.Unavailable().Seconds(),
+		Replicas:    maps.Clone(d.replicas), Keys: maps.Clone(d.keys),
 		Losses: losses, Failures: append([]string(nil), d.failures...),
 	}
 	r.OK = r.Lost == 0 && r.Misrouted == 0 && len(r.Failures) == 0 && r.Finished == r.Started && r.Finished > 0
@@ -109,7 +116,7 @@ func (d *Drive) Report() Report {
 func (r Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "%d journeys begun, %d finished, %d failed in %.0f s; %d steps by %d replicas under %d keys\n",
 		r.Started, r.Finished, len(r.Failures), r.Seconds, r.Steps, len(r.Replicas), len(r.Keys))
-	fmt.Fprintf(w, "%d calls cut off, %d made again, %d misrouted\n", r.Cut, r.Retries, r.Misrouted)
+	fmt.Fprintf(w, "%d calls cut off, %d made again, %d misrouted%s\n", r.Cut, r.Retries, r.Misrouted, r.outage())
 	for _, f := range r.Failures {
 		fmt.Fprintf(w, "  failed: %s\n", f)
 	}
@@ -117,6 +124,14 @@ func (r Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "  lost: %s\n", l)
 	}
 	fmt.Fprintf(w, "lost: %d\n", r.Lost)
+}
+
+// outage says for how long the lane was unavailable, if it was.
+func (r Report) outage() string {
+	if r.Unavailable == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", unavailable for %.1f s", r.Unavailable)
 }
 
 // Save writes the report to a file.

@@ -108,7 +108,7 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 		c.trouble.Cut.Add(1) // the balancer died in the middle of it: nothing was acknowledged
 		return r, err
 	}
-	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header)
+	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header, token)
 	r.Retries = number(res.Header, lb.HeaderRetries) + r.Answer.Cut
 	c.trouble.Retries.Add(r.Retries)
 	c.trouble.Cut.Add(number(res.Header, lb.HeaderCut) + r.Answer.Cut)

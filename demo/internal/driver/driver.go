@@ -1,5 +1,5 @@
 // Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given. Beside them,
-// others book the same trips in the other lanes, and keep a cookie.
+// others book the same trips in the other lanes, and keep cookies.
 package driver
 
 import (

@@ -16,7 +16,8 @@ const (
 	configFile   = "nats.conf"
 )
 
-// users are all who may connect to the broker. The balancer is no member of the ring, and only reports.
+// users are all who may connect to the broker. The balancer and the servers with sessions are no members of the ring, and
+// only report.
 func users() []string {
 	return slices.Sorted(maps.Keys(permissions))
 }
@@ -38,7 +39,8 @@ var (
 
 // permissions by user, beside those of everybody. Who faces the world cannot as much as write to the ring.
 var permissions = map[string][]permission{
-	"lb": nil,
+	"lb":     nil,
+	"sticky": nil,
 	"gateway": {follows, {
 		[]string{"pricing.*", "$JS.API.STREAM.INFO.TICKETS", "$JS.API.DIRECT.GET.TICKETS.>"}, nil,
 	}},

@@ -67,8 +67,10 @@ func TestInit(t *testing.T) {
 			t.Errorf("%s: holds a seed, or should", name)
 		}
 	}
-	if first["lb/"+container.IdentityFile] != "" || first["lb/"+container.SeedFile] == "" {
-		t.Error("the balancer has an identity for the ring, or none for the broker")
+	for _, name := range []string{"lb", "sticky"} {
+		if first[name+"/"+container.IdentityFile] != "" || first[name+"/"+container.SeedFile] == "" {
+			t.Errorf("%s has an identity for the ring, or none for the broker", name)
+		}
 	}
 	if again := initialise(t, dir); !maps.Equal(again, first) {
 		t.Error("a second init changes something")
@@ -254,6 +256,9 @@ func TestPermissions(t *testing.T) {
 		{"lb", "demo.hop", true},
 		{"lb", "orders.placed", false},
 		{"lb", "$JS.API.STREAM.MSG.GET.KV_waybill", false},
+		{"sticky", "demo.hop", true},
+		{"sticky", "orders.placed", false},
+		{"sticky", "$JS.API.STREAM.MSG.GET.KV_waybill", false},
 		{"gateway", "pricing.eu", true},
 		{"gateway", "$KV.waybill.ring.trips", false},
 		{"gateway", "tickets.x", false},

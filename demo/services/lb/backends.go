@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// lookEvery is how often the gateways' names are looked up.
+// lookEvery is how often the backends' names are looked up.
 const lookEvery = 500 * time.Millisecond
 
-// backends are where the gateways are. Their names are looked up again and again, because replicas come and go; an
+// backends are where the servers behind the balancer are. Their names are looked up again and again, because replicas come and go; an
 // address in digits leads to itself.
 type backends struct {
 	names []string // host:port

@@ -11,7 +11,7 @@ import (
 // pool sends each request to a backend, and on to the next one while that is down.
 type pool struct {
 	backends func() []string
-	home     func(*http.Request) (backend int, ok bool) // the one to try first; nil if any is as good
+	sticks   bool // a cookie names the backend to try first; without it any is as good
 	next     http.RoundTripper
 	turn     atomic.Uint64
 }
@@ -24,8 +24,9 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		if len(backends) == 0 {
 			return nil, errors.New("lb: no backend is known")
 		}
+		backend := p.pick(r, attempt, backends)
 		out := r.Clone(r.Context())
-		out.URL.Host = backends[p.pick(r, attempt, len(backends))]
+		out.URL.Host = backend
 		res, err := p.next.RoundTrip(out)
 		if err != nil && !refused(err) {
 			cut++
@@ -34,6 +35,9 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		last := attempt+1 >= 2*len(backends) || r.ContentLength != 0 || r.Context().Err() != nil
 		switch {
 		case err == nil && (res.StatusCode != http.StatusServiceUnavailable || last):
+			if p.sticks {
+				stick(r, res, backend)
+			}
 			res.Header.Set(HeaderRetries, strconv.Itoa(attempt))
 			res.Header.Set(HeaderCut, strconv.Itoa(cut))
 			return res, nil
@@ -45,13 +49,13 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func (p *pool) pick(r *http.Request, attempt, of int) int {
-	if attempt == 0 && p.home != nil {
-		if i, ok := p.home(r); ok && i < of {
-			return i
+func (p *pool) pick(r *http.Request, attempt int, backends []string) string {
+	if p.sticks && attempt == 0 {
+		if b, ok := home(r, backends); ok {
+			return b
 		}
 	}
-	return int(p.turn.Add(1) % uint64(of))
+	return backends[p.turn.Add(1)%uint64(len(backends))]
 }
 
 // refused reports whether a request never reached its backend.

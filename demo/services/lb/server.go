@@ -1,7 +1,7 @@
 // Package lb is a balancer as dumb as they come: round robin over the gateways, and the next one if a gateway is
 // down. It has no affinity and no keys; a waybill is a header to it like any other.
 //
-// For the baseline beside it, it can do more: a cookie names the server to which a session sticks.
+// For the baseline beside it, it can do more: a cookie of its own names the server to which a session sticks.
 package lb
 
 import (
@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -42,8 +40,8 @@ func Run(ctx context.Context, e *service.Env) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy(&pool{backends: follow(ctx, e.Peers["gateway"]).now, next: next}))
 	if sticks := e.Peers["sticky"]; len(sticks) > 0 {
-		servers := func() []string { return sticks }
-		mux.Handle(sticky.Memory, proxy(&pool{backends: servers, next: next, home: route}))
+		servers := follow(ctx, sticks).now
+		mux.Handle(sticky.Memory, proxy(&pool{backends: servers, next: next, sticks: true}))
 		mux.Handle(sticky.Store, proxy(&pool{backends: servers, next: next}))
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,15 +58,4 @@ func proxy(to http.RoundTripper) http.Handler {
 		Transport: to,
 		ErrorLog:  log.New(io.Discard, "", 0), // the client is told
 	}
-}
-
-// route reads from the cookie which server has the session: "ID.sticky-2" sticks to the second.
-func route(r *http.Request) (backend int, ok bool) {
-	c, err := r.Cookie(sticky.Cookie)
-	if err != nil {
-		return 0, false
-	}
-	number := c.Value[strings.LastIndexByte(c.Value, '-')+1:]
-	n, err := strconv.Atoi(number)
-	return n - 1, err == nil && n > 0
 }

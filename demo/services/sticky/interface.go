@@ -3,11 +3,10 @@
 // than it has to be: its balancer tries other servers when one is down, and it drains before a planned restart.
 //
 // It serves two lanes. Below /sticky/ a session is in this process's memory, and the balancer sends its requests here, by
-// the route in its cookie. Below /store/ a session is in one central store, and any server takes any request.
+// a cookie of its own. Below /store/ a session is in one central store, and any server takes any request.
 package sticky
 
-// Cookie is the cookie's name. Its value is the session's id; in the sticky lane a full stop and the server's name
-// follow, for the balancer.
+// Cookie is the cookie's name. Its value is the session's id.
 const Cookie = "session"
 
 // Paths of the lanes. A step follows.

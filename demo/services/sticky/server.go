@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,11 +37,15 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
+	store, err := central(e)
+	if err != nil {
+		return err
+	}
 	own := newMemory()
 	s := &server{env: e}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+Memory+"{step}", s.serve(own, "."+e.Name))
-	mux.Handle("POST "+Store+"{step}", s.serve(sessiond.NewClient(e.Peers["sessiond"]), ""))
+	mux.Handle("POST "+Memory+"{step}", s.serve(own))
+	mux.Handle("POST "+Store+"{step}", s.serve(store))
 	srv := &http.Server{Handler: otelhttp.NewHandler(mux, "sticky"), ReadHeaderTimeout: 5 * time.Second}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -54,13 +57,22 @@ func Run(ctx context.Context, e *service.Env) error {
 	return e.Serve(drained, lis, srv)
 }
 
+// central is where the sessions of the store lane are: in Redis, if its URL is known, and else in sessiond. Without either
+// that lane is unavailable.
+func central(e *service.Env) (sessions, error) {
+	if urls := e.Peers["store"]; len(urls) > 0 {
+		return newRedis(urls[0])
+	}
+	return sessiond.NewClient(e.Peers["sessiond"]), nil
+}
+
 type server struct {
 	env      *service.Env
 	draining atomic.Bool // new sessions go elsewhere
 }
 
 // serve runs a step of a session and answers with what the session says then.
-func (s *server) serve(in sessions, route string) http.Handler {
+func (s *server) serve(in sessions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.env.Watch.Begin(r.Context(), "HTTP")()
 		answer := gateway.Answer{Gateway: s.env.Name}
@@ -68,7 +80,7 @@ func (s *server) serve(in sessions, route string) http.Handler {
 		if err != nil {
 			answer.Error = err.Error()
 		} else if answer.Journey = id; r.PathValue("step") == gateway.Search {
-			http.SetCookie(w, &http.Cookie{Name: Cookie, Value: id + route, Path: "/", HttpOnly: true})
+			http.SetCookie(w, &http.Cookie{Name: Cookie, Value: id, Path: "/", HttpOnly: true})
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(statusOf(err))
@@ -107,14 +119,13 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 	return id, in.Save(ctx, id, state)
 }
 
-// sessionOf returns the session's id, without the balancer's route.
+// sessionOf returns the session's id, which is empty if the request has none.
 func sessionOf(r *http.Request) string {
 	c, err := r.Cookie(Cookie)
 	if err != nil {
 		return ""
 	}
-	id, _, _ := strings.Cut(c.Value, ".")
-	return id
+	return c.Value
 }
 
 func statusOf(err error) int {

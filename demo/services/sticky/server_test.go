@@ -21,7 +21,7 @@ func newServer(t *testing.T, name string, in sessions) (*server, *httptest.Serve
 	nc := brokertest.JetStream(t).Conn()
 	s := &server{env: &service.Env{Spec: fleet.Spec{Name: name}, NATS: nc, Watch: watch.NewReporter(nc, name, nil)}}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+Memory+"{step}", s.serve(in, "."+name))
+	mux.Handle("POST "+Memory+"{step}", s.serve(in))
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return s, srv
@@ -58,7 +58,7 @@ func TestSession(t *testing.T) {
 	s, srv := newServer(t, "sticky-1", one)
 	_, elsewhere := newServer(t, "sticky-2", other)
 	status, a, cookie := ask(t, srv, "search?to=AMS&cell=eu", "")
-	if status != 200 || len(a.Flights) != 3 || cookie != a.Journey+".sticky-1" {
+	if status != 200 || len(a.Flights) != 3 || cookie != a.Journey {
 		t.Fatalf("search: status %d, %+v, cookie %q", status, a, cookie)
 	}
 	for _, name := range []string{"flight?flight=AMS-101", "hotel?hotel=AMS-Grand&card=visa", "currency?currency=USD", "pay", "pay"} {

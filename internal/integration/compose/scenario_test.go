@@ -20,7 +20,7 @@ func TestStack(t *testing.T) {
 	s.healthy()
 	s.secrets()
 	s.upAgain()
-	tr := depart(s)
+	tr := depart(s, "waybill")
 	flows(s, tr)
 
 	for _, part := range []struct {
@@ -35,6 +35,7 @@ func TestStack(t *testing.T) {
 		{"rolling replacement", replaces},
 		{"restart the broker", restartsBroker},
 		{"kill the balancer", killsBalancer},
+		{"kill what keeps sessions", killsSessions},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) {
 			within := *s
@@ -238,7 +239,7 @@ func (s *stack) secrets() {
 	for _, member := range []string{"operator", "gateway", "cart", "payment", "pricing", "fulfil"} {
 		want = append(want, "/v/"+member+"/identity", "/v/"+member+"/nats.nkey", "/v/"+member+"/root.pub")
 	}
-	want = append(want, "/v/operator/roster", "/v/lb/nats.nkey", "/v/nats/nats.conf")
+	want = append(want, "/v/operator/roster", "/v/lb/nats.nkey", "/v/sticky/nats.nkey", "/v/nats/nats.conf")
 	slices.Sort(want)
 	files := strings.Fields(s.look("find", "/v", "-type", "f"))
 	slices.Sort(files)

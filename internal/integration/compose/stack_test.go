@@ -42,7 +42,7 @@ func up(t *testing.T) *stack {
 			out, _ := s.compose("logs", "--tail=20")
 			t.Log(out)
 		}
-		if out, err := s.compose("down", "-v", "--remove-orphans", "-t", "5"); err != nil {
+		if out, err := s.compose("--profile", "redis", "down", "-v", "--remove-orphans", "-t", "5"); err != nil {
 			t.Errorf("down: %v\n%s", err, out)
 		}
 	})
@@ -155,12 +155,12 @@ func (s *stack) operator(args ...string) string {
 	return string(out)
 }
 
-// look runs a command in a container that sees all volumes and nothing else.
+// look runs a command in a container that sees all volumes with files of init, and nothing else.
 func (s *stack) look(command ...string) string {
 	s.t.Helper()
 	args := []string{"run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "/bin/busybox"}
 	for name := range load(s.t).Volumes {
-		if name != "jetstream" {
+		if !slices.Contains(stores, name) {
 			args = append(args, "-v", s.project+"_"+name+":/v/"+name+":ro")
 		}
 	}

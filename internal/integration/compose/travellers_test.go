@@ -17,6 +17,7 @@ import (
 // report is what "demo drive -o json" prints.
 type report struct {
 	OK       bool           `json:"ok"`
+	Lane     string         `json:"lane"`
 	Seconds  float64        `json:"seconds"`
 	Started  int            `json:"started"`
 	Finished int            `json:"finished"`
@@ -28,6 +29,8 @@ type report struct {
 	Keys     map[string]int `json:"keys"`
 	Losses   []string       `json:"losses"`
 	Failures []string       `json:"failures"`
+
+	Unavailable float64 `json:"unavailable"` // seconds
 }
 
 // travellers are "demo drive" on the host, for as long as the test goes on.
@@ -40,13 +43,13 @@ type travellers struct {
 	last report
 }
 
-// depart sends travellers to the stack.
-func depart(s *stack) *travellers {
+// depart sends travellers to the stack, in one of its lanes.
+func depart(s *stack, lane string) *travellers {
 	t := s.t
 	t.Helper()
 	tr := &travellers{t: t, said: make(chan struct{})}
-	tr.cmd = exec.Command(s.program(), "drive", "--url", s.url, "--seconds", "0", "--rate", "5", "-o", "json",
-		"--report", filepath.Join(artefacts(t), "compose-report.json"))
+	tr.cmd = exec.Command(s.program(), "drive", "--url", s.url, "--lane", lane, "--seconds", "0", "--rate", "5", "-o", "json",
+		"--report", filepath.Join(artefacts(t), "compose-"+lane+".json"))
 	tr.cmd.Stderr = os.Stderr
 	out, err := tr.cmd.StdoutPipe()
 	if err != nil {
@@ -104,8 +107,19 @@ func (tr *travellers) now() report {
 	}
 }
 
-// arrive lets those who are under way finish, and judges.
+// arrive lets those who are under way finish, and judges that nothing was lost.
 func (tr *travellers) arrive() report {
+	tr.t.Helper()
+	r := tr.end()
+	if !r.OK || r.Lost != 0 || r.Finished != r.Started || r.Finished == 0 {
+		tr.t.Errorf("verdict: ok %v, %d of %d finished, lost %d\n%q\n%q", r.OK, r.Finished, r.Started, r.Lost, r.Losses,
+			r.Failures)
+	}
+	return r
+}
+
+// end lets those who are under way finish.
+func (tr *travellers) end() report {
 	tr.t.Helper()
 	if err := tr.cmd.Process.Signal(os.Interrupt); err != nil {
 		tr.t.Fatal(err)
@@ -115,11 +129,8 @@ func (tr *travellers) arrive() report {
 	case <-time.After(time.Minute):
 		tr.t.Fatal("the travellers do not come to an end")
 	}
-	err := tr.cmd.Wait()
-	r := tr.report()
-	if err != nil || !r.OK || r.Lost != 0 || r.Finished != r.Started || r.Finished == 0 {
-		tr.t.Errorf("verdict: %v; ok %v, %d of %d finished, lost %d\n%q\n%q", err, r.OK, r.Finished, r.Started, r.Lost,
-			r.Losses, r.Failures)
+	if err := tr.cmd.Wait(); err != nil {
+		tr.t.Errorf("drive: %v", err)
 	}
-	return r
+	return tr.report()
 }

@@ -20,7 +20,7 @@ import (
 func Volumes(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, member := range append(slices.Collect(maps.Keys(keys.Members)), "lb", keys.OperatorName, "nats") {
+	for _, member := range append(slices.Collect(maps.Keys(keys.Members)), "lb", "sticky", keys.OperatorName, "nats") {
 		if err := os.Mkdir(filepath.Join(dir, member), 0o700); err != nil {
 			t.Fatal(err)
 		}

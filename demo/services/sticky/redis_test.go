@@ -1,0 +1,196 @@
+package sticky
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/fleet"
+	"github.com/waybill-go/waybill/demo/internal/keys"
+	"github.com/waybill-go/waybill/demo/internal/service"
+	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/services/sessiond"
+)
+
+// redisServer is a real one, as docker-compose.yml runs it, on a port of its own.
+type redisServer struct {
+	t    *testing.T
+	dir  string
+	port string
+	cmd  *exec.Cmd
+}
+
+func newRedisServer(t *testing.T) *redisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("SKIPPED LOUDLY: the store lane is tested with a real Redis; install redis-server")
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	_, port, _ := net.SplitHostPort(lis.Addr().String())
+	return &redisServer{t: t, dir: t.TempDir(), port: port}
+}
+
+func (s *redisServer) url() string { return "redis://127.0.0.1:" + s.port }
+
+// start starts it with what it had written before it was killed.
+func (s *redisServer) start() {
+	s.t.Helper()
+	s.cmd = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", s.port, "--dir", s.dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(s.kill)
+	store := s.store()
+	for late := time.Now().Add(10 * time.Second); store.client.Ping(s.t.Context()).Err() != nil; {
+		if time.Now().After(late) {
+			s.t.Fatal("redis-server does not answer after 10 s")
+		}
+	}
+}
+
+// kill ends it without a chance to write anything more.
+func (s *redisServer) kill() {
+	if s.cmd.ProcessState == nil {
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
+	}
+}
+
+func (s *redisServer) store() *redisStore {
+	s.t.Helper()
+	store, err := newRedis(s.url())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { store.client.Close() })
+	return store
+}
+
+var abroad = trip.State{"to": json.RawMessage(`"AMS"`), "total": json.RawMessage(`12345`)}
+
+func isAbroad(s trip.State) bool {
+	return maps.EqualFunc(s, abroad, func(a, b json.RawMessage) bool { return string(a) == string(b) })
+}
+
+func TestRedis(t *testing.T) {
+	srv := newRedisServer(t)
+	srv.start()
+	one, other, ctx := srv.store(), srv.store(), t.Context()
+	for _, id := range []string{"a", ""} {
+		if s, err := one.Load(ctx, id); !errors.Is(err, sessiond.ErrUnknown) || s != nil {
+			t.Errorf("%q before: got %v, %v, want ErrUnknown", id, s, err)
+		}
+	}
+	if err := errors.Join(one.Save(ctx, "a", trip.State{}), one.Save(ctx, "a", abroad), one.Save(ctx, "b", abroad)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := other.Load(ctx, "a"); err != nil || !isAbroad(s) {
+		t.Errorf("another server: got %s, %v, want the last that was saved", s, err)
+	}
+	held := one.client.Keys(ctx, "*").Val()
+	if len(held) != 2 {
+		t.Errorf("the store holds %q, want two sessions", held)
+	}
+	for _, key := range held {
+		if left := one.client.TTL(ctx, key).Val(); left <= keys.Life-10*time.Second || left > keys.Life {
+			t.Errorf("%s lives for %v, want %v", key, left, keys.Life)
+		}
+	}
+	if err := other.End(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Load(ctx, "a"); !errors.Is(err, sessiond.ErrUnknown) {
+		t.Errorf("ended: got %v, want ErrUnknown", err)
+	}
+	if s, err := one.Load(ctx, "b"); err != nil || !isAbroad(s) {
+		t.Errorf("beside it: got %s, %v", s, err)
+	}
+}
+
+// TestRedisKilled kills the store while it has a session. It comes back with it, and whoever asked meanwhile was told soon
+// that it was away.
+func TestRedisKilled(t *testing.T) {
+	srv := newRedisServer(t)
+	store, ctx := srv.store(), t.Context()
+	if err := store.Save(ctx, "a", abroad); err == nil {
+		t.Error("saved before there was a store")
+	}
+	srv.start()
+	if err := store.Save(ctx, "a", abroad); err != nil {
+		t.Fatal(err)
+	}
+	srv.kill()
+	for what, do := range map[string]func() error{
+		"load": func() error { _, err := store.Load(ctx, "a"); return err },
+		"save": func() error { return store.Save(ctx, "b", abroad) },
+		"end":  func() error { return store.End(ctx, "a") },
+	} {
+		began := time.Now()
+		err := do()
+		if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
+			t.Errorf("%s while it is away: %v after %v, want an error within %v", what, err, took, wait)
+		}
+	}
+	srv.start()
+	if s, err := store.Load(ctx, "a"); err != nil || !isAbroad(s) {
+		t.Errorf("after it came back: got %s, %v, want what was saved before", s, err)
+	}
+}
+
+// TestRedisHangs asks a store that takes connections and says nothing.
+func TestRedisHangs(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	store, err := newRedis("redis://" + lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.client.Close()
+	began := time.Now()
+	_, err = store.Load(context.Background(), "a")
+	if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
+		t.Errorf("got %v after %v, want an error after %v", err, took, wait)
+	}
+}
+
+// TestCentral checks which store a server takes, and what it says without one.
+func TestCentral(t *testing.T) {
+	for _, c := range []struct {
+		peers map[string][]string
+		want  string // the type, or a part of the error
+	}{
+		{map[string][]string{"store": {"redis://redis:6379"}}, "*sticky.redisStore"},
+		{map[string][]string{"store": {"redis://redis:6379"}, "sessiond": {"127.0.0.1:1"}}, "*sticky.redisStore"},
+		{map[string][]string{"sessiond": {"127.0.0.1:1"}}, "*sessiond.Client"},
+		{map[string][]string{"store": {"redis:6379"}}, "want a URL such as"},
+	} {
+		in, err := central(&service.Env{Spec: fleet.Spec{Peers: c.peers}})
+		if got := fmt.Sprintf("%T", in); err == nil && got != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: got %s, %v; want %s", c.peers, got, err, c.want)
+		}
+	}
+	none, err := central(&service.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := none.Load(t.Context(), "a"); statusOf(err) != 503 {
+		t.Errorf("without a store: %v, want an error that means 503", err)
+	}
+}
