@@ -26,7 +26,7 @@ const (
 
 // patience is how long a replica that ended may take to come back. An engine that has had to start a container several
 // times waits longer each time.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // Crew is the replicas. It is safe for concurrent use.
 type Crew struct {

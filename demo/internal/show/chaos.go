@@ -208,8 +208,8 @@ func (s *stage) rotate(ctx context.Context) error {
 // swapped tells of a new key that a service proposed.
 func (s *stage) swapped(swap keys.Swap) {
 	s.ledger.Swapped(swap)
-	if swap.By == keys.OperatorName {
-		return // that is told where it was asked for
+	if swap.By == keys.OperatorName || time.Now().After(swap.Active) {
+		return // that is told where it was asked for, or happened before anybody looked
 	}
 	s.tell(page.Rotated, "new key", "The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
 		swap.By, swap.New, swap.Old, time.Until(swap.Active).Seconds())

@@ -38,7 +38,7 @@ func Page(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	l := newLive(ctx, plan{seed: 1, think: unhurried, period: keys.Steady.Period, keep: remembered})
+	l := newLive(ctx, plan{seed: 1, rate: easier, think: unhurried, period: keys.Steady.Period, keep: remembered})
 	defer l.stage.close()
 	if err := l.stage.join(ctx, e); err != nil {
 		lis.Close()
@@ -99,7 +99,7 @@ func (s *stage) assembled(ctx context.Context) error {
 			return err
 		}
 	}
-	s.tell(page.Note, "", "%d containers give signs of life. A bot books %d trips a second.", len(s.up("")), easy)
+	s.tell(page.Note, "", "%d containers give signs of life. A bot books %d trips a second.", len(s.up("")), easier)
 	return nil
 }
 

@@ -104,15 +104,17 @@ func (v *Verdict) minute(ctx context.Context, stage *stage, seed uint64, w io.Wr
 	act := newAct(stage, seed)
 	go func() { over <- act.play(ctx) }()
 	var err error
+	played := false
 	l.run(ctx, func(int) bool {
 		select {
-		case err = <-over:
+		case err = <-over: // it failed, or the machine was so busy that the last bookings began late
+			played = true
 			return false
 		default:
 			return !act.draining.Load()
 		}
 	})
-	if act.draining.Load() {
+	if !played {
 		err = <-over
 	}
 	fmt.Fprintln(w)

@@ -18,8 +18,11 @@ import (
 // Address is where the page is, if nobody else is there.
 const Address = "127.0.0.1:7717"
 
-// easy is how many bookings begin in a second while somebody looks on.
-const easy = 12
+// easy is how many bookings begin in a second while somebody looks on. Containers take more of a machine than processes.
+const (
+	easy   = 12
+	easier = 4
+)
 
 // frame is the time between two snapshots.
 const frame = 200 * time.Millisecond
@@ -58,7 +61,7 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "http://%s\n", lis.Addr())
 
-	l := newLive(ctx, plan{seed: o.Seed, think: unhurried, period: calm, keep: remembered})
+	l := newLive(ctx, plan{seed: o.Seed, rate: easy, think: unhurried, period: calm, keep: remembered})
 	defer l.stage.close()
 	shown := page.New(l)
 	srv := &http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}
@@ -110,7 +113,7 @@ func (l *Live) run(ctx context.Context, shown *page.Page, open func(context.Cont
 
 // drive has the bot book until ctx is done. It rests while a show comes to its end.
 func (l *Live) drive(ctx context.Context) {
-	bot := &load{stage: l.stage, rate: easy}
+	bot := &load{stage: l.stage, rate: l.plan.rate}
 	for ctx.Err() == nil {
 		bot.run(ctx, func(int) bool { return !l.draining() })
 		pause(ctx, frame)

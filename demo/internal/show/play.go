@@ -63,9 +63,12 @@ func (b browser) do(ctx context.Context, method, control string) ([]byte, error)
 	return data, err
 }
 
-// watch tells what happens, and returns when the show is over. An event's text may grow for some seconds.
+// late is how long a page may take to show that its show has begun.
+const late = 5 * time.Second
+
+// watch tells what happens, and returns when the show is over.
 func (b browser) watch(ctx context.Context, w io.Writer) error {
-	scene := ""
+	began, scene := time.Now(), ""
 	for {
 		data, err := b.do(ctx, http.MethodGet, "snapshot")
 		if err != nil {
@@ -75,14 +78,16 @@ func (b browser) watch(ctx context.Context, w io.Writer) error {
 		if err := json.Unmarshal(data, &s); err != nil {
 			return err
 		}
+		running := s.Show != nil && s.Show.Running
 		switch {
-		case s.Show == nil:
-			return errors.New("the page has been started anew, and knows of no show")
-		case !s.Show.Running:
-			return nil
-		case s.Show.Scene != scene:
+		case running && s.Show.Scene != scene:
 			scene = s.Show.Scene
 			fmt.Fprintf(w, "  %4.1f s  %s\n", s.Show.Elapsed, scene)
+		case running, scene == "" && time.Since(began) < late:
+		case s.Show == nil:
+			return errors.New("the page was started anew, and knows of no show")
+		default:
+			return nil
 		}
 		if err := pause(ctx, frame); err != nil {
 			return err

@@ -75,6 +75,7 @@ type hub interface {
 // plan is what a stage is made for.
 type plan struct {
 	seed     uint64
+	rate     int           // of the bot, in bookings a second
 	think    time.Duration // of the travellers
 	period   time.Duration // of the keys
 	keep     int           // pages of the ledgers; 0 for all
