@@ -143,7 +143,7 @@ func TestSecrets(t *testing.T) {
 func TestRedisKeeps(t *testing.T) {
 	redis := load(t).Services["redis"]
 	command := strings.Join(redis.Command, " ")
-	for _, want := range []string{"--appendonly yes", "--appendfsync always"} {
+	for _, want := range []string{"--dir /data", "--appendonly yes", "--appendfsync always"} {
 		if !strings.Contains(command, want) {
 			t.Errorf("redis runs as %q, without %s: whoever kills it loses sessions", command, want)
 		}
