@@ -36,6 +36,8 @@ func TestStack(t *testing.T) {
 		{"restart the broker", restartsBroker},
 		{"kill the balancer", killsBalancer},
 		{"kill what keeps sessions", killsSessions},
+		{"press the page's buttons", presses},
+		{"the 60-second show", shows},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) {
 			within := *s
@@ -50,6 +52,7 @@ func TestStack(t *testing.T) {
 	r := tr.arrive()
 	t.Logf("%d journeys, %d steps, %d replicas, %d keys, %d calls cut off, %d made again, lost %d",
 		r.Finished, r.Steps, len(r.Replicas), len(r.Keys), r.Cut, r.Retries, r.Lost)
+	s.keptAll()
 	s.balances()
 }
 
@@ -263,7 +266,7 @@ func (s *stack) secrets() {
 // balances checks that every order has one ticket, when nobody books any more.
 func (s *stack) balances() {
 	s.t.Helper()
-	s.step("stop the bot", "stop", "bot")
+	s.step("stop the bot", "stop", "page")
 	s.await("every order to have its one ticket", time.Minute, func() string {
 		var books struct{ Orders, Tickets, Journeys, Open int }
 		out := s.operator("audit")

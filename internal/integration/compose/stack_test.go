@@ -20,7 +20,8 @@ type stack struct {
 	t       *testing.T
 	command []string // docker-compose or docker compose
 	project string
-	url     string
+	url     string // of the balancer
+	pageURL string
 }
 
 // up builds the image and starts everything, as a user does. It all goes when the test ends.
@@ -37,6 +38,9 @@ func up(t *testing.T) *stack {
 	port := freePort(t)
 	t.Setenv("WAYBILL_PORT", port)
 	s.url = "http://127.0.0.1:" + port
+	port = freePort(t)
+	t.Setenv("WAYBILL_PAGE_PORT", port)
+	s.pageURL = "http://127.0.0.1:" + port
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := s.compose("logs", "--tail=20")
@@ -116,7 +120,7 @@ func (s *stack) healthy() {
 		all := s.docker("ps", "--filter", "label=com.docker.compose.project="+s.project, "--format", "{{.Names}} {{.Status}}")
 		var bad []string
 		for line := range strings.Lines(all) {
-			if !strings.Contains(line, "(healthy)") && !strings.Contains(line, "bot") {
+			if !strings.Contains(line, "(healthy)") {
 				bad = append(bad, strings.TrimSpace(line))
 			}
 		}
