@@ -148,9 +148,9 @@ func (c *Crew) end(ctx context.Context, name, order string) (life string, err er
 	return life, nil
 }
 
-// ask gives an order, and returns the life of whoever has got it.
+// ask gives an order, and returns the life of whoever has got it. One whose line is held answers when it is not any more.
 func (c *Crew) ask(ctx context.Context, name, order string) (life string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	answer, err := c.nc.RequestWithContext(ctx, subject+name, []byte(order))
 	if err != nil {
