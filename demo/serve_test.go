@@ -41,11 +41,8 @@ func serve(t *testing.T, cmd *exec.Cmd) string {
 			url = lines.Text()
 		}
 	}
-	// A fraction of a second where nothing else runs; a machine that is busy with other tests takes its time.
-	took := time.Since(began)
-	t.Logf("printed its URL after %v", took)
-	if took > 6*time.Second && !race {
-		t.Errorf("printed its URL after %v, want it at once", took)
+	if took := time.Since(began); took > 2*time.Second && !race {
+		t.Errorf("printed its URL after %v, want 2 s at most", took)
 	}
 	if url == "" || url == "http://"+show.Address || !saidTaken {
 		t.Fatalf("serves on %q, said that the port is taken: %v; want another port, and true", url, saidTaken)

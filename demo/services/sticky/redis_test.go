@@ -141,7 +141,7 @@ func TestRedisKilled(t *testing.T) {
 	} {
 		began := time.Now()
 		err := do()
-		if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+5*time.Second {
+		if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
 			t.Errorf("%s while it is away: %v after %v, want an error within %v", what, err, took, wait)
 		}
 	}
@@ -165,7 +165,7 @@ func TestRedisHangs(t *testing.T) {
 	defer store.client.Close()
 	began := time.Now()
 	_, err = store.Load(context.Background(), "a")
-	if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+5*time.Second {
+	if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
 		t.Errorf("got %v after %v, want an error after %v", err, took, wait)
 	}
 }
