@@ -47,9 +47,8 @@ func Follow(nc *nats.Conn, observer *watch.Observer, roles []string) *Crew {
 // Names returns the replicas of a role in order; of all roles if it is empty.
 func (c *Crew) Names(role string) []string {
 	var names []string
-	for name, p := range c.observer.Tally().Present {
-		is := tracing.Role(name)
-		if slices.Contains(c.roles, is) && (role == "" || role == is) && time.Since(p.At) < forgotten {
+	for _, name := range c.observer.Replicas(time.Now().Add(-forgotten)) {
+		if is := tracing.Role(name); slices.Contains(c.roles, is) && (role == "" || role == is) {
 			names = append(names, name)
 		}
 	}
@@ -59,7 +58,7 @@ func (c *Crew) Names(role string) []string {
 
 // Up reports whether a replica gives signs of life, and was not asked to end in this life.
 func (c *Crew) Up(name string) bool {
-	p, ok := c.observer.Tally().Present[name]
+	p, ok := c.observer.Presence(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return ok && time.Since(p.At) < silence && c.over[name] != p.Life
