@@ -89,7 +89,11 @@ func (v *Verdict) attacks(p probe) {
 	f := p.forged
 	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).Detail = f.Accepted
 	v.check("replayed payment", p.tickets == 1, "%d ticket", p.tickets)
-	v.check("foreign host", p.stayed, "%s", "the waybill "+where(p.stayed))
+	abroad := "not called"
+	if p.done {
+		abroad = "the waybill " + where(p.stayed)
+	}
+	v.check("foreign host", p.stayed, "%s", abroad)
 }
 
 // lost closes the verdict. What the baseline lost is said and not judged: it is not on trial.
