@@ -4,8 +4,12 @@ package compose
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,6 +18,10 @@ import (
 type snapshot struct {
 	Fleet struct {
 		Replicas []struct{ Name, Role, State string }
+	}
+	Verdict []struct {
+		Lane           string
+		Lost, Finished int
 	}
 	Keys []struct{ KID, State, By string }
 	Log  []struct{ Text string }
@@ -55,6 +63,9 @@ func (now snapshot) state(name string) string {
 	}
 	return ""
 }
+
+// lost is what the page's travellers with waybills have lost.
+func (now snapshot) lost() int { return now.Verdict[0].Lost }
 
 // presses presses the page's buttons: what they do is seen on the engine, not only on the page.
 func presses(s *stack, tr *travellers) {
@@ -107,4 +118,61 @@ func presses(s *stack, tr *travellers) {
 		}
 	}
 	s.t.Error("the keys were rotated, and there is none that was not there before")
+}
+
+// shows plays the 60-second show from outside, as the documents say, and keeps its report.
+func shows(s *stack, _ *travellers) {
+	dir := filepath.Join(s.t.TempDir(), "report")
+	if kept := os.Getenv("WAYBILL_ARTEFACTS"); kept != "" {
+		dir = filepath.Join(kept, "compose-show")
+	}
+	cmd := exec.Command(s.program(), "show", "--url", s.pageURL, "--report", dir)
+	out, err := cmd.CombinedOutput()
+	s.t.Logf("%s", out)
+	if err != nil {
+		s.t.Fatalf("the show: %v", err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var r struct {
+		OK    bool
+		Lanes []struct {
+			Lane           string
+			Lost, Finished int
+		}
+		Charts struct{ Points []struct{ At, Rate float64 } }
+		Events []struct{ Text string }
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		s.t.Fatal(err)
+	}
+	if !r.OK || r.Lanes[0].Lane != "waybill" || r.Lanes[0].Lost != 0 || r.Lanes[0].Finished == 0 || len(r.Charts.Points) < 50 {
+		s.t.Errorf("the report: ok %v, lanes %+v, %d seconds", r.OK, r.Lanes, len(r.Charts.Points))
+	}
+	killed := 0
+	for _, e := range r.Events {
+		if strings.HasPrefix(e.Text, "Killed ") {
+			killed++
+		}
+	}
+	if killed < 5 {
+		s.t.Errorf("the report tells of %d kills, want 5 at least", killed)
+	}
+	for _, plot := range []string{"latency.svg", "lost.svg", "token-size.svg"} {
+		if svg, err := os.ReadFile(filepath.Join(dir, plot)); err != nil || !strings.Contains(string(svg), "<svg") {
+			s.t.Errorf("%s: %v", plot, err)
+		}
+	}
+}
+
+// keptAll checks what the page's own travellers have to say of all that was done to the stack.
+func (s *stack) keptAll() {
+	s.t.Helper()
+	now := s.snapshot()
+	if now.lost() != 0 || now.Verdict[0].Finished == 0 {
+		s.t.Errorf("the page's travellers: %+v, want journeys with waybills and none lost", now.Verdict)
+	}
+	s.t.Log("on the page: ", fmt.Sprintf("%+v", now.Verdict))
 }

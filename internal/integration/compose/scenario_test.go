@@ -37,6 +37,7 @@ func TestStack(t *testing.T) {
 		{"kill the balancer", killsBalancer},
 		{"kill what keeps sessions", killsSessions},
 		{"press the page's buttons", presses},
+		{"the 60-second show", shows},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) {
 			within := *s
@@ -51,6 +52,7 @@ func TestStack(t *testing.T) {
 	r := tr.arrive()
 	t.Logf("%d journeys, %d steps, %d replicas, %d keys, %d calls cut off, %d made again, lost %d",
 		r.Finished, r.Steps, len(r.Replicas), len(r.Keys), r.Cut, r.Retries, r.Lost)
+	s.keptAll()
 	s.balances()
 }
 
