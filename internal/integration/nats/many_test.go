@@ -99,7 +99,9 @@ func TestRequestManyLeft(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
 	nc := connect(t, s)
+	answered := make(chan struct{}) // all of it: the connection must be there until then
 	serve(t, nc, "count", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		defer close(answered)
 		for i := range 10 {
 			note(t, waybill.Update(ctx, Seats.To(i+1)))
 			note(t, m.Respond(nil))
@@ -114,6 +116,7 @@ func TestRequestManyLeft(t *testing.T) {
 		}
 	}
 	wantClaims(t, ctx, "", 3, nil)
+	<-answered
 	flush(t, nc)
 	if subs := nc.NumSubscriptions(); subs != 1 {
 		t.Errorf("%d subscriptions after the loop, want that of the service alone", subs)
