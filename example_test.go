@@ -159,3 +159,34 @@ func ExampleClaim_Merge() {
 	fmt.Println(Visited.Get(ctx))
 	// Output: [cart prices stock] true
 }
+
+// One print job for two orders. Their seats are joined by the rule, Max; their cells differ, and have none.
+func ExampleAuthority_Join() {
+	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell, Seats, Tenant))
+	if err != nil {
+		panic(err)
+	}
+	order := func(cell string, seats int) context.Context {
+		ctx, err := auth.Start(context.Background(), Tenant.To("acme"), Cell.To(cell), Seats.To(seats))
+		if err != nil {
+			panic(err)
+		}
+		return ctx
+	}
+	orders := []context.Context{order("eu-3", 2), order("us-1", 4)}
+
+	_, err = auth.Join(context.Background(), waybill.RefuseDisagreement, orders...)
+	fmt.Println(err)
+
+	ctx, err := auth.Join(context.Background(), waybill.DropDisagreement, orders...)
+	if err != nil {
+		panic(err)
+	}
+	tenant, _ := Tenant.Get(ctx)
+	seats, _ := Seats.Get(ctx)
+	_, err = Cell.Lookup(ctx)
+	fmt.Println(tenant, seats, err)
+	// Output:
+	// waybill: the parents disagree in claims that have no rule to join them: ["cell"]
+	// acme 4 waybill: no such claim: cell
+}

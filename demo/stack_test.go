@@ -191,6 +191,7 @@ func TestStackUsage(t *testing.T) {
 		{"drive --url ftp://x", "want one such as http://127.0.0.1:7718"},
 		{"drive --lane bus", "want waybill, sticky or store"},
 		{"drive now", `what is "now" for?`},
+		{"show --url http://127.0.0.1:1", "is the page there?"},
 	} {
 		cmd, _ := command(t, strings.Fields(c.args)...)
 		out, err := cmd.CombinedOutput()

@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,6 +15,9 @@ func TestShow(t *testing.T) {
 	tb.click("#show")
 	took := tb.await("the show has begun", `!document.getElementById("scene").hidden && !document.getElementById("scene-progress").hidden`)
 	t.Logf("the first scene was in sight %v after the click: %s", took.Round(time.Millisecond), tb.text("#scene-text"))
+	if out, err := exec.Command(d.cmd.Path, "show", "--url", d.url).CombinedOutput(); err == nil || !strings.Contains(string(out), "show is running") {
+		t.Errorf("demo show, during a show: %v, %q; want a failure that says so", err, out)
+	}
 	over := false
 	for late := time.Now().Add(3 * time.Minute); !over && time.Now().Before(late); time.Sleep(time.Second) {
 		over = eval[bool](tb, `!document.getElementById("scene-verdict").hidden`)

@@ -71,3 +71,39 @@ func ExampleOpen() {
 		}
 	}
 }
+
+// Dead letters are tried again: a consumer of their stream has them judged by the time at which the original was stored, not
+// by today's.
+func ExampleRedrive() {
+	var (
+		ctx    context.Context
+		auth   *waybill.Authority
+		js     jetstream.JetStream
+		ticket func(context.Context, jetstream.Msg) error
+	)
+	letters, err := js.CreateOrUpdateConsumer(ctx, "DEAD", jetstream.ConsumerConfig{Durable: "again", MaxDeliver: 5})
+	if err != nil {
+		log.Fatal(err)
+	}
+	run, err := waybilljetstream.Consume(ctx, auth, letters, ticket, waybilljetstream.Required(), waybilljetstream.Redrive("DEAD"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-run.Closed()
+}
+
+// Reminders are scheduled up to an hour ahead. The server stores each when its time comes, and by then the waybill, which was
+// good when it was scheduled, may have expired.
+func ExampleGrace() {
+	var (
+		ctx       context.Context
+		auth      *waybill.Authority
+		reminders jetstream.Consumer
+		remind    func(context.Context, jetstream.Msg) error
+	)
+	run, err := waybilljetstream.Consume(ctx, auth, reminders, remind, waybilljetstream.Grace(time.Hour, "REMINDERS"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-run.Closed()
+}
