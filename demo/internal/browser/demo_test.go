@@ -24,11 +24,18 @@ const patience = 30 * time.Second
 // demo is the running program. All tests look at the same one: it takes a moment to start, and must bear what they do.
 type demo struct {
 	url string
-	cmd *exec.Cmd
-	dir string // of the built program
+	cmd *exec.Cmd // nil if it runs elsewhere
+	dir string    // of the built program
 }
 
-var running = sync.OnceValues(launch)
+// running is the demo in WAYBILL_PAGE, which may run in containers, else one of our own. Only some tests can look at the
+// former: TestViews.
+var running = sync.OnceValues(func() (*demo, error) {
+	if url := os.Getenv("WAYBILL_PAGE"); url != "" {
+		return &demo{url: url}, nil
+	}
+	return launch()
+})
 
 // atEnd is what has to be done when all tests are over.
 var atEnd []func()
@@ -149,6 +156,21 @@ func (d *demo) snapshot() (page.Snapshot, error) {
 	}
 	defer res.Body.Close()
 	return s, json.NewDecoder(res.Body).Decode(&s)
+}
+
+// last returns the name of the last replica that plays a role.
+func (d *demo) last(t *testing.T, role string) (name string) {
+	t.Helper()
+	s, err := d.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range s.Fleet.Replicas {
+		if r.Role == role {
+			name = r.Name
+		}
+	}
+	return name
 }
 
 // replica returns a replica by name.

@@ -28,7 +28,7 @@ func TestViews(t *testing.T) {
 	d := start(t)
 	for _, path := range []string{
 		"journey/search?to=LIS&cell=eu", "journey/flight?flight=LIS-201", "journey/hotel?hotel=Canal&card=visa",
-		"kill/sticky-1", "kill/cart-3",
+		"kill/" + d.last(t, "sticky"), "kill/" + d.last(t, "cart"),
 	} {
 		d.post(t, path)
 	}

@@ -67,8 +67,9 @@ func (now snapshot) state(name string) string {
 // lost is what the page's travellers with waybills have lost.
 func (now snapshot) lost() int { return now.Verdict[0].Lost }
 
-// presses presses the page's buttons: what they do is seen on the engine, not only on the page.
-func presses(s *stack, tr *travellers) {
+// shown waits until the page shows all containers as up.
+func (s *stack) shown() {
+	s.t.Helper()
 	s.await("the page to show all containers as up", time.Minute, func() string {
 		now := s.snapshot()
 		var missing []string
@@ -81,7 +82,11 @@ func presses(s *stack, tr *travellers) {
 		}
 		return strings.Join(missing, ", ")
 	})
+}
 
+// presses presses the page's buttons: what they do is seen on the engine, not only on the page.
+func presses(s *stack, tr *travellers) {
+	s.shown()
 	victim := s.containers("cart")[0]
 	before := s.docker("inspect", "-f", "{{.RestartCount}} {{.State.StartedAt}}", victim)
 	s.page("POST", "kill/"+name("cart", victim))
@@ -164,6 +169,22 @@ func shows(s *stack, _ *travellers) {
 		if svg, err := os.ReadFile(filepath.Join(dir, plot)); err != nil || !strings.Contains(string(svg), "<svg") {
 			s.t.Errorf("%s: %v", plot, err)
 		}
+	}
+}
+
+// looks opens the page in a browser, as the tests of the page do without containers: their names are longer here.
+func looks(s *stack, _ *travellers) {
+	s.shown()
+	cmd := exec.Command("go", "test", "-count=1", "-timeout", "5m", "-v", "-run", "^TestViews$", "./internal/browser")
+	cmd.Dir = filepath.Join(root, "demo")
+	cmd.Env = append(os.Environ(), "WAYBILL_PAGE="+s.pageURL)
+	if kept := os.Getenv("WAYBILL_ARTEFACTS"); kept != "" {
+		cmd.Env = append(cmd.Env, "WAYBILL_SCREENSHOTS="+filepath.Join(kept, "compose-page"))
+	}
+	out, err := cmd.CombinedOutput()
+	s.t.Logf("%s", out)
+	if err != nil {
+		s.t.Errorf("the page: %v", err)
 	}
 }
 

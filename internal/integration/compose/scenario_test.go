@@ -38,6 +38,7 @@ func TestStack(t *testing.T) {
 		{"kill what keeps sessions", killsSessions},
 		{"press the page's buttons", presses},
 		{"the 60-second show", shows},
+		{"look at the page", looks},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) {
 			within := *s
