@@ -1,14 +1,15 @@
 // Readme holds the documentation to its word. It takes Markdown files and folders of them; of each file
 //
 //   - every block marked go must stand, line by line, in some Go file of the repository, where it is compiled and run,
-//   - every block marked sh is run by bash in a fresh folder that holds a link to each entry of the repository,
-//     and must end with exit code 0,
+//   - every block marked sh is run by bash in the repository, with a fresh folder in SCRATCH, and must end within ten
+//     minutes with exit code 0,
 //   - every link to a file of the repository must lead somewhere.
 //
 // Blocks marked otherwise are for reading only.
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -114,6 +116,9 @@ func check(root, path string, code string) error {
 	return nil
 }
 
+// patience is how long a block may take.
+const patience = 10 * time.Minute
+
 func shell(root, script string) error {
 	dir, err := os.MkdirTemp("", "readme")
 	if err != nil {
@@ -121,10 +126,16 @@ func shell(root, script string) error {
 	}
 	defer os.RemoveAll(dir)
 	// The Go command wants a real folder for the module: run there, and give the script a scratch folder for its files.
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "SCRATCH="+dir, "GOBIN="+filepath.Join(dir, "bin"),
 		"PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return fmt.Errorf("not at its end after %v", patience)
+	}
+	return err
 }
