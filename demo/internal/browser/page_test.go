@@ -49,6 +49,9 @@ func TestViews(t *testing.T) {
 			if n := eval[float64](tb, `document.documentElement.scrollHeight - innerHeight`); v.size == desk && n > 0 {
 				t.Errorf("the page is %v pixels too high for one screen", n)
 			}
+			if out := eval[[]string](tb, overflow); len(out) > 0 {
+				t.Errorf("out of their frame: %q", out)
+			}
 			if poor := eval[[]string](tb, contrast); len(poor) > 0 {
 				t.Errorf("hard to read (WCAG AA wants 4.5): %q", poor)
 			}
@@ -59,6 +62,15 @@ func TestViews(t *testing.T) {
 		})
 	}
 }
+
+// overflow lists the replicas that stick out of the fleet's frame, and those whose name does not fit.
+const overflow = `(() => {
+  const frame = document.querySelector(".fleet").getBoundingClientRect();
+  return [...document.querySelectorAll(".replica")].filter((card) => {
+    const name = card.querySelector(".name");
+    return card.getBoundingClientRect().bottom > frame.bottom || name.scrollWidth > name.clientWidth;
+  }).map((card) => card.id);
+})()`
 
 // contrast lists the texts that stand out too little from their background. What is switched off may be pale.
 const contrast = `(() => {

@@ -55,9 +55,13 @@ const broker = () => el("div", { class: "broker", id: "nats" }, el("span", {}, t
 const group = (title, members) =>
   el("div", { class: "group", "data-members": members.map((r) => r.name).join(" ") }, el("h3", {}, title), el("div", { class: "members" }));
 
+// idOf is what a card says of a container, whose name is long; its role is above it already.
+const idOf = (r) => r.name.match(/-([0-9a-f]{8})$/)?.[1];
+
 function make(r) {
-  const card = el("button", { class: "replica", id: `replica-${r.name}` },
-    el("span", { class: "name" }, r.name), el("span", { class: "act", "aria-hidden": "true" }),
+  const id = idOf(r);
+  const card = el("button", { class: id ? "replica contained" : "replica", id: `replica-${r.name}`, ...(id && { title: r.name }) },
+    el("span", { class: "name" }, id ?? r.name), el("span", { class: "act", "aria-hidden": "true" }),
     el("span", { class: "pid num" }), el("span", { class: "rate num" }), el("span", { class: "dots", "aria-hidden": "true" }));
   card.addEventListener("click", () =>
     press(card, `${card.dataset.state === "down" ? "restart" : "kill"}/${encodeURIComponent(r.name)}`));
@@ -65,8 +69,7 @@ function make(r) {
 }
 
 function update(card, r) {
-  const [name, act, pid, rate, dots] = card.children;
-  text(name, r.name);
+  const [, act, pid, rate, dots] = card.children;
   if (card.dataset.state !== r.state || card.dataset.pid !== String(r.pid)) {
     card.dataset.state = r.state;
     card.dataset.pid = r.pid;
