@@ -55,14 +55,15 @@ type Reply struct {
 	sent    ledger.Sent
 }
 
-// Post does a step, again and again with the same token until it is answered. To repeat it is harmless: the token and
-// the step make the idempotency key.
+// Post does a step, again and again with the same token until it is answered, at first soon, and later once a second, so
+// that those who wait for a service do not keep it from coming back. To repeat a step is harmless: the token and the step
+// make the idempotency key.
 func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	var retries int64
 	c.outage.asked()
 	answered := false
 	defer func() { c.outage.over(answered) }()
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		r, err := c.once(ctx, step, q, token)
 		if err == nil && r.Status < 500 {
 			answered = true

@@ -20,7 +20,7 @@ func TestStack(t *testing.T) {
 	s.healthy()
 	s.secrets()
 	s.upAgain()
-	tr := depart(s, "waybill")
+	tr := depart(s, "waybill", 5)
 	flows(s, tr)
 
 	for _, part := range []struct {

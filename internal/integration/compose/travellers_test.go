@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -43,12 +44,12 @@ type travellers struct {
 	last report
 }
 
-// depart sends travellers to the stack, in one of its lanes.
-func depart(s *stack, lane string) *travellers {
+// depart sends travellers to the stack, in one of its lanes: so many in a second.
+func depart(s *stack, lane string, rate int) *travellers {
 	t := s.t
 	t.Helper()
 	tr := &travellers{t: t, said: make(chan struct{})}
-	tr.cmd = exec.Command(s.program(), "drive", "--url", s.url, "--lane", lane, "--seconds", "0", "--rate", "5", "-o", "json",
+	tr.cmd = exec.Command(s.program(), "drive", "--url", s.url, "--lane", lane, "--seconds", "0", "--rate", strconv.Itoa(rate), "-o", "json",
 		"--report", filepath.Join(artefacts(t), "compose-"+lane+".json"))
 	tr.cmd.Stderr = os.Stderr
 	out, err := tr.cmd.StdoutPipe()
