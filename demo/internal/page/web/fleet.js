@@ -74,7 +74,7 @@ function update(card, r) {
     card.dataset.state = r.state;
     card.dataset.pid = r.pid;
     const verb = { up: "Kill", down: "Restart", starting: "Starting" }[r.state];
-    text(act, verb.toLowerCase());
+    text(act, r.state === "starting" ? "" : verb.toLowerCase()); // there is nothing to press
     attribute(card, "aria-label", `${verb} ${r.name}: ${r.pid ? `process ${r.pid}` : "a container"}, ${r.state}`);
     text(pid, r.pid ? `pid ${r.pid}` : "");
   }
