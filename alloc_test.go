@@ -29,21 +29,21 @@ func TestAllocations(t *testing.T) {
 				}
 			}},
 			{"Receive", 4, func() {
-				if _, hop := auth.Receive(context.Background(), values); hop.Err() != nil {
+				if _, hop := auth.Receive(context.Background(), values, nil); hop.Err() != nil {
 					t.Fatal(hop.Err())
 				}
 			}},
 			{"Receive again", 0, func() {
-				if _, hop := auth.Receive(ctx, values); hop.Fresh() {
+				if _, hop := auth.Receive(ctx, values, nil); hop.Fresh() {
 					t.Fatal("opened twice")
 				}
 			}},
 			{"ReceiveFrom a header", 4, func() {
-				if _, hop := auth.ReceiveFrom(context.Background(), values, header); hop.Err() != nil {
+				if _, hop := auth.Receive(context.Background(), values, header); hop.Err() != nil {
 					t.Fatal(hop.Err())
 				}
 			}},
-			{"Receive nothing", 2, func() { auth.Receive(context.Background(), nil) }},
+			{"Receive nothing", 2, func() { auth.Receive(context.Background(), nil, nil) }},
 			{"Send", 1, func() {
 				call, err := waybill.Send(ctx)
 				if err != nil || call.Token() != token {

@@ -5,14 +5,15 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/waybill-go/waybill/internal/jose"
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Authority opens and issues the waybills of one trust domain, with the keys of one ring. It knows the claims that were
-// declared to it. It does no I/O and is safe for concurrent use.
+// Authority opens and issues the waybills of one trust domain, with the keys of one ring and the
+// claims declared to it. It does no I/O and is safe for concurrent use.
 type Authority struct {
 	config
 	domain   string
@@ -21,8 +22,11 @@ type Authority struct {
 	accepts  [ProtectionPublic + 1]bool
 }
 
-// New returns the Authority of a trust domain. The domain stands in the "aud" of every token; the ring must be of the
-// same domain.
+// New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be the
+// domain of the ring.
+//
+// A ring that is loaded must contain a key of the protection to issue, or New returns [ErrNoKey]. An
+// Authority whose ring has only the public halves of [Public] keys is read-only.
 func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) {
 	if err := keyring.CheckDomain(domain); err != nil {
 		return nil, err
@@ -31,36 +35,85 @@ func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) 
 		return nil, fmt.Errorf("waybill: no key ring for %s", domain)
 	}
 	if set := ring.Set(); set != nil && set.Domain() != domain {
-		return nil, fmt.Errorf("%w: the ring is of %s, not %s", keyring.ErrDomain, set.Domain(), domain)
+		return nil, fmt.Errorf("%w: the ring belongs to %s, not to %s", keyring.ErrDomain, set.Domain(), domain)
 	}
-	c, err := newConfig(opts)
-	if err != nil {
+	return newAuthority(domain, ring, defaults(), opts)
+}
+
+// Derive returns an Authority for tokens with another purpose, whose "aud" is the domain, "#" and the
+// purpose: neither of the two Authorities accepts tokens of the other. The purpose is 1 to 64 characters
+// of a-z, 0-9 and "-". The derived Authority has the same ring, clock and leeway; claims and everything
+// else come from opts.
+func (a *Authority) Derive(purpose string, opts ...Option) (*Authority, error) {
+	if strings.Contains(a.domain, "#") {
+		return nil, fmt.Errorf("waybill: %s is derived already: derive %q from the Authority of the domain", a.domain, purpose)
+	}
+	if err := checkPurpose(purpose); err != nil {
 		return nil, err
 	}
-	a := &Authority{config: c, domain: domain, ring: ring}
+	c := defaults()
+	c.now, c.leeway = a.now, a.leeway
+	return newAuthority(a.domain+"#"+purpose, a.ring, c, opts)
+}
+
+func checkPurpose(purpose string) error {
+	ok := len(purpose) > 0 && len(purpose) <= 64
+	for _, c := range []byte(purpose) {
+		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-')
+	}
+	if !ok {
+		return fmt.Errorf("waybill: purpose %q is not 1 to 64 characters of a-z, 0-9 and -", purpose)
+	}
+	return nil
+}
+
+func newAuthority(aud string, ring *keyring.Ring, c config, opts []Option) (*Authority, error) {
+	if err := c.apply(opts); err != nil {
+		return nil, err
+	}
+	a := &Authority{config: c, domain: aud, ring: ring}
 	for _, p := range c.opens {
 		a.accepts[p] = true
 	}
+	var err error
 	if a.declared, err = c.declared(); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, a.checkRing()
 }
 
-// Domain returns the trust domain.
+// checkRing reports a loaded ring without a key of the protection to issue.
+func (a *Authority) checkRing() error {
+	set := a.ring.Set()
+	if set == nil {
+		return nil
+	}
+	for _, k := range set.Keys() {
+		if k.Protection() == a.issues {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the ring of %s has no %s key; add one with waybill keys new --add --protection %s, "+
+		"or choose another protection with waybill.Protect", ErrNoKey, set.Domain(), a.issues, a.issues)
+}
+
+// Domain returns the "aud" of the Authority's tokens: the trust domain, and "#" and the purpose if
+// [Authority.Derive] made it.
 func (a *Authority) Domain() string { return a.domain }
 
-// Now returns the time by the Authority's clock.
+// Now returns the current time of the Authority's clock.
 func (a *Authority) Now() time.Time { return a.now() }
 
-// Ring returns the key ring.
-func (a *Authority) Ring() *keyring.Ring { return a.ring }
+// KeysConfirmedSince reports whether the key ring has been confirmed by its source since t. A key that
+// is unknown then was not in the ring at t.
+func (a *Authority) KeysConfirmedSince(t time.Time) bool { return a.ring.ConfirmedSince(t) }
 
-// Open verifies a token and returns its waybill, or nil and the reason for which it is refused. Before anything is
-// parsed, the token's length is checked.
+// Open verifies a token and returns its waybill, or nil and the reason why it is refused. The length of
+// the token is checked before anything is parsed.
 func (a *Authority) Open(token string) (*Waybill, error) { return a.OpenAt(token, a.now()) }
 
-// OpenAt is [Authority.Open] as of another time: that at which a queue received the token. Revocation is judged now.
+// OpenAt is [Authority.Open] at another time, such as when a queue received the token. Revocation is
+// always judged at the current time.
 func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if len(token) == 0 {
 		return nil, ErrNoWaybill
@@ -128,7 +181,7 @@ func (a *Authority) judge(c *jose.Claims, now int64) error {
 	leeway := int64(a.leeway / time.Second)
 	switch {
 	case c.Exp > c.End:
-		return fmt.Errorf("%w: exp is behind end", ErrLifetime)
+		return fmt.Errorf("%w: exp is after end", ErrLifetime)
 	case c.Exp <= c.Iat || c.Exp-c.Iat > int64(a.maxLife/time.Second):
 		return ErrLifetime
 	case c.Iat > now+leeway || c.Nbf > now+leeway:
@@ -161,7 +214,7 @@ func (p Protection) algorithm() keyring.Algorithm {
 	}
 }
 
-// Issue makes the first waybill of a journey, outside of any context. See [Authority.Start].
+// Issue makes the first waybill of a journey, without a context. See [Authority.Start].
 func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	now := a.now()
 	end := now.Add(a.journey)
@@ -183,8 +236,8 @@ func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	return a.protect(a.issues, p.Payload(), exp)
 }
 
-// protect makes a waybill of a payload, to be issued under the ring's active key on first use. Everything that can
-// go wrong goes wrong here, where a handler sees it.
+// protect makes a waybill from a payload. Its token is made on first use, with the key that is active
+// now. Everything that can fail fails here, where a handler sees the error.
 func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybill, error) {
 	set := a.ring.Set()
 	if set == nil {
@@ -218,8 +271,9 @@ func holdsPrivate(set *keyring.Set) bool {
 	return false
 }
 
-// Start begins a journey in ctx: the edge does so on a client's first visit. In the context of a request that came
-// without a waybill, the new one goes back with the response. A context that is on a journey already gives [ErrStarted].
+// Start begins a journey in ctx, as an edge does on a client's first visit. If ctx belongs to a request
+// that came without a waybill, the new one goes back with the response. If ctx already has a waybill,
+// Start returns [ErrStarted].
 func (a *Authority) Start(ctx context.Context, changes ...Change) (context.Context, error) {
 	s := scopeOf(ctx)
 	if s != nil && s.auth == a {

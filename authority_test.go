@@ -447,7 +447,7 @@ func TestJourneyKeepsProtection(t *testing.T) {
 			auth := authority(t, to.opt, waybill.Opens(from.is))
 			ctx, hop := receive(t, auth, issue(t, authority(t, from.opt)).Token())
 			change(t, ctx, Cell.To("b"))
-			update := must(auth.Open(hop.Commit(false)))(t)
+			update := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
 			if got := update.Protection(); got != from.is {
 				t.Errorf("%s changed at %s: got %v, want it kept", from.name, to.name, got)
 			}
@@ -467,7 +467,7 @@ func TestUnknownClaimsSurvive(t *testing.T) {
 	token := key.Codec().Issue([]byte(payload), "shop")
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, Cell.To("b"), Seats.Delete(), Price.To(3))
-	got := must(auth.Open(hop.Commit(false)))(t).Payload()
+	got := must(auth.Open(hop.Commit(waybill.Succeeded)))(t).Payload()
 	bas := fmt.Sprintf(`"bas":"%s",`, basOf(token))
 	if !bytes.Contains(got, []byte(bas)) {
 		t.Fatalf("got %s, want it with %s", got, bas)

@@ -32,7 +32,7 @@ func TestReceive(t *testing.T) {
 		{"joined by a proxy", []string{token + "," + other}, "malformed"},
 		{"joined by a proxy", []string{token + ", " + token}, "malformed"},
 	} {
-		ctx, hop := auth.Receive(t.Context(), test.values)
+		ctx, hop := auth.Receive(t.Context(), test.values, nil)
 		wb, err := waybill.FromContext(ctx)
 		if got := waybill.Reason(err); got != test.want || waybill.Reason(hop.Err()) != test.want {
 			t.Errorf("%s: got %s and %v, want %s", test.name, got, hop.Err(), test.want)
@@ -69,10 +69,10 @@ func TestReceiveOnce(t *testing.T) {
 		{"two twice", []string{token, token}, []string{token, token}, fresh, "ambiguous"},
 		{"one letter more", []string{token}, []string{token + "A"}, fresh, "malformed"},
 	} {
-		outer, first := auth.Receive(t.Context(), test.outer)
+		outer, first := auth.Receive(t.Context(), test.outer, nil)
 		type key struct{}
 		between := context.WithValue(outer, key{}, "v")
-		inner, second := auth.Receive(between, test.inner)
+		inner, second := auth.Receive(between, test.inner, nil)
 		if got := waybill.Reason(second.Err()); got != test.want || second.Fresh() != test.fresh {
 			t.Errorf("%s: got %s, fresh %v, want %s, %v", test.name, got, second.Fresh(), test.want, test.fresh)
 		}
@@ -104,30 +104,30 @@ func TestReceiveMasks(t *testing.T) {
 		"started": local, "detached": waybill.Detach(waybilltest.Context(t, auth)), "received": waybilltest.Context(t, auth),
 		"foreign": must(foreign.Start(t.Context()))(t), "reissued": must(waybill.Reissue(local))(t),
 	} {
-		inner, hop := auth.Receive(ctx, nil)
+		inner, hop := auth.Receive(ctx, nil, nil)
 		if _, err := waybill.FromContext(inner); err != waybill.ErrNoWaybill || !hop.Fresh() {
 			t.Errorf("%s: got %v, fresh %v, want ErrNoWaybill", name, err, hop.Fresh())
 		}
-		inner, hop = auth.Receive(ctx, []string{token})
+		inner, hop = auth.Receive(ctx, []string{token}, nil)
 		if got, _ := Cell.Get(inner); got != "a" || !hop.Fresh() {
 			t.Errorf("%s: got %q, fresh %v, want the cell of the message", name, got, hop.Fresh())
 		}
 	}
 	// Not even if its token is the very same: it was started here, not received.
-	inner, hop := auth.Receive(local, []string{send(t, local).Token()})
+	inner, hop := auth.Receive(local, []string{send(t, auth, local).Token()}, nil)
 	if !hop.Fresh() {
 		t.Error("a started journey was taken for a received one")
 	}
 	change(t, inner, Cell.To("b"))
 	wantClaim(t, local, Cell, "shared")
 	// Nor the outcome of another Authority, nor of a hop that is over.
-	outer, _ := foreign.Receive(t.Context(), []string{token})
-	if _, hop := auth.Receive(outer, []string{token}); !hop.Fresh() {
+	outer, _ := foreign.Receive(t.Context(), []string{token}, nil)
+	if _, hop := auth.Receive(outer, []string{token}, nil); !hop.Fresh() {
 		t.Error("the outcome of another Authority was used again")
 	}
 	outer, hop = receive(t, auth, token)
-	hop.Commit(false)
-	inner, again := auth.Receive(outer, []string{token})
+	hop.Commit(waybill.Succeeded)
+	inner, again := auth.Receive(outer, []string{token}, nil)
 	if !again.Fresh() || !again.Begin() {
 		t.Error("the outcome of a hop that is over was used again")
 	}
@@ -225,10 +225,10 @@ func TestHopUpdates(t *testing.T) {
 	for _, changes := range [][]waybill.Change{{Receipt.To("r")}, {Receipt.To("r"), Seats.To(1)}} {
 		ctx, hop := receive(t, auth, token)
 		change(t, ctx, changes...)
-		if wb := must(auth.Open(hop.Update(false)))(t); !wb.Has("receipt") {
+		if wb := must(auth.Open(hop.Return(waybill.Succeeded)))(t); !wb.Has("receipt") {
 			t.Error("a success sent no receipt")
 		}
-		if wb := must(auth.Open(hop.Commit(true)))(t); wb.Has("receipt") {
+		if wb := must(auth.Open(hop.Commit(waybill.Failed)))(t); wb.Has("receipt") {
 			t.Error("a failure sent a receipt")
 		}
 	}
@@ -236,19 +236,19 @@ func TestHopUpdates(t *testing.T) {
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
 	hop.Freeze()
-	if got := hop.Update(false); got != "" {
+	if got := hop.Return(waybill.Succeeded); got != "" {
 		t.Errorf("frozen: got %q", got)
 	}
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
-	if got := hop.Last(false); got == "" {
+	if got := hop.FinalReturn(waybill.Succeeded); got == "" {
 		t.Error("Last sent no update")
 	}
 	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
 	hop.Discard()
-	if got := hop.Commit(false); got != "" {
+	if got := hop.Commit(waybill.Succeeded); got != "" {
 		t.Errorf("discarded: got %q", got)
 	}
 }
@@ -274,7 +274,7 @@ func TestRenew(t *testing.T) {
 			}
 			wb := now(t, ctx)
 			if test.want == 0 {
-				if wb.Token() != base.Token() || hop.Commit(false) != "" {
+				if wb.Token() != base.Token() || hop.Commit(waybill.Succeeded) != "" {
 					t.Errorf("after %v: renewed, want it as it was", test.at)
 				}
 				continue
@@ -282,14 +282,14 @@ func TestRenew(t *testing.T) {
 			if got := wb.Expires().Sub(begin); got != test.want || !wb.Issued().Equal(time.Now()) || !wb.Ends().Equal(base.Ends()) || wb.ID() != base.ID() {
 				t.Errorf("after %v: got exp after %v in %s, want %v", test.at, got, wb.Payload(), test.want)
 			}
-			call := send(t, ctx)
+			call := send(t, auth, ctx)
 			if call.Token() == base.Token() {
 				t.Errorf("after %v: the old token travels on", test.at)
 			}
-			if out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b"))); out != waybill.Merged || err != nil {
+			if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
 				t.Errorf("after %v: Return: got %s, %v", test.at, out, err)
 			}
-			update := must(auth.Open(hop.Commit(true)))(t) // also of a call that failed
+			update := must(auth.Open(hop.Commit(waybill.Failed)))(t) // also of a call that failed
 			wantClaims(t, update, `"cell":"b"`)
 			if !update.Expires().Equal(wb.Expires()) {
 				t.Errorf("after %v: the update lost the new life", test.at)
@@ -304,7 +304,7 @@ func TestRenew(t *testing.T) {
 			if err := hop.Renew(); err != nil {
 				t.Fatal(err)
 			}
-			last = must(auth.Open(hop.Commit(false)))(t)
+			last = must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
 			if last.Expires().After(last.Ends()) {
 				t.Fatalf("got %s, want exp within end", last.Payload())
 			}
@@ -320,7 +320,7 @@ func TestRenew(t *testing.T) {
 		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
 			t.Errorf("behind the end: got %v, want it not renewed", err)
 		}
-		_, hop = auth.Receive(t.Context(), nil)
+		_, hop = auth.Receive(t.Context(), nil, nil)
 		wantIs(t, hop.Renew(), waybill.ErrNoWaybill)
 	})
 }
@@ -330,7 +330,7 @@ func TestSendExpired(t *testing.T) {
 		auth := authority(t)
 		ctx, _ := receive(t, auth, issue(t, auth).Token())
 		time.Sleep(waybill.DefaultLife + waybill.DefaultLeeway - time.Second)
-		send(t, ctx)
+		send(t, auth, ctx)
 		time.Sleep(time.Second)
 		if _, err := waybill.Send(ctx); err != waybill.ErrExpired {
 			t.Errorf("got %v, want ErrExpired", err)
@@ -339,7 +339,7 @@ func TestSendExpired(t *testing.T) {
 			t.Errorf("Authority.Send: got %v, want ErrExpired", err)
 		}
 	})
-	refused, _ := authority(t).Receive(t.Context(), []string{"x"})
+	refused, _ := authority(t).Receive(t.Context(), []string{"x"}, nil)
 	if _, err := waybill.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
 		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
 	}
@@ -353,7 +353,7 @@ func TestReadOnlyHop(t *testing.T) {
 		reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
 		token := issue(t, edge, Cell.To("a")).Token()
 
-		ctx, _ := reader.Receive(t.Context(), nil)
+		ctx, _ := reader.Receive(t.Context(), nil, nil)
 		_, err := reader.Start(ctx, Cell.To("a"))
 		wantIs(t, err, waybill.ErrReadOnly)
 		_, err = waybill.FromContext(ctx)
@@ -365,10 +365,10 @@ func TestReadOnlyHop(t *testing.T) {
 			lost   error
 		}{{Receipt.To("r"), waybill.ErrReadOnly}, {Cell.To("b"), nil}} {
 			ctx, hop := receive(t, reader, token)
-			call := send(t, ctx)
+			call := send(t, auth, ctx)
 			update := answer(t, edge, call.Token(), test.change)
-			must(call.Return(update))(t)
-			if got := hop.Commit(true); (got == update) != (test.lost == nil) || got != "" && got != update {
+			must(call.Merge(update, waybill.Succeeded))(t)
+			if got := hop.Commit(waybill.Failed); (got == update) != (test.lost == nil) || got != "" && got != update {
 				t.Errorf("failed: got %q, want the update verbatim or nothing", got)
 			}
 			if err := waybill.Lost(ctx); !errors.Is(err, test.lost) {

@@ -17,10 +17,10 @@ import (
 //	var Cell  = waybill.NewClaim[string]("cell")
 //	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 //
-// The value is JSON, as encoding/json writes it. A Claim is immutable and safe for concurrent use.
+// The value is encoded with encoding/json. A Claim is immutable and safe for concurrent use.
 type Claim[T any] struct{ def declaration }
 
-// Declaration is a [Claim] of any type, to be passed to [Claims] and to the policies of transports.
+// Declaration is a [Claim] of any type, as an argument of [Claims] and of options that name claims.
 type Declaration interface {
 	// Name returns the claim's name in the token.
 	Name() string
@@ -28,7 +28,7 @@ type Declaration interface {
 	declare() *declaration
 }
 
-// declaration is what an Authority knows of a claim.
+// declaration describes a claim to an Authority.
 type declaration struct {
 	name      string
 	fixed     bool
@@ -36,16 +36,17 @@ type declaration struct {
 	merge     mergeFunc // nil: the last writer wins
 }
 
-// mergeFunc decides a claim that both sides changed. A nil value is an absent claim.
+// mergeFunc merges a claim that both sides changed. A nil value is an absent claim.
 type mergeFunc func(base, mine, theirs []byte) ([]byte, error)
 
-// NewClaim names a claim. A name that a token cannot hold is reported by [New].
+// NewClaim returns a claim with a name. [New] reports a name that a token cannot contain.
 func NewClaim[T any](name string) Claim[T] { return Claim[T]{declaration{name: name}} }
 
-// Merge returns the claim with a rule for changes that happen at the same time: it gets the value that both sides began
-// with (the zero value if there was none) and what each made of it. The rule must be commutative, associative and
-// idempotent in mine and theirs, so that the order of arrival does not matter; waybilltest has a checker. Without a rule
-// the last writer wins, in the order in which answers arrive.
+// Merge returns the claim with a rule for concurrent changes. The rule gets the value that both sides
+// started from (the zero value if there was none), and the value that each side changed it to. It must
+// be commutative, associative and idempotent in mine and theirs, so that the order of arrival does not
+// matter; waybilltest.CheckRule checks that. Without a rule the last writer wins, in the order in which
+// responses arrive.
 func (c Claim[T]) Merge(rule func(base, mine, theirs T) T) Claim[T] {
 	c.def.merge = func(base, mine, theirs []byte) ([]byte, error) {
 		var b, m, t T
@@ -65,13 +66,13 @@ func (c Claim[T]) Merge(rule func(base, mine, theirs T) T) Claim[T] {
 	return c
 }
 
-// Fixed returns the claim as one that is set when the journey starts and never changed after.
+// Fixed returns the claim as one that is set when the journey starts and never changes afterwards.
 func (c Claim[T]) Fixed() Claim[T] {
 	c.def.fixed = true
 	return c
 }
 
-// OnSuccess returns the claim as one whose changes travel back only from calls that succeeded.
+// OnSuccess returns the claim as one whose changes go back only from calls that succeeded.
 func (c Claim[T]) OnSuccess() Claim[T] {
 	c.def.onSuccess = true
 	return c
@@ -82,13 +83,13 @@ func (c Claim[T]) Name() string { return c.def.name }
 
 func (c Claim[T]) declare() *declaration { return &c.def }
 
-// Get returns the verified value in ctx, and whether there is one of the right type.
+// Get returns the verified value in ctx, and whether the claim is present with the right type.
 func (c Claim[T]) Get(ctx context.Context) (T, bool) {
 	v, err := c.Lookup(ctx)
 	return v, err == nil
 }
 
-// Lookup returns the verified value in ctx. The error tells why there is none: the reason for which there is no waybill,
+// Lookup returns the verified value in ctx, or an error: the reason why there is no waybill,
 // [ErrNoClaim] or [ErrClaimType].
 func (c Claim[T]) Lookup(ctx context.Context) (T, error) {
 	wb, err := FromContext(ctx)
@@ -99,7 +100,7 @@ func (c Claim[T]) Lookup(ctx context.Context) (T, error) {
 	return c.lookup(wb)
 }
 
-// Of returns the value in wb, which may be nil, and whether there is one of the right type.
+// Of returns the value in wb, which may be nil, and whether the claim is present with the right type.
 func (c Claim[T]) Of(wb *Waybill) (T, bool) {
 	v, err := c.lookup(wb)
 	return v, err == nil
@@ -137,8 +138,9 @@ func (c Claim[T]) To(v T) Change {
 	return Change{name: c.def.name, apply: func([]byte) ([]byte, error) { return raw, err }}
 }
 
-// With returns the change that sets the claim to f of its current value, the zero value if there is none. f runs under a
-// lock of the request's scope: it must be quick and must not use the context.
+// With returns the change that sets the claim to the result of f, called with the current value, or with
+// the zero value if there is none. f runs while the request's scope is locked: it must be quick and must
+// not use the context.
 func (c Claim[T]) With(f func(T) T) Change {
 	return Change{name: c.def.name, apply: func(old []byte) ([]byte, error) {
 		var v T
@@ -162,14 +164,15 @@ type Change struct {
 	apply func(old []byte) ([]byte, error) // nil: absent
 }
 
-// Max is a merge rule: the greater value wins.
+// Max is a merge rule by which the greater value wins.
 func Max[T cmp.Ordered](_, mine, theirs T) T { return max(mine, theirs) }
 
-// Min is a merge rule: the smaller value wins.
+// Min is a merge rule by which the smaller value wins.
 func Min[T cmp.Ordered](_, mine, theirs T) T { return min(mine, theirs) }
 
-// Union is a merge rule for lists used as sets: what either side added is in, what either side removed is out. The
-// result is sorted. It is a merge, not a plain union of sets: to add elements to a list use Union(nil, list, elements).
+// Union is a merge rule for lists that are used as sets. The result contains the elements that either
+// side added, without those that either side removed, and is sorted. It is a merge and not a plain
+// union: to add elements to a list, use Union(nil, list, elements).
 func Union[S ~[]E, E cmp.Ordered](base, mine, theirs S) S {
 	out := make(S, 0, len(mine)+len(theirs))
 	for _, e := range slices.Concat(mine, theirs) {
@@ -187,10 +190,10 @@ func encode[T any](v T) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrClaimType, err)
 	}
 	if len(raw) > jose.MaxToken {
-		return nil, fmt.Errorf("%w: a value of %d bytes fits in none", ErrTooLarge, len(raw))
+		return nil, fmt.Errorf("%w: a value of %d bytes fits in no token", ErrTooLarge, len(raw))
 	}
 	if !jose.ValidValue(raw) {
-		return nil, fmt.Errorf("%w: not strict JSON", ErrClaimType)
+		return nil, fmt.Errorf("%w: its JSON has duplicate names or invalid UTF-8", ErrClaimType)
 	}
 	return raw, nil
 }

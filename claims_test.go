@@ -139,7 +139,7 @@ func TestClaimWithoutWaybill(t *testing.T) {
 	if got, ok := Cell.Of(nil); got != "" || ok {
 		t.Errorf("Of(nil): got %q, %v, want none", got, ok)
 	}
-	ctx, _ := authority(t).Receive(t.Context(), []string{"garbage"})
+	ctx, _ := authority(t).Receive(t.Context(), []string{"garbage"}, nil)
 	_, err := Cell.Lookup(ctx)
 	wantIs(t, err, waybill.ErrMalformed)
 }
@@ -190,7 +190,7 @@ func TestChange(t *testing.T) {
 			ctx := waybilltest.Context(t, auth, Cell.To("a"), Seats.To(1))
 			change(t, ctx, test.changes...)
 			wantClaims(t, now(t, ctx), test.want)
-			next, _ := receive(t, auth, send(t, ctx).Token())
+			next, _ := receive(t, auth, send(t, auth, ctx).Token())
 			wantClaims(t, now(t, next), strings.TrimPrefix(test.want, ","))
 		})
 	}
@@ -311,7 +311,7 @@ func TestTooManyClaims(t *testing.T) {
 		t.Error("a change that failed changed something")
 	}
 	change(t, ctx, changes[249])
-	if _, err := auth.Open(send(t, ctx).Token()); err != nil {
+	if _, err := auth.Open(send(t, auth, ctx).Token()); err != nil {
 		t.Errorf("256 claims: got %v", err)
 	}
 }

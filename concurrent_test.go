@@ -31,7 +31,7 @@ func TestConcurrentReturns(t *testing.T) {
 		var updates []string
 		var calls []*waybill.Call
 		for i := range n {
-			calls = append(calls, send(t, ctx))
+			calls = append(calls, send(t, auth, ctx))
 			updates = append(updates, answer(t, auth, calls[i].Token(), own[i].To(i), Seats.To((i*37)%n), Price.To((i*53)%n)))
 		}
 		var all sync.WaitGroup
@@ -50,11 +50,11 @@ func TestConcurrentReturns(t *testing.T) {
 				if tags, err := Tags.Lookup(ctx); err != nil || len(tags) == 0 {
 					t.Errorf("got tags %v, %v, want some", tags, err)
 				}
-				must(auth.Open(send(t, ctx).Token()))(t)
+				must(auth.Open(send(t, auth, ctx).Token()))(t)
 			})
 		}
 		all.Wait()
-		wb := must(auth.Open(hop.Commit(false)))(t)
+		wb := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
 		for i, c := range own {
 			if got, ok := c.Of(wb); !ok || got != i {
 				t.Errorf("%s: got %v, %v, want %d", c.Name(), got, ok, i)

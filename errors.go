@@ -7,20 +7,20 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// Class is what a refusal means to the peer. Transports translate it into a status of their own.
+// Class is what a refusal means to the peer. Each transport translates it into a status.
 type Class uint8
 
-// The classes of refusal, with the HTTP status that stands for each.
+// The classes of refusal, with their HTTP status.
 const (
 	OK              Class = iota
 	Unauthenticated       // 401: present a fresh waybill
 	Denied                // 403: the waybill is good, but lacks something
-	Invalid               // 400: what was sent is not one waybill
+	Invalid               // 400: the request does not carry exactly one well-formed waybill
 	TooLarge              // 431
-	Unavailable           // 503: the fault is here; try again
+	Unavailable           // 503: this side is at fault; try again
 )
 
-// refusal is a reason for which a token was not accepted.
+// refusal is a reason why a token was not accepted.
 type refusal struct {
 	reason string
 	class  Class
@@ -29,7 +29,8 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "waybill: " + r.text }
 
-// The reasons for which there is no waybill. Test for them with [errors.Is]; [Reason] gives the stable name that peers see.
+// The reasons why there is no waybill. Test for them with [errors.Is]. [Reason] returns the stable name
+// that peers see.
 var (
 	ErrNoWaybill    error = &refusal{"absent", Unauthenticated, "no waybill in this context"}
 	ErrMalformed    error = &refusal{"malformed", Invalid, "malformed token"}
@@ -40,43 +41,43 @@ var (
 	ErrUnknownKey   error = &refusal{"unknown_key", Unauthenticated, "key not in the ring"}
 	ErrRevokedKey   error = &refusal{"revoked", Unauthenticated, "key revoked"}
 	ErrProtection   error = &refusal{"protection", Unauthenticated, "protection not accepted here"}
-	ErrAudience     error = &refusal{"audience", Unauthenticated, "token of another trust domain"}
+	ErrAudience     error = &refusal{"audience", Unauthenticated, "token belongs to another trust domain"}
 	ErrExpired      error = &refusal{"expired", Unauthenticated, "token expired"}
 	ErrNotYetValid  error = &refusal{"not_yet_valid", Unauthenticated, "token not valid yet"}
-	ErrLifetime     error = &refusal{"lifetime", Unauthenticated, "token lives longer than accepted"}
+	ErrLifetime     error = &refusal{"lifetime", Unauthenticated, "token lifetime exceeds the limit"}
 	ErrMissingClaim error = &refusal{"missing_claim", Denied, "required claim missing"}
 	ErrNoKey        error = &refusal{"no_key", Unavailable, "no key"}
 
-	// An unknown key while the ring is out of touch may be a new one: the peer should try again.
-	errUnknownKeyYet error = &refusal{"unknown_key", Unavailable, "key not in the ring, and the ring is not freshly confirmed"}
+	// While the ring is out of touch, an unknown key may be a new one: the peer should try again.
+	errUnknownKeyYet error = &refusal{"unknown_key", Unavailable, "key not in the ring, which has not been confirmed recently"}
 )
 
-// Is lets both forms of an unknown key be found as [ErrUnknownKey].
+// Is reports both forms of an unknown key as [ErrUnknownKey].
 func (r *refusal) Is(target error) bool { return r == errUnknownKeyYet && target == ErrUnknownKey }
 
-// What a handler may do wrong, or too late. These never cross the wire.
+// Errors caused by the handler: misuse, or a change made too late. They are never sent to a peer.
 var (
-	ErrReadOnly      = errors.New("waybill: this node has no key to issue with, it can read and forward only")
-	ErrCommitted     = errors.New("waybill: the response has left, a change would be lost; use Detach for background work")
-	ErrTooLate       = errors.New("waybill: the response headers have left and no trailer was negotiated; change claims before the first byte")
+	ErrReadOnly      = errors.New("waybill: this node has no private key: it can read and forward waybills, but not change them")
+	ErrCommitted     = errors.New("waybill: the response has been sent, so a change would be lost; use Detach for background work")
+	ErrTooLate       = errors.New("waybill: the response headers have been sent and no trailer was negotiated; change claims before the first byte")
 	ErrFixed         = errors.New("waybill: claim is fixed for the journey")
 	ErrUndeclared    = errors.New("waybill: claim not declared to the Authority; pass it to waybill.Claims")
 	ErrNoClaim       = errors.New("waybill: no such claim")
-	ErrClaimType     = errors.New("waybill: claim does not have its declared type")
+	ErrClaimType     = errors.New("waybill: claim value does not have the declared type")
 	ErrStarted       = errors.New("waybill: this context is already on a journey")
 	ErrForeignDomain = errors.New("waybill: the context's waybill belongs to another Authority")
 )
 
-// Why an update that came back was not taken. See [Lost].
+// The reasons why a returned token was rejected. See [Lost].
 var (
-	ErrStale       = errors.New("waybill: update is not of the token that this call sent")
-	ErrRegistered  = errors.New("waybill: update changes registered claims")
-	ErrNotAccepted = errors.New("waybill: update changes claims that are not accepted from there")
+	ErrStale       = errors.New("waybill: returned token does not match the token this call sent")
+	ErrRegistered  = errors.New("waybill: returned token changes registered claims")
+	ErrNotAccepted = errors.New("waybill: returned token changes claims that this call does not accept")
 	ErrMerge       = errors.New("waybill: merge rule failed")
 )
 
-// Reason returns the stable name of a refusal, for peers and metrics: "expired", "unknown_key" and so on, "ok" for nil,
-// and "error" for an error that is none of this package's refusals.
+// Reason returns the stable name of a refusal, for peers and metrics: "expired", "unknown_key" and so
+// on, "ok" for nil, and "error" for any other error.
 func Reason(err error) string {
 	if err == nil {
 		return "ok"
@@ -87,7 +88,7 @@ func Reason(err error) string {
 	return "error"
 }
 
-// ClassOf returns the class of a refusal, and [Unavailable] for an error that is none of this package's.
+// ClassOf returns the class of a refusal, [OK] for nil, and [Unavailable] for any other error.
 func ClassOf(err error) Class {
 	if err == nil {
 		return OK
@@ -98,7 +99,7 @@ func ClassOf(err error) Class {
 	return Unavailable
 }
 
-// translate gives an error of the codec its reason; the codec's text stays as detail.
+// translate returns the refusal for an error of the codec. It keeps the codec's text as detail.
 func translate(err error) error {
 	e, ok := errors.AsType[*jose.Error](err)
 	if !ok {

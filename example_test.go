@@ -43,7 +43,7 @@ func Example() {
 	}
 
 	// The service reads the claims and changes one.
-	handler, hop := auth.Receive(context.Background(), []string{call.Token()})
+	handler, hop := auth.Receive(context.Background(), []string{call.Token()}, nil)
 	cell, _ := Cell.Get(handler)
 	fmt.Println("the service is in", cell)
 	if err := waybill.Update(handler, Seats.To(3)); err != nil {
@@ -51,7 +51,7 @@ func Example() {
 	}
 
 	// The change comes back with the answer.
-	if _, err := call.Return(hop.Commit(false)); err != nil {
+	if _, err := call.Merge(hop.Commit(waybill.Succeeded), waybill.Succeeded); err != nil {
 		panic(err)
 	}
 	seats, _ := Seats.Get(ctx)
@@ -141,11 +141,11 @@ func ExampleClaim_Merge() {
 	}
 
 	visit := func(token, place string) string {
-		handler, hop := auth.Receive(context.Background(), []string{token})
+		handler, hop := auth.Receive(context.Background(), []string{token}, nil)
 		if err := waybill.Update(handler, Visited.With(func(v []string) []string { return append(v, place) })); err != nil {
 			panic(err)
 		}
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	prices, _ := waybill.Send(ctx)
 	stock, _ := waybill.Send(ctx)

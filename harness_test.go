@@ -61,16 +61,16 @@ func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) *wa
 // receive is a service that got a token.
 func receive(t testing.TB, auth *waybill.Authority, token string) (context.Context, waybill.Hop) {
 	t.Helper()
-	ctx, hop := auth.Receive(context.Background(), []string{token})
+	ctx, hop := auth.Receive(context.Background(), []string{token}, nil)
 	if hop.Err() != nil {
 		t.Fatal(hop.Err())
 	}
 	return ctx, hop
 }
 
-func send(t testing.TB, ctx context.Context) *waybill.Call {
+func send(t testing.TB, auth *waybill.Authority, ctx context.Context) *waybill.Call {
 	t.Helper()
-	return must(waybill.Send(ctx))(t)
+	return must(auth.Send(ctx))(t)
 }
 
 func change(t testing.TB, ctx context.Context, changes ...waybill.Change) {
@@ -85,7 +85,7 @@ func answer(t testing.TB, auth *waybill.Authority, token string, changes ...wayb
 	t.Helper()
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, changes...)
-	update := hop.Commit(false)
+	update := hop.Commit(waybill.Succeeded)
 	if update == "" {
 		t.Fatal("the service sent no update")
 	}

@@ -11,33 +11,35 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// ErrDisagree is the reason for which [Authority.Join] refuses parents under [RefuseDisagreement].
-var ErrDisagree = errors.New("waybill: the parents disagree in claims that have no rule to join them")
+// ErrDisagree is returned by [Authority.Join] with [RefuseDisagreement].
+var ErrDisagree = errors.New("waybill: parents disagree on claims that have no merge rule")
 
-// Disagreement is what [Authority.Join] does about claims that its parents disagree in and that no rule joins.
+// Disagreement says what [Authority.Join] does with claims that its parents disagree on and that have
+// no merge rule.
 type Disagreement uint8
 
-// The policies of a join. There is no default.
+// The choices for [Authority.Join]. There is no default.
 const (
-	RefuseDisagreement Disagreement = iota + 1 // no waybill, and ErrDisagree with the names of the claims
-	DropDisagreement                           // a waybill without these claims
+	RefuseDisagreement Disagreement = iota + 1 // return ErrDisagree with the names of the claims
+	DropDisagreement                           // drop these claims
 )
 
-// Join begins in ctx one journey that stands for several: that of a handler which does one thing for a batch of messages.
-// The parents are the contexts of the messages; each must have a waybill of this Authority.
+// Join begins one journey in ctx that continues several, for a handler that does one thing for a batch
+// of messages. The parents are the contexts of the messages. Each must have a waybill of this Authority.
 //
-// A claim that all parents have with the same value is kept. Of others, each parent that has it adds its value by the
-// rule of [Claim.Merge], in which the base is absent. What is left has no rule, or is [Claim.Fixed], or is not declared
-// here: on says what to do then. "iss" and "sub" are claims without a rule.
+// A claim with the same value in all parents is kept. Other values are merged by the claim's rule, with
+// an absent base. A claim that has no rule, is [Claim.Fixed], or is not declared here is handled as on
+// says. The claims "iss" and "sub" have no rule.
 //
-// The waybill gets a "sid" of its own, unless all parents share theirs, and a life from now, within the first absolute
-// end of its parents: there is no need to [Reissue]. Nothing comes back to the parents. On an error, the context has no
-// waybill: [ErrDisagree], [ErrExpired] if one of the journeys has ended, [ErrProtection] if they are protected in
-// different ways, [ErrTooLarge], [ErrMerge], or the reason for which a parent has no waybill.
+// The waybill gets a new "sid" unless all parents have the same one, and a new life from now, within
+// the earliest absolute end of its parents; no [Reissue] is needed. Changes do not go back to the
+// parents. On an error the context has no waybill. The errors are [ErrDisagree], [ErrExpired] if one of
+// the journeys has ended, [ErrProtection] if the protections differ, [ErrTooLarge], [ErrMerge], and the
+// reason why a parent has no waybill.
 func (a *Authority) Join(ctx context.Context, on Disagreement, parents ...context.Context) (context.Context, error) {
 	ctx = Without(ctx)
 	if on != RefuseDisagreement && on != DropDisagreement {
-		return ctx, fmt.Errorf("waybill: Join: no policy %d", on)
+		return ctx, fmt.Errorf("waybill: Join: unknown Disagreement %d: use RefuseDisagreement or DropDisagreement", on)
 	}
 	j, err := a.join(parents)
 	if err != nil {
@@ -59,7 +61,7 @@ func (a *Authority) Join(ctx context.Context, on Disagreement, parents ...contex
 	return s, nil
 }
 
-// joined is a join of several waybills, as edits of the one whose journey ends first.
+// joined is a join of several waybills, expressed as edits of the one whose journey ends first.
 type joined struct {
 	auth    *Authority
 	parents []*Waybill
@@ -92,7 +94,7 @@ func (j *joined) add(ctx context.Context) error {
 	case j.first == nil:
 		j.first = w
 	case w.Protection() != j.first.Protection():
-		return fmt.Errorf("%w: it is not that of the parents before", ErrProtection)
+		return fmt.Errorf("%w: it differs from the parents before", ErrProtection)
 	case w.Ends().Before(j.first.Ends()):
 		j.first = w
 	}
@@ -100,7 +102,7 @@ func (j *joined) add(ctx context.Context) error {
 	return nil
 }
 
-// claims joins all claims that one of the parents has.
+// claims joins all claims of all parents.
 func (j *joined) claims() error {
 	var done []string
 	var err error

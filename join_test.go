@@ -146,7 +146,7 @@ func TestJoinIsAJourney(t *testing.T) {
 	if got, want := wb.Expires().Sub(wb.Issued()), waybill.DefaultLife; got != want || auth.Now().Sub(wb.Issued()) > 10*time.Second {
 		t.Errorf("issued %v for %v, want now for %v", wb.Issued(), got, want)
 	}
-	send(t, ctx)
+	send(t, auth, ctx)
 	change(t, ctx, Seats.To(9))
 	wantClaim(t, early, Seats, 1) // nothing comes back
 	wantClaim(t, later, Seats, 3)
@@ -172,7 +172,7 @@ func TestJoinOfOneJourney(t *testing.T) {
 	for i := range 3 {
 		ctx, hop := receive(t, auth, token)
 		change(t, ctx, Seats.To(i+1))
-		hop.Commit(false)
+		hop.Commit(waybill.Succeeded)
 		parents = append(parents, ctx)
 	}
 	ctx, err := auth.Join(t.Context(), waybill.RefuseDisagreement, parents...)
@@ -221,7 +221,7 @@ func TestJoinRegistered(t *testing.T) {
 func TestJoinRefused(t *testing.T) {
 	auth := authority(t)
 	good := waybilltest.Context(t, auth, Cell.To("a"))
-	bad, _ := auth.Receive(t.Context(), []string{"no token"})
+	bad, _ := auth.Receive(t.Context(), []string{"no token"}, nil)
 	sealed := authority(t, waybill.Sealed(), waybill.Opens(waybill.ProtectionSealed, waybill.ProtectionSigned))
 	signed, _ := receive(t, sealed, now(t, good).Token())
 	broken := waybill.NewClaim[string]("seats") // a value that the rule cannot read

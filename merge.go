@@ -8,66 +8,67 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// Outcome is what became of an update that came back.
+// Outcome is what [Call.Merge] did with a returned token.
 type Outcome string
 
-// The outcomes of [Call.Return].
+// The outcomes of [Call.Merge].
 const (
-	Unchanged Outcome = "unchanged" // there was none, or it changed nothing
-	Merged    Outcome = "merged"    // taken, and to be issued again if this hop answers somebody
-	Relayed   Outcome = "relayed"   // taken, and passed on verbatim
-	Conflict  Outcome = "conflict"  // taken but for claims that both sides changed and that nobody here has a rule for
-	Refused   Outcome = "refused"   // not taken; the error says why
+	Unchanged Outcome = "unchanged" // there was no token, or it changed nothing
+	Merged    Outcome = "merged"    // accepted; this hop issues the result when it answers
+	Relayed   Outcome = "relayed"   // accepted, and sent on as it is
+	Conflict  Outcome = "conflict"  // accepted, except for undeclared claims that both sides changed
+	Rejected  Outcome = "rejected"  // not accepted; the error says why
 )
 
-// ReturnOption tells [Call.Return] about the call.
-type ReturnOption interface{ apply(*returned) }
+// MergeOption configures [Call.Merge].
+type MergeOption interface{ apply(*answer) }
 
-type returned struct {
-	failed bool
+// answer is what Merge knows of the answer to a call.
+type answer struct {
+	result Result
 	accept []string // nil: all
 }
 
-type returnOption func(*returned)
+type mergeOption func(*answer)
 
-func (o returnOption) apply(r *returned) { o(r) }
+func (o mergeOption) apply(a *answer) { o(a) }
 
-// Failed says that the call did not succeed: changes of OnSuccess claims are not taken, and those that an earlier update
-// of the call brought are taken back.
-func Failed() ReturnOption { return returnOption(func(r *returned) { r.failed = true }) }
-
-// AcceptBack names the only claims whose changes are taken. It stops mistakes; it does not stop a compromised member of a
-// symmetric ring, which can issue what it likes.
-func AcceptBack(claims ...Declaration) ReturnOption {
+// OnlyClaims accepts changes of these claims only. It stops mistakes. It does not stop a compromised
+// member of a symmetric ring, which can issue any token.
+func OnlyClaims(claims ...Declaration) MergeOption {
 	names := make([]string, 0, len(claims))
 	for _, c := range claims {
 		names = append(names, c.Name())
 	}
-	return returnOption(func(r *returned) { r.accept = names })
+	return mergeOption(func(a *answer) { a.accept = names })
 }
 
-// Return merges the update that came back with the call's answer into the scope that the call was made in. An update
-// of another token, an altered or an oversize one is refused whole: the error says why, [Lost] tells the handler, and the
-// call's own result is not touched. A call may bring several updates; each counts against the one before. Where several
-// callees answer one message, each answer is returned to a copy of the Call.
+// Merge merges the token that the call's answer returned into the scope that the call was made in. A
+// call that [Failed] brings no changes of [Claim.OnSuccess] claims, and takes back those that an
+// earlier token of the same call brought.
 //
-// The merge is three-way, on application claims: what one side changed is taken, what both changed follows the claim's
-// rule. It is judged as of the moment the call was sent.
-func (c *Call) Return(update string, opts ...ReturnOption) (Outcome, error) {
-	if update == "" {
+// A token that was not made from the one that this call sent, or that is altered or too large, is
+// rejected as a whole: the error says why, [Lost] reports it to the handler, and the call's own result
+// is not affected. A call may return several tokens; each is compared with the one before. If several
+// callees answer one message, merge each answer into its own copy of the Call.
+//
+// The merge is three-way, on application claims: a claim that one side changed gets that value, a
+// claim that both changed follows its rule. The token is judged at the time the call was sent.
+func (c *Call) Merge(returned string, r Result, opts ...MergeOption) (Outcome, error) {
+	if returned == "" {
 		return Unchanged, nil
 	}
-	var r returned
+	a := answer{result: r}
 	for _, o := range opts {
-		o.apply(&r)
+		o.apply(&a)
 	}
 	s := c.s
-	theirs, err := c.open(update)
+	theirs, err := c.open(returned)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	outcome := Refused
+	outcome := Rejected
 	if err == nil {
-		outcome, err = c.merge(theirs, r)
+		outcome, err = c.merge(theirs, a)
 	}
 	if err != nil {
 		s.lose(err)
@@ -75,14 +76,14 @@ func (c *Call) Return(update string, opts ...ReturnOption) (Outcome, error) {
 	return outcome, err
 }
 
-// open verifies that update is what a callee made of the token that this call sent.
-func (c *Call) open(update string) (*Waybill, error) {
-	w, err := c.s.auth.OpenAt(update, c.at)
+// open verifies that a callee made the returned token from the one that this call sent.
+func (c *Call) open(returned string) (*Waybill, error) {
+	w, err := c.s.auth.OpenAt(returned, c.at)
 	if err != nil {
 		return nil, err
 	}
 	if w.Protection() != c.sent.Protection() {
-		return nil, fmt.Errorf("%w: the update's is not the token's", ErrProtection)
+		return nil, fmt.Errorf("%w: the returned token has another one than the token sent", ErrProtection)
 	}
 	if w.text(jose.Bas) != c.sent.base() {
 		return nil, ErrStale
@@ -96,26 +97,26 @@ func (c *Call) open(update string) (*Waybill, error) {
 	return w, nil
 }
 
-// merge takes theirs into the scope. The caller holds the scope's lock.
-func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
+// merge merges theirs into the scope. The caller holds the scope's lock.
+func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 	s := c.s
 	if err := s.closed(); err != nil {
-		return Refused, err
+		return Rejected, err
 	}
 	cur := s.cur.Load()
 	m := merger{
-		auth: s.auth, accept: r.accept, sent: c.sent, base: c.last, mine: cur,
-		theirs: brought{theirs, r.failed}, verbatim: true,
+		auth: s.auth, accept: a.accept, sent: c.sent, base: c.last, mine: cur,
+		theirs: brought{theirs, a.result}, verbatim: true,
 	}
 	if err := m.run(); err != nil {
-		return Refused, err
+		return Rejected, err
 	}
 	outcome := Merged
 	switch {
 	case !m.edits.change(cur):
 		outcome = Unchanged
 	case c.sent == s.base && cur == c.last.wb && m.verbatim:
-		// This hop only forwarded: the update names the token that the hop received.
+		// This hop only forwarded: the returned token was made from the one that the hop received.
 		s.cur.Store(theirs)
 		outcome = Relayed
 	case c.sent == s.base && m.verbatim && s.auth.readOnly(cur):
@@ -124,7 +125,7 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 		m.conflict = true
 	default:
 		if err := s.amend(cur, m.edits); err != nil {
-			return Refused, err
+			return Rejected, err
 		}
 	}
 	c.last = m.theirs
@@ -142,10 +143,10 @@ func (a *Authority) readOnly(w *Waybill) bool {
 	return w.Protection() == ProtectionPublic && !holdsPrivate(a.ring.Set())
 }
 
-// brought is an update of a call, or what the call sent.
+// brought is a token that a call returned, or the one it sent.
 type brought struct {
 	wb     *Waybill
-	failed bool // the call had failed: of its OnSuccess claims, nothing counts
+	result Result // of a call that had failed, no OnSuccess claim counts
 }
 
 // merger is one three-way merge. A nil value is an absent claim.
@@ -191,7 +192,7 @@ func anyHas(ws []*Waybill, name []byte) bool {
 
 // value is what a claim became by an update: of a call that failed, an OnSuccess claim is as it was sent.
 func (m *merger) value(of brought, name string, def *declaration) []byte {
-	if of.failed && def != nil && def.onSuccess {
+	if of.result == Failed && def != nil && def.onSuccess {
 		return m.sent.raw(name)
 	}
 	return of.wb.raw(name)
@@ -216,7 +217,7 @@ func (m *merger) claim(name string) error {
 	case same(base, mine):
 		m.edits.set(name, theirs)
 		return nil
-	case same(mine, theirs), m.theirs.failed && def != nil && def.onSuccess:
+	case same(mine, theirs), m.theirs.result == Failed && def != nil && def.onSuccess:
 		return nil // what changed here since is not the call's to take back
 	case def == nil:
 		m.conflict = true

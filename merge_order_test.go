@@ -41,14 +41,14 @@ func TestMergeOrder(t *testing.T) {
 		for len(updates) < 4 {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, random()...)
-			if u := hop.Commit(false); u != "" {
+			if u := hop.Commit(waybill.Succeeded); u != "" {
 				updates = append(updates, u)
 			}
 		}
 		want := ""
 		permute(updates, func(order []string) {
 			ctx, _ := receive(t, auth, token)
-			calls := []*waybill.Call{send(t, ctx), send(t, ctx), send(t, ctx), send(t, ctx)}
+			calls := []*waybill.Call{send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx)}
 			for i, u := range order {
 				must(calls[i].Return(u))(t)
 			}

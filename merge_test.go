@@ -91,11 +91,11 @@ func TestMergeTable(t *testing.T) {
 		name := fmt.Sprintf("%s: %s, %s and %s", test.claim, test.base, test.mine, test.theirs)
 		base := issue(t, loose, raw(test.claim, test.base)).Token()
 		ctx, hop := receive(t, front, base)
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		if test.mine != test.base {
 			// Mine comes from another call to a service that may set anything, as the front service may not know the claim.
-			other := send(t, ctx)
-			if _, err := other.Return(answer(t, loose, other.Token(), raw(test.claim, test.mine))); err != nil {
+			other := send(t, auth, ctx)
+			if _, err := other.Merge(answer(t, loose, other.Token(), raw(test.claim, test.mine)), waybill.Succeeded); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,7 +103,7 @@ func TestMergeTable(t *testing.T) {
 		if test.theirs != test.base {
 			update = answer(t, loose, call.Token(), raw(test.claim, test.theirs))
 		}
-		out, err := call.Return(update)
+		out, err := call.Merge(update, waybill.Succeeded)
 		if out != test.out || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", name, out, err, test.out)
 		}
@@ -114,7 +114,7 @@ func TestMergeTable(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
-		committed := hop.Commit(false)
+		committed := hop.Commit(waybill.Succeeded)
 		if out == waybill.Relayed && committed != update {
 			t.Errorf("%s: the update was not relayed verbatim", name)
 		}
@@ -134,23 +134,23 @@ func TestRelayVerbatim(t *testing.T) {
 	for _, shape := range shapes {
 		auth := authority(t, shape.opt)
 		first, firstHop := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
-		firstCall := send(t, first)
+		firstCall := send(t, auth, first)
 		second, secondHop := receive(t, auth, firstCall.Token())
-		secondCall := send(t, second)
+		secondCall := send(t, auth, second)
 		if secondCall.Token() != firstCall.Token() {
 			t.Fatalf("%s: an unchanged waybill was not forwarded verbatim", shape.name)
 		}
 		update := answer(t, auth, secondCall.Token(), Cell.To("b"))
-		if out, err := secondCall.Return(update); out != waybill.Relayed || err != nil {
+		if out, err := secondCall.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, second, Cell, "b")
-		relayed := secondHop.Commit(false)
-		if out, err := firstCall.Return(relayed); out != waybill.Relayed || err != nil {
+		relayed := secondHop.Commit(waybill.Succeeded)
+		if out, err := firstCall.Merge(relayed, waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, first, Cell, "b")
-		if got := firstHop.Commit(false); got != update || relayed != update {
+		if got := firstHop.Commit(waybill.Succeeded); got != update || relayed != update {
 			t.Errorf("%s: got %s and %s, want %s verbatim", shape.name, relayed, got, update)
 		}
 	}
@@ -162,12 +162,12 @@ func TestRelayThenChange(t *testing.T) {
 	token := issue(t, auth, Cell.To("a")).Token()
 	outer := waybilltest.Context(t, auth, Cell.To("a"))
 	change(t, outer, Seats.To(1)) // so that base and what is sent differ
-	call := send(t, outer)
+	call := send(t, auth, outer)
 	for name, meddle := range map[string]func(context.Context, *waybill.Call){
 		"changed before the call": nil,
 		"changed after the call":  func(ctx context.Context, _ *waybill.Call) { change(t, ctx, Price.To(1)) },
 		"changed after the answer": func(ctx context.Context, c *waybill.Call) {
-			must(c.Return(answer(t, auth, c.Token(), Cell.To("b"))))(t)
+			must(c.Merge(answer(t, auth, c.Token(), Cell.To("b")), waybill.Succeeded))(t)
 			change(t, ctx, Price.To(1))
 		},
 	} {
@@ -175,15 +175,15 @@ func TestRelayThenChange(t *testing.T) {
 		if meddle == nil {
 			change(t, ctx, Price.To(1))
 		}
-		c := send(t, ctx)
+		c := send(t, auth, ctx)
 		if meddle != nil {
 			meddle(ctx, c)
 		}
 		update := answer(t, auth, c.Token(), Cell.To("b"))
-		if _, err := c.Return(update); err != nil {
+		if _, err := c.Merge(update, waybill.Succeeded); err != nil {
 			t.Fatal(err)
 		}
-		got := hop.Commit(false)
+		got := hop.Commit(waybill.Succeeded)
 		if got == update {
 			t.Errorf("%s: relayed verbatim, want the change of this service in it", name)
 		}
@@ -195,7 +195,7 @@ func TestRelayThenChange(t *testing.T) {
 			t.Errorf("%s: got cell %q, want b", name, cell)
 		}
 	}
-	if out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b"))); out != waybill.Merged || err != nil {
+	if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
 		t.Errorf("got %s, %v, want merged", out, err)
 	}
 	wantClaim(t, outer, Seats, 1)
@@ -212,20 +212,20 @@ func TestReturnOptions(t *testing.T) {
 		out    waybill.Outcome
 		err    error
 	}{
-		{"accepted", []waybill.ReturnOption{waybill.AcceptBack(Cell, Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
-		{"not accepted", []waybill.ReturnOption{waybill.AcceptBack(Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
-		{"not accepted, deleted", []waybill.ReturnOption{waybill.AcceptBack(Seats)}, []waybill.Change{Cell.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
-		{"one of two", []waybill.ReturnOption{waybill.AcceptBack(Seats)}, []waybill.Change{Cell.To("b"), Seats.To(4)}, `"cell":"a","receipt":"r1","seats":4`, waybill.Merged, waybill.ErrNotAccepted},
-		{"none accepted", []waybill.ReturnOption{waybill.AcceptBack()}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"accepted", []waybill.ReturnOption{waybill.OnlyClaims(Cell, Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
+		{"not accepted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"not accepted, deleted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"one of two", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b"), Seats.To(4)}, `"cell":"a","receipt":"r1","seats":4`, waybill.Merged, waybill.ErrNotAccepted},
+		{"none accepted", []waybill.ReturnOption{waybill.OnlyClaims()}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
 		{"failed", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"b","receipt":"r1"`, waybill.Merged, nil},
 		{"failed, nothing else", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
 		{"failed, deleted", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Receipt.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
 		{"failed, others only", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
-		{"both", []waybill.ReturnOption{waybill.Failed(), waybill.AcceptBack(Receipt)}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"both", []waybill.ReturnOption{waybill.Failed(), waybill.OnlyClaims(Receipt)}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
 	} {
 		ctx, _ := receive(t, auth, issue(t, auth, Cell.To("a"), Receipt.To("r1")).Token())
-		call := send(t, ctx)
-		out, err := call.Return(answer(t, auth, call.Token(), test.theirs...), test.opts...)
+		call := send(t, auth, ctx)
+		out, err := call.Merge(answer(t, auth, call.Token(), test.theirs...), waybill.Succeeded, test.opts...)
 		if out != test.out || !errors.Is(err, test.err) || (err != nil) != (test.err != nil) {
 			t.Errorf("%s: got %s, %v, want %s, %v", test.name, out, err, test.out, test.err)
 		}
@@ -244,29 +244,29 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 	auth := authority(t)
 	for _, busy := range []bool{false, true} {
 		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Seats.To(1)).Token())
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		if busy {
 			change(t, ctx, Price.To(9))
 		}
 		calleeCtx, callee := receive(t, auth, call.Token())
 		change(t, calleeCtx, Cell.To("b"))
-		first := callee.Update(false)
+		first := callee.Return(waybill.Succeeded)
 		change(t, calleeCtx, Cell.Delete(), Seats.To(2))
-		second := callee.Commit(false)
+		second := callee.Commit(waybill.Succeeded)
 
-		must(call.Return(first))(t)
+		must(call.Merge(first, waybill.Succeeded))(t)
 		wantClaim(t, ctx, Cell, "b")
-		if out, err := call.Return(first); out != waybill.Unchanged || err != nil {
+		if out, err := call.Merge(first, waybill.Succeeded); out != waybill.Unchanged || err != nil {
 			t.Errorf("the same again: got %s, %v, want unchanged", out, err)
 		}
 		// What this service does in between stands, unless the second update changes it too.
 		if busy {
 			change(t, ctx, Tags.To([]string{"x"}))
 		}
-		must(call.Return(second))(t)
+		must(call.Merge(second, waybill.Succeeded))(t)
 		wantNoClaim(t, ctx, Cell)
 		wantClaim(t, ctx, Seats, 2)
-		if got := hop.Commit(false); !busy && got != second {
+		if got := hop.Commit(waybill.Succeeded); !busy && got != second {
 			t.Error("the second update was not relayed verbatim")
 		}
 		if busy {
@@ -275,13 +275,13 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 	}
 	// A claim that only the first update changed, and that was changed here since, is not touched by the second.
 	ctx, _ := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
-	call := send(t, ctx)
+	call := send(t, auth, ctx)
 	calleeCtx, callee := receive(t, auth, call.Token())
 	change(t, calleeCtx, Cell.To("b"))
-	must(call.Return(callee.Update(false)))(t)
+	must(call.Merge(callee.Return(waybill.Succeeded), waybill.Succeeded))(t)
 	change(t, ctx, Cell.To("mine"))
 	change(t, calleeCtx, Seats.To(5))
-	must(call.Return(callee.Commit(false)))(t)
+	must(call.Merge(callee.Commit(waybill.Succeeded), waybill.Succeeded))(t)
 	wantClaim(t, ctx, Cell, "mine")
 	wantClaim(t, ctx, Seats, 5)
 }
@@ -294,33 +294,33 @@ func TestReadOnlyRelays(t *testing.T) {
 	token := issue(t, edge, Cell.To("a"), Receipt.To("r1"), Tenant.To("acme")).Token()
 
 	ctx, hop := receive(t, reader, token)
-	call := send(t, ctx)
+	call := send(t, auth, ctx)
 	update := answer(t, edge, call.Token(), Cell.To("b"))
-	if out, err := call.Return(update); out != waybill.Relayed || err != nil {
+	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
 		t.Errorf("got %s, %v, want relayed", out, err)
 	}
 	wantClaim(t, ctx, Cell, "b")
-	if got := hop.Commit(false); got != update {
+	if got := hop.Commit(waybill.Succeeded); got != update {
 		t.Errorf("got %q, want the update verbatim", got)
 	}
 
 	// Two answers to two calls of the same token: the last writer wins, and it is called a conflict.
 	ctx, hop = receive(t, reader, token)
-	one, two := send(t, ctx), send(t, ctx)
-	must(one.Return(answer(t, edge, one.Token(), Seats.To(1))))(t)
+	one, two := send(t, auth, ctx), send(t, auth, ctx)
+	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
 	update = answer(t, edge, two.Token(), Seats.To(2))
 	if out, err := two.Return(update); out != waybill.Conflict || err != nil {
 		t.Errorf("got %s, %v, want conflict", out, err)
 	}
 	wantClaim(t, ctx, Seats, 2)
-	if got := hop.Commit(false); got != update {
+	if got := hop.Commit(waybill.Succeeded); got != update {
 		t.Errorf("got %q, want the last update verbatim", got)
 	}
 
 	// The same change twice is none.
 	ctx, _ = receive(t, reader, token)
-	one, two = send(t, ctx), send(t, ctx)
-	must(one.Return(answer(t, edge, one.Token(), Seats.To(1))))(t)
+	one, two = send(t, auth, ctx), send(t, auth, ctx)
+	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
 	if out, err := two.Return(answer(t, edge, two.Token(), Seats.To(1))); out != waybill.Unchanged || err != nil {
 		t.Errorf("the same change twice: got %s, %v, want unchanged", out, err)
 	}
@@ -333,17 +333,17 @@ func TestReadOnlyRelays(t *testing.T) {
 			change waybill.Change
 			want   error
 		}{
-			{"not accepted", []waybill.ReturnOption{waybill.AcceptBack(Seats)}, Cell.To("evil"), waybill.ErrReadOnly},
+			{"not accepted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, Cell.To("evil"), waybill.ErrReadOnly},
 			{"failed", []waybill.ReturnOption{waybill.Failed()}, Receipt.To("evil"), waybill.ErrReadOnly},
 		} {
 			ctx, _ := receive(t, reader, token)
-			call, other := send(t, ctx), send(t, ctx)
+			call, other := send(t, auth, ctx), send(t, auth, ctx)
 			if second {
-				must(other.Return(answer(t, edge, other.Token(), Seats.To(7))))(t)
+				must(other.Merge(answer(t, edge, other.Token(), Seats.To(7)), waybill.Succeeded))(t)
 			}
 			before := now(t, ctx)
-			out, err := call.Return(answer(t, edge, call.Token(), test.change, Seats.To(9)), test.opts...)
-			if out != waybill.Refused || !errors.Is(err, test.want) || waybill.Lost(ctx) == nil {
+			out, err := call.Merge(answer(t, edge, call.Token(), test.change, Seats.To(9)), waybill.Succeeded, test.opts...)
+			if out != waybill.Rejected || !errors.Is(err, test.want) || waybill.Lost(ctx) == nil {
 				t.Errorf("%s, second %v: got %s, %v, want refused, %v", test.name, second, out, err, test.want)
 			}
 			if now(t, ctx) != before {
@@ -360,11 +360,11 @@ func TestMergeWithOneKey(t *testing.T) {
 	} {
 		auth := must(waybill.New("shop", ringOf(t, "shop", lasting(t, alg)), declareAll(), opt))(t)
 		ctx, hop := receive(t, auth, issue(t, auth, Seats.To(1)).Token())
-		one, two := send(t, ctx), send(t, ctx)
-		must(one.Return(answer(t, auth, one.Token(), Seats.To(3), Price.To(5))))(t)
+		one, two := send(t, auth, ctx), send(t, auth, ctx)
+		must(one.Merge(answer(t, auth, one.Token(), Seats.To(3), Price.To(5)), waybill.Succeeded))(t)
 		if out, err := two.Return(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b"))); out != waybill.Merged || err != nil {
 			t.Errorf("%s: got %s, %v, want merged", alg, out, err)
 		}
-		wantClaims(t, must(auth.Open(hop.Commit(false)))(t), `"seats":3,"price":5,"cell":"b"`)
+		wantClaims(t, must(auth.Open(hop.Commit(waybill.Succeeded)))(t), `"seats":3,"price":5,"cell":"b"`)
 	}
 }

@@ -31,17 +31,17 @@ func (p Protection) String() string {
 	return "unknown"
 }
 
-// The limits and times that an Authority begins with.
+// The defaults and limits of an Authority.
 const (
 	DefaultLife    = 15 * time.Minute // from issue to expiry
-	DefaultMaxLife = time.Hour        // longest accepted life of a token
+	DefaultMaxLife = time.Hour        // longest accepted lifetime of a token
 	DefaultJourney = 12 * time.Hour   // from start to the absolute end
-	DefaultLeeway  = 10 * time.Second // allowed for clocks that differ
+	DefaultLeeway  = 10 * time.Second // allowed difference between clocks
 	MaxLeeway      = 60 * time.Second
 
-	DefaultIssueLimit  = 2048 // bytes of a token that is issued
-	DefaultAcceptLimit = 3584 // bytes of a token that is opened: fits nginx's 4 KiB for all headers of a response
-	MaxAcceptLimit     = 7168 // bytes; grpc-go's coming limit for all headers is 8 KiB
+	DefaultIssueLimit  = 2048 // largest issued token, in bytes
+	DefaultAcceptLimit = 3584 // largest opened token, in bytes: fits nginx's 4 KiB for all response headers
+	MaxAcceptLimit     = 7168 // bytes: grpc-go's coming limit for all headers is 8 KiB
 )
 
 // Option configures an [Authority].
@@ -65,15 +65,15 @@ type config struct {
 	now         func() time.Time
 }
 
-// Claims declares the application's claims. Only declared claims can be changed here; their rules decide how concurrent
-// changes merge. Undeclared ones are kept and forwarded byte for byte.
+// Claims declares the application's claims. Only declared claims can be changed here, and their rules
+// decide how concurrent changes merge. Undeclared claims are kept and forwarded byte for byte.
 func Claims(claims ...Declaration) Option {
 	return option(func(c *config) { c.claims = append(c.claims, claims...) })
 }
 
-// Traced names the only claims that may stand in traces: of a waybill that is received, each becomes the attribute
-// "waybill.claim." and its name of the current span, a string; a value that is none stands there as its JSON. None does by
-// default, because traces are read by more people than tokens.
+// Traced allows claims in traces. For each received waybill, the named claims are recorded on the
+// current span as string attributes "waybill.claim.NAME"; values that are not strings are recorded as
+// JSON. By default no claims are recorded, because more people can read traces than tokens.
 func Traced(claims ...Declaration) Option {
 	return option(func(c *config) {
 		for _, d := range claims {
@@ -94,41 +94,47 @@ func Opens(p ...Protection) Option {
 	return option(func(c *config) { c.opens = append(c.opens, p...) })
 }
 
-// Life sets how long an issued token lives; [DefaultLife] by default. Whole seconds.
+// Life sets the lifetime of issued tokens, in whole seconds. The default is [DefaultLife].
 func Life(d time.Duration) Option { return option(func(c *config) { c.life = d }) }
 
-// MaxLife sets the longest life of a token that is accepted; [DefaultMaxLife], or Life if that is longer, by default.
+// MaxLife sets the longest lifetime of an accepted token. The default is [DefaultMaxLife], or [Life] if
+// that is longer.
 func MaxLife(d time.Duration) Option { return option(func(c *config) { c.maxLife = d }) }
 
-// Journey sets the absolute end of a journey, counted from its start; [DefaultJourney] by default.
+// Journey sets the absolute end of a journey, counted from its start. The default is [DefaultJourney].
 func Journey(d time.Duration) Option { return option(func(c *config) { c.journey = d }) }
 
-// Leeway sets how far the clocks of two nodes may differ; [DefaultLeeway] by default, [MaxLeeway] at most. It should be
-// at least twice the error of a single clock.
+// Leeway sets how far the clocks of two nodes may differ, at most [MaxLeeway]. The default is
+// [DefaultLeeway]. It should be at least twice the error of a single clock.
 func Leeway(d time.Duration) Option { return option(func(c *config) { c.leeway = d }) }
 
-// IssueLimit sets the largest token that is issued, in bytes; by default [DefaultIssueLimit], or the AcceptLimit if that is
-// smaller: no node issues what it would not open.
+// IssueLimit sets the size of the largest issued token, in bytes. The default is [DefaultIssueLimit], or
+// the [AcceptLimit] if that is smaller, so that no node issues a token that it would not open.
 func IssueLimit(bytes int) Option { return option(func(c *config) { c.issueLimit = bytes }) }
 
-// AcceptLimit sets the largest token that is opened, in bytes; [DefaultAcceptLimit] by default, [MaxAcceptLimit] at most.
+// AcceptLimit sets the size of the largest opened token, in bytes, at most [MaxAcceptLimit]. The default
+// is [DefaultAcceptLimit].
 func AcceptLimit(bytes int) Option { return option(func(c *config) { c.acceptLimit = bytes }) }
 
-// Clock sets the clock; time.Now by default. It is for tests.
+// Clock sets the clock. The default is [time.Now]. It is for tests.
 func Clock(now func() time.Time) Option { return option(func(c *config) { c.now = now }) }
 
-// unset is no size that anybody asks for.
+// unset is a size that no option sets.
 const unset = math.MinInt
 
-func newConfig(opts []Option) (config, error) {
-	c := config{
-		issues: ProtectionSigned,
+func defaults() config {
+	return config{
+		issues: Signed,
 		life:   DefaultLife, journey: DefaultJourney, leeway: DefaultLeeway,
 		issueLimit: unset, acceptLimit: DefaultAcceptLimit,
 		now: time.Now,
 	}
+}
+
+// apply applies options and checks the result.
+func (c *config) apply(opts []Option) error {
 	for _, o := range opts {
-		o.apply(&c)
+		o.apply(c)
 	}
 	if c.issueLimit == unset {
 		c.issueLimit = min(DefaultIssueLimit, c.acceptLimit)
@@ -139,7 +145,7 @@ func newConfig(opts []Option) (config, error) {
 	c.opens = append(c.opens, c.issues)
 	for _, p := range c.opens {
 		if p < ProtectionSigned || p > ProtectionPublic {
-			return c, fmt.Errorf("waybill: no such protection: %d", p)
+			return fmt.Errorf("waybill: no such protection: %d", p)
 		}
 	}
 	for _, d := range []struct {
@@ -153,23 +159,23 @@ func newConfig(opts []Option) (config, error) {
 		{"Leeway", c.leeway, 0, MaxLeeway},
 	} {
 		if d.is < d.min || d.is > d.max || d.is%time.Second != 0 {
-			return c, fmt.Errorf("waybill: %s(%v): want whole seconds between %v and %v", d.name, d.is, d.min, d.max)
+			return fmt.Errorf("waybill: %s(%v): use whole seconds between %v and %v", d.name, d.is, d.min, d.max)
 		}
 	}
 	if c.acceptLimit < 256 || c.acceptLimit > MaxAcceptLimit {
-		return c, fmt.Errorf("waybill: AcceptLimit(%d): want 256 to %d bytes", c.acceptLimit, MaxAcceptLimit)
+		return fmt.Errorf("waybill: AcceptLimit(%d): use 256 to %d bytes", c.acceptLimit, MaxAcceptLimit)
 	}
 	if c.issueLimit < 256 || c.issueLimit > c.acceptLimit {
-		return c, fmt.Errorf("waybill: IssueLimit(%d): want 256 to the AcceptLimit of %d bytes; to issue larger tokens raise both",
+		return fmt.Errorf("waybill: IssueLimit(%d): use 256 to %d bytes, the AcceptLimit; to issue larger tokens raise both",
 			c.issueLimit, c.acceptLimit)
 	}
-	return c, nil
+	return nil
 }
 
 func (c *config) declared() (map[string]*declaration, error) {
 	for _, name := range c.traced {
 		if err := checkName(name); err != nil {
-			return nil, fmt.Errorf("%w: it cannot be Traced", err)
+			return nil, fmt.Errorf("%w, and cannot be Traced", err)
 		}
 	}
 	byName := make(map[string]*declaration, len(c.claims))
@@ -186,7 +192,8 @@ func (c *config) declared() (map[string]*declaration, error) {
 	return byName, nil
 }
 
-// reserved are the names that an application cannot use: RFC 7519, section 4.1, RFC 7800 and the profile's own.
+// reserved are the names that an application cannot use, from RFC 7519, section 4.1, RFC 7800, and this
+// token profile.
 var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
 
 func checkName(name string) error {
@@ -198,7 +205,7 @@ func checkName(name string) error {
 		ok = ok && c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
 	}
 	if !ok {
-		return fmt.Errorf("waybill: claim name %q is not 1 to 128 printable ASCII characters without space \" \\ < > &", name)
+		return fmt.Errorf("waybill: claim name %q is not 1 to 128 printable ASCII characters without space, \", \\, <, > and &", name)
 	}
 	return nil
 }

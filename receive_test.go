@@ -35,13 +35,12 @@ func TestReceiveFrom(t *testing.T) {
 		for _, values := range [][]string{nil, {token}, {"garbage"}} {
 			from := func(ctx context.Context, source any) (context.Context, waybill.Hop) {
 				if source == nil {
-					return auth.Receive(ctx, values)
+					return auth.Receive(ctx, values, nil)
 				}
-				return auth.ReceiveFrom(ctx, values, source)
+				return auth.Receive(ctx, values, source)
 			}
 			outer, hop := from(t.Context(), test.outer)
 			if test.begun {
-				hop.Begin()
 			}
 			inner, again := from(outer, test.inner)
 			if again.Fresh() != test.fresh || waybill.Reason(again.Err()) != waybill.Reason(hop.Err()) {
@@ -63,9 +62,9 @@ func TestReceiveFrom(t *testing.T) {
 		}
 	}
 	// The hop is over: nothing is shared with it.
-	outer, hop := auth.ReceiveFrom(t.Context(), nil, one)
-	hop.Commit(false)
-	if _, again := auth.ReceiveFrom(outer, nil, one); !again.Fresh() {
+	outer, hop := auth.Receive(t.Context(), nil, one)
+	hop.Commit(waybill.Succeeded)
+	if _, again := auth.Receive(outer, nil, one); !again.Fresh() {
 		t.Error("the outcome of a hop that is over was used again")
 	}
 }

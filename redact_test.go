@@ -45,7 +45,7 @@ func TestWaybillPrintsNoToken(t *testing.T) {
 		wb := issue(t, auth, Cell.To("the-secret-cell"))
 		fresh := issue(t, auth, Cell.To("the-secret-cell")) // its token is not made yet
 		ctx, hop := receive(t, auth, wb.Token())
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		local, _ := auth.Start(context.Background(), Cell.To("the-secret-cell"))
 		h := holder{wb, wb, ctx, call, hop}
 		for name, v := range map[string]any{
@@ -80,7 +80,7 @@ func TestErrorsHoldNoToken(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth).Token()
 	for _, raw := range []string{token + "x", token[:len(token)-1], "x" + token, token[4:], strings.Replace(token, ".", "..", 1), token + token} {
-		ctx, hop := auth.Receive(t.Context(), []string{raw})
+		ctx, hop := auth.Receive(t.Context(), []string{raw}, nil)
 		if hop.Err() == nil {
 			t.Fatalf("%s: got no error", raw)
 		}

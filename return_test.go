@@ -81,9 +81,9 @@ func TestReturnRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, hop := receive(t, s.auth, token)
 			before := now(t, ctx)
-			call := send(t, ctx)
-			out, err := call.Return(test.update)
-			if out != waybill.Refused || !errors.Is(err, test.want) {
+			call := send(t, auth, ctx)
+			out, err := call.Merge(test.update, waybill.Succeeded)
+			if out != waybill.Rejected || !errors.Is(err, test.want) {
 				t.Errorf("got %s, %v, want refused, %v", out, err, test.want)
 			}
 			if lost := waybill.Lost(ctx); !errors.Is(lost, test.want) {
@@ -93,10 +93,10 @@ func TestReturnRefuses(t *testing.T) {
 				t.Errorf("got %s, want nothing changed", now(t, ctx).Payload())
 			}
 			// A good answer to the same call is still taken: an attempt that went wrong does not spoil the others.
-			if out, err := call.Return(update(sid, sid)); out != waybill.Relayed || err != nil {
+			if out, err := call.Merge(update(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
 				t.Errorf("the good update: got %s, %v, want relayed", out, err)
 			}
-			if hop.Commit(false) != update(sid, sid) {
+			if hop.Commit(waybill.Succeeded) != update(sid, sid) {
 				t.Error("the good update was not relayed")
 			}
 		})
@@ -112,7 +112,7 @@ func publicToken(t testing.TB, auth *waybill.Authority, payload string) []byte {
 
 func TestReturnOfNothing(t *testing.T) {
 	ctx := waybilltest.Context(t, authority(t))
-	if out, err := send(t, ctx).Return(""); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
+	if out, err := send(t, auth, ctx).Return(""); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
 		t.Errorf("got %s, %v, want unchanged", out, err)
 	}
 }
@@ -120,14 +120,14 @@ func TestReturnOfNothing(t *testing.T) {
 func TestReturnTooLate(t *testing.T) {
 	auth := authority(t)
 	for want, end := range map[error]func(waybill.Hop){
-		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(false) },
+		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(waybill.Succeeded) },
 		waybill.ErrTooLate:   waybill.Hop.Freeze,
 	} {
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		end(hop)
-		out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b")))
-		if out != waybill.Refused || !errors.Is(err, want) || !errors.Is(waybill.Lost(ctx), want) {
+		out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded)
+		if out != waybill.Rejected || !errors.Is(err, want) || !errors.Is(waybill.Lost(ctx), want) {
 			t.Errorf("got %s, %v, Lost %v, want refused, %v", out, err, waybill.Lost(ctx), want)
 		}
 	}
@@ -139,13 +139,13 @@ func TestReturnAfterExpiry(t *testing.T) {
 		auth := authority(t)
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
 		time.Sleep(waybill.DefaultLife)
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		update := answer(t, auth, call.Token(), Cell.To("b"))
 		time.Sleep(time.Hour)
-		if out, err := call.Return(update); out != waybill.Relayed || err != nil {
+		if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("got %s, %v, want relayed", out, err)
 		}
-		if hop.Commit(false) != update {
+		if hop.Commit(waybill.Succeeded) != update {
 			t.Error("the update was not relayed")
 		}
 	})
@@ -158,14 +158,14 @@ func TestReturnRevoked(t *testing.T) {
 	ring := keyring.NewRing(before)
 	auth := must(waybill.New("shop", ring, declareAll()))(t)
 	ctx, _ := receive(t, auth, issue(t, auth).Token())
-	call := send(t, ctx)
+	call := send(t, auth, ctx)
 	update := answer(t, auth, call.Token(), Cell.To("b"))
 	revoked := strings.Replace(string(must(keyring.NewSet("shop", other))(t).SecretJWKS()), `"keys": [`,
 		fmt.Sprintf(`"keys": [{"kid":%q,"revoked":{"revoked_at":1}},`, k.ID()), 1)
 	if err := ring.Swap(must(keyring.ParseSet([]byte(revoked)))(t)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := call.Return(update); out != waybill.Refused || !errors.Is(err, waybill.ErrRevokedKey) {
+	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Rejected || !errors.Is(err, waybill.ErrRevokedKey) {
 		t.Errorf("got %s, %v, want refused, ErrRevokedKey", out, err)
 	}
 }
@@ -188,23 +188,23 @@ func TestReturnMergeFails(t *testing.T) {
 		{"too large together", roomy, []waybill.Change{Cell.To("t"), Receipt.To(strings.Repeat("x", 200))}, waybill.ErrTooLarge},
 	} {
 		ctx, hop := receive(t, auth, issue(t, auth, Tenant.To("acme"), Cell.To("a"), Seats.To(1)).Token())
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		change(t, ctx, Seats.To(2), Stamp.To(strings.Repeat("y", 50)))
 		before := now(t, ctx)
-		out, err := call.Return(answer(t, test.by, call.Token(), test.theirs...))
-		if out != waybill.Refused || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
+		out, err := call.Merge(answer(t, test.by, call.Token(), test.theirs...), waybill.Succeeded)
+		if out != waybill.Rejected || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
 			t.Errorf("%s: got %s, %v, want refused, %v", test.name, out, err, test.want)
 		}
 		if now(t, ctx) != before {
 			t.Errorf("%s: got %s, want nothing changed", test.name, now(t, ctx).Payload())
 		}
-		hop.Commit(false)
+		hop.Commit(waybill.Succeeded)
 	}
 	// A fixed claim cannot be changed by a relay either.
 	ctx, _ := receive(t, auth, issue(t, auth, Tenant.To("acme")).Token())
-	call := send(t, ctx)
-	out, err := call.Return(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil")))
-	if out != waybill.Refused || !errors.Is(err, waybill.ErrFixed) {
+	call := send(t, auth, ctx)
+	out, err := call.Merge(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil")), waybill.Succeeded)
+	if out != waybill.Rejected || !errors.Is(err, waybill.ErrFixed) {
 		t.Errorf("relay: got %s, %v, want refused, ErrFixed", out, err)
 	}
 	wantClaim(t, ctx, Tenant, "acme")
@@ -214,9 +214,9 @@ func TestReturnMergeFails(t *testing.T) {
 func TestLostIsBounded(t *testing.T) {
 	auth := authority(t)
 	job := must(auth.Start(t.Context()))(t)
-	call := send(t, job)
+	call := send(t, auth, job)
 	for range 10_000 {
-		if out, _ := call.Return("garbage"); out != waybill.Refused {
+		if out, _ := call.Merge("garbage", waybill.Succeeded); out != waybill.Rejected {
 			t.Fatalf("got %s, want refused", out)
 		}
 	}

@@ -4,76 +4,93 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// scope is a hop's state: the waybill as it was received, as it stands now, and what became of it. It is the context that
-// it stands in, which saves an allocation and a look-up.
+// scope is the state of a hop: the waybill as it was received, as it is now, and what happened to it.
+// It is also the context that contains it, which saves an allocation and a look-up.
 type scope struct {
 	context.Context
 
 	auth *Authority
-	came *arrival // what the hop received; nil of a scope that Start, Detach or Reissue made
-	base *Waybill // what that opened to, or nil
+	came *arrival // what the hop received; nil if Start, Detach or Reissue made the scope
+	base *Waybill // the waybill in it, or nil
 	err  error    // why base is nil
 
-	begun atomic.Bool             // a transport answers for this hop
-	cur   atomic.Pointer[Waybill] // as it stands now; nil if there is none
+	cur atomic.Pointer[Waybill] // as it is now; nil if there is none
 
 	mu      sync.Mutex // serialises writers
+	begun   bool       // a carrier has begun the hop, and will end it
 	phase   phase
-	emitted emission // what was last sent back
+	emitted emission // what was sent back last
 	lost    []error
 	missed  int // changes that came too late
 }
 
-// arrival is what a hop received. It is behind a pointer for the same reason as the body of a Waybill.
-type arrival struct {
-	raw    string // the first value
-	values int
-	at     time.Time // when a queue stored it; zero: it came now
-	source any       // the carrier, if it can be told from others: a map or a pointer
-}
-
-// identity is what sources are told apart by; 0 for none. Whoever compares two of them holds both sources, so neither
-// address has become another's.
-func (a *arrival) identity() uintptr {
-	if a.source == nil {
-		return 0
-	}
-	return reflect.ValueOf(a.source).Pointer()
-}
-
-// received reports whether the scope is the outcome of what came, and not only of something like it: contexts are
-// inherited, by other requests too.
-func (s *scope) received(came arrival) bool {
-	has := s.came
-	if has == nil || has.raw != came.raw || has.values != came.values || came.values > 1 || !has.at.IsZero() || !came.at.IsZero() {
-		return false
-	}
-	source := came.identity()
-	if source != has.identity() || source == 0 && s.begun.Load() {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase != committed
-}
-
-// newReceived makes the scope of a hop and its arrival in one allocation.
+// newReceived opens what came into a new scope. Scope and arrival share one allocation.
 func newReceived(ctx context.Context, a *Authority, came arrival) *scope {
 	r := &struct {
 		scope scope
 		came  arrival
 	}{came: came}
 	r.scope.Context, r.scope.auth, r.scope.came = ctx, a, &r.came
+	r.scope.open()
 	return &r.scope
 }
 
-// String names the scope where a context is printed, as the contexts of the standard library name themselves.
+// is reports whether the scope is the outcome of what came, and not of something like it: contexts
+// are inherited, also by other requests.
+func (s *scope) is(came *arrival) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds(came)
+}
+
+// begin is is for a carrier, which begins the hop unless an outer layer has.
+func (s *scope) begin(came *arrival) (same, first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.holds(came) {
+		return false, false
+	}
+	first = !s.begun
+	s.begun = true
+	if s.came.source == nil {
+		s.came.source = came.source
+	}
+	return true, first
+}
+
+// holds is is without the lock. A source decides. Without one the same bytes do, as long as no carrier
+// has begun the hop.
+func (s *scope) holds(came *arrival) bool {
+	has := s.came
+	if has == nil || s.phase == committed || !has.at.IsZero() {
+		return false
+	}
+	if came.values == 0 && came.identity() != 0 && came.identity() == identity(has.stripped) {
+		return true
+	}
+	if has.raw != came.raw || has.values != came.values || came.values > 1 {
+		return false
+	}
+	if has.source == nil {
+		return !s.begun
+	}
+	return came.identity() == has.identity()
+}
+
+// live reports whether a carrier has begun the hop and not ended it.
+func (s *scope) live() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun && s.phase != committed
+}
+
+// String describes the scope in a printed context, in the style of the standard library.
 func (s *scope) String() string {
 	parent := fmt.Sprintf("%T", s.Context)
 	if p, ok := s.Context.(fmt.Stringer); ok {
@@ -82,26 +99,26 @@ func (s *scope) String() string {
 	return fmt.Sprintf("%s.Waybill(%v)", parent, s.cur.Load())
 }
 
-// Format prints what String returns, whatever the verb.
+// Format prints what [scope.String] returns, for every verb.
 func (s *scope) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// emission is a version that was sent back, and whether the hop had failed then.
+// emission is a version that was sent back, and the hop's result at that time.
 type emission struct {
 	of     *Waybill
-	failed bool
+	result Result
 }
 
 type phase uint8
 
 const (
-	open      phase = iota
-	late            // the headers have left, and there is no trailer
-	committed       // the response has left
+	live      phase = iota
+	late            // the response headers have left, and there is no trailer
+	committed       // the response has left, or the hop was discarded
 )
 
 type scopeKey struct{}
 
-// Value makes the scope the context that holds it.
+// Value returns the scope itself for its own key.
 func (s *scope) Value(key any) any {
 	if key == (scopeKey{}) {
 		return s
@@ -123,8 +140,8 @@ func newLocal(ctx context.Context, a *Authority, w *Waybill) *scope {
 	return s
 }
 
-// FromContext returns the waybill as it stands in ctx, or the reason for which there is none: [ErrNoWaybill], or what was
-// wrong with the token that came.
+// FromContext returns the current waybill in ctx, or the reason why there is none: [ErrNoWaybill], or
+// what was wrong with the token in the request.
 func FromContext(ctx context.Context) (*Waybill, error) {
 	s := scopeOf(ctx)
 	if s == nil {
@@ -136,8 +153,8 @@ func FromContext(ctx context.Context) (*Waybill, error) {
 	return nil, s.err
 }
 
-// Without returns ctx without its waybill: for work on somebody else's behalf, and for the handlers of messages whose
-// subscription was made in the context of a request.
+// Without returns ctx without its waybill. Use it for work that is not part of the journey, and for
+// subscriptions made in the context of a request.
 func Without(ctx context.Context) context.Context {
 	if scopeOf(ctx) == nil {
 		return ctx
@@ -145,10 +162,13 @@ func Without(ctx context.Context) context.Context {
 	return &scope{Context: ctx}
 }
 
-// Update changes claims, all or none. The changed waybill travels on with the calls made after, and back to the caller
-// with the response. Everything that can fail fails here: [ErrNoWaybill], [ErrUndeclared], [ErrFixed], [ErrClaimType],
-// [ErrTooLarge], [ErrNoKey], [ErrReadOnly], [ErrTooLate] when the response headers have left, [ErrCommitted] when the
-// response has. The cryptography runs later, once, if the result is used.
+// Update changes claims, all or none. The changed waybill is sent with calls made afterwards, and goes
+// back to the caller with the response.
+//
+// Everything that can fail fails here. The errors are [ErrNoWaybill] and the other reasons why there is
+// no waybill, [ErrUndeclared], [ErrFixed], [ErrClaimType], [ErrTooLarge], [ErrNoKey], [ErrReadOnly],
+// [ErrTooLate] after the response headers were sent, and [ErrCommitted] after the response was. The
+// cryptography runs later, once, and only if the result is used.
 func Update(ctx context.Context, changes ...Change) error {
 	s := scopeOf(ctx)
 	if s == nil {
@@ -170,7 +190,7 @@ func Update(ctx context.Context, changes ...Change) error {
 	return s.amend(from, e)
 }
 
-// change tells why the handler can change nothing more, and remembers that it wanted to. The caller holds mu.
+// change returns why the handler can make no more changes, and counts the attempt. The caller holds mu.
 func (s *scope) change() error {
 	err := s.closed()
 	if err == ErrTooLate {
@@ -179,7 +199,7 @@ func (s *scope) change() error {
 	return err
 }
 
-// closed tells why the scope takes no more changes. The caller holds mu.
+// closed returns why the scope accepts no more changes. The caller holds mu.
 func (s *scope) closed() error {
 	switch s.phase {
 	case late:
@@ -199,7 +219,7 @@ func (s *scope) amend(from *Waybill, e edits) error {
 	return err
 }
 
-// version returns from with the edits in it, or nil if they change nothing and no renewal is asked for.
+// version returns from with the edits applied, or nil if they change nothing and renew is zero.
 func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, error) {
 	if renew.IsZero() && !e.change(from) {
 		return nil, nil
@@ -229,8 +249,8 @@ func (s *scope) start(changes []Change) error {
 	return nil
 }
 
-// Detach returns a context for work that outlives the request: it has the waybill as it stands now, but no deadline, no
-// cancellation and no way back. Changes there travel on, not back.
+// Detach returns a context for work that outlives the request. It has the current waybill, but no
+// deadline and no cancellation. Changes made there are sent with calls, and never go back.
 func Detach(ctx context.Context) context.Context {
 	detached := context.WithoutCancel(ctx)
 	s := scopeOf(ctx)
@@ -242,9 +262,10 @@ func Detach(ctx context.Context) context.Context {
 	return d
 }
 
-// Reissue returns a context whose waybill lives from now, within the absolute end of its journey. A handler of durable
-// messages uses it before it calls on: its waybill was judged as of the time the message was stored, and may have
-// expired since. [ErrExpired] tells that the journey has ended.
+// Reissue returns a context whose waybill has a new life from now, within the absolute end of its
+// journey. In a handler of durable messages, call Reissue before making further calls: the waybill was
+// judged at the time the message was stored, and may have expired since. If the journey has ended, the
+// error is [ErrExpired].
 func Reissue(ctx context.Context) (context.Context, error) {
 	w, err := FromContext(ctx)
 	if err != nil {
@@ -264,18 +285,18 @@ func Reissue(ctx context.Context) (context.Context, error) {
 	return s, nil
 }
 
-// maxLost bounds what a scope remembers of refused updates: jobs may live long.
+// maxLost bounds the errors that a scope remembers, because a job may live long.
 const maxLost = 32
 
-// lose remembers a refused update. The caller holds mu.
+// lose remembers why a returned token was rejected. The caller holds mu.
 func (s *scope) lose(err error) {
 	if len(s.lost) < maxLost {
 		s.lost = append(s.lost, err)
 	}
 }
 
-// Lost returns what was refused of the updates that came back to this hop, joined, or nil: the first 32 reasons. The calls
-// that they came with are not touched by it.
+// Lost reports why returned tokens were rejected in this hop, joined into one error (at most 32
+// reasons), or nil. A rejected token never changes the result of its call.
 func Lost(ctx context.Context) error {
 	s := scopeOf(ctx)
 	if s == nil {

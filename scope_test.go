@@ -37,14 +37,14 @@ func TestStart(t *testing.T) {
 func TestStartInHop(t *testing.T) {
 	auth := authority(t)
 	for _, values := range [][]string{nil, {"garbage"}, {""}, {"a", "b"}} {
-		ctx, hop := auth.Receive(context.Background(), values)
+		ctx, hop := auth.Receive(context.Background(), values, nil)
 		ctx = must(auth.Start(ctx, Cell.To("a"), Receipt.To("r")))(t)
 		wantClaim(t, ctx, Cell, "a")
 		if _, err := auth.Start(ctx); !errors.Is(err, waybill.ErrStarted) {
 			t.Errorf("%q: started twice: got %v, want ErrStarted", values, err)
 		}
 		change(t, ctx, Cell.To("b"))
-		update := hop.Commit(true) // a new journey travels back from a failed call too
+		update := hop.Commit(waybill.Failed) // a new journey travels back from a failed call too
 		wb := must(auth.Open(update))(t)
 		wantClaims(t, wb, `"cell":"b","receipt":"r"`)
 		if strings.Contains(string(wb.Payload()), `"bas"`) {
@@ -53,11 +53,11 @@ func TestStartInHop(t *testing.T) {
 		_, err := auth.Start(ctx)
 		wantIs(t, err, waybill.ErrStarted)
 	}
-	ctx, hop := auth.Receive(context.Background(), nil)
-	hop.Commit(false)
+	ctx, hop := auth.Receive(context.Background(), nil, nil)
+	hop.Commit(waybill.Succeeded)
 	_, err := auth.Start(ctx)
 	wantIs(t, err, waybill.ErrCommitted)
-	ctx, hop = auth.Receive(context.Background(), nil)
+	ctx, hop = auth.Receive(context.Background(), nil, nil)
 	hop.Freeze()
 	_, err = auth.Start(ctx)
 	wantIs(t, err, waybill.ErrTooLate)
@@ -67,9 +67,9 @@ func TestUpdateErrors(t *testing.T) {
 	auth := authority(t)
 	wantIs(t, waybill.Update(t.Context(), Cell.To("a")), waybill.ErrNoWaybill)
 	wantIs(t, waybill.Update(waybill.Without(waybilltest.Context(t, auth)), Cell.To("a")), waybill.ErrNoWaybill)
-	ctx, _ := auth.Receive(t.Context(), nil)
+	ctx, _ := auth.Receive(t.Context(), nil, nil)
 	wantIs(t, waybill.Update(ctx, Cell.To("a")), waybill.ErrNoWaybill)
-	ctx, _ = auth.Receive(t.Context(), []string{"x"})
+	ctx, _ = auth.Receive(t.Context(), []string{"x"}, nil)
 	wantIs(t, waybill.Update(ctx, Cell.To("a")), waybill.ErrMalformed)
 
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -77,7 +77,7 @@ func TestUpdateErrors(t *testing.T) {
 	hop.Freeze()
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrTooLate)
 	wantIs(t, waybill.Update(ctx, Cell.To("c")), waybill.ErrTooLate)
-	hop.Commit(false)
+	hop.Commit(waybill.Succeeded)
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
 	if got := hop.Missed(); got != 2 {
 		t.Errorf("%d changes missed, want the 2 before the end", got)
@@ -93,7 +93,7 @@ func TestUpdateErrors(t *testing.T) {
 	wantIs(t, waybill.Update(ctx, Cell.To(strings.Repeat("x", 100))), waybill.ErrTooLarge)
 	wantNoClaim(t, ctx, Cell)
 	change(t, ctx, Cell.To("x"))
-	if n := len(send(t, ctx).Token()); n > 320 {
+	if n := len(send(t, auth, ctx).Token()); n > 320 {
 		t.Errorf("got a token of %d bytes, want at most 320", n)
 	}
 
@@ -104,7 +104,7 @@ func TestUpdateErrors(t *testing.T) {
 	ctx, hop = receive(t, reader, issue(t, edge, Cell.To("a")).Token())
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrReadOnly)
 	wantClaim(t, ctx, Cell, "a")
-	if got := hop.Commit(false); got != "" {
+	if got := hop.Commit(waybill.Succeeded); got != "" {
 		t.Errorf("a node that cannot issue sent back %q", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestUpdateCopiesTimes(t *testing.T) {
 		time.Sleep(14 * time.Minute)
 		change(t, ctx, Cell.To("b"))
 		change(t, ctx, Cell.To("c"))
-		next := must(auth.Open(hop.Commit(false)))(t)
+		next := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
 		if next.ID() != base.ID() || !next.Issued().Equal(base.Issued()) || !next.Expires().Equal(base.Expires()) || !next.Ends().Equal(base.Ends()) {
 			t.Errorf("got %s, want sid, iat, exp and end of %s", next.Payload(), base.Payload())
 		}
@@ -157,18 +157,18 @@ func TestUpdateOfUpdate(t *testing.T) {
 func TestUpdateIsVersioned(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, Cell.To("a"))
-	before := send(t, ctx)
+	before := send(t, auth, ctx)
 	change(t, ctx, Cell.To("b"))
-	after := send(t, ctx)
+	after := send(t, auth, ctx)
 	for call, want := range map[*waybill.Call]string{before: "a", after: "b"} {
 		ctx, _ := receive(t, auth, call.Token())
 		wantClaim(t, ctx, Cell, want)
 	}
-	if after.Token() != send(t, ctx).Token() {
+	if after.Token() != send(t, auth, ctx).Token() {
 		t.Error("two calls of one version carry different tokens")
 	}
 	change(t, ctx, Cell.To("b"))
-	if after.Token() != send(t, ctx).Token() {
+	if after.Token() != send(t, auth, ctx).Token() {
 		t.Error("a change to the same value made a new token")
 	}
 }
@@ -202,11 +202,11 @@ func TestWithout(t *testing.T) {
 func TestDetach(t *testing.T) {
 	auth := authority(t)
 	parent, cancel := context.WithTimeout(t.Context(), time.Hour)
-	ctx, hop := auth.Receive(parent, []string{issue(t, auth, Cell.To("a")).Token()})
+	ctx, hop := auth.Receive(parent, []string{issue(t, auth, Cell.To("a")).Token()}, nil)
 	change(t, ctx, Cell.To("b"))
 	job := waybill.Detach(ctx)
 	cancel()
-	hop.Commit(false)
+	hop.Commit(waybill.Succeeded)
 	if _, ok := job.Deadline(); ok || job.Err() != nil || ctx.Err() == nil {
 		t.Errorf("got deadline %v and error %v, want neither", ok, job.Err())
 	}
@@ -216,8 +216,8 @@ func TestDetach(t *testing.T) {
 	wantClaim(t, ctx, Cell, "b")
 
 	// What the job changes travels on, and the answers to its calls are merged there.
-	call := send(t, job)
-	out, err := call.Return(answer(t, auth, call.Token(), Seats.To(3)))
+	call := send(t, auth, job)
+	out, err := call.Merge(answer(t, auth, call.Token(), Seats.To(3)), waybill.Succeeded)
 	if out != waybill.Merged || err != nil {
 		t.Errorf("got %s, %v, want merged", out, err)
 	}
@@ -227,7 +227,7 @@ func TestDetach(t *testing.T) {
 	if _, err := waybill.FromContext(waybill.Detach(t.Context())); err != waybill.ErrNoWaybill {
 		t.Errorf("of no waybill: got %v, want ErrNoWaybill", err)
 	}
-	refused, _ := auth.Receive(t.Context(), []string{"x"})
+	refused, _ := auth.Receive(t.Context(), []string{"x"}, nil)
 	_, err = waybill.FromContext(waybill.Detach(refused))
 	wantIs(t, err, waybill.ErrMalformed)
 }
@@ -249,7 +249,7 @@ func TestReissue(t *testing.T) {
 		_, err := waybill.Send(ctx)
 		wantIs(t, err, waybill.ErrExpired)
 		fresh := must(waybill.Reissue(ctx))(t)
-		call := send(t, fresh)
+		call := send(t, auth, fresh)
 		next := must(auth.Open(call.Token()))(t)
 		wantClaims(t, next, `"cell":"a","tenant":"acme"`)
 		if next.ID() != base.ID() || !next.Ends().Equal(base.Ends()) || !next.Issued().Equal(time.Now()) || time.Until(next.Expires()) != waybill.DefaultLife {
@@ -258,7 +258,7 @@ func TestReissue(t *testing.T) {
 		if strings.Contains(string(next.Payload()), `"bas"`) {
 			t.Errorf("got %s, want no bas", next.Payload())
 		}
-		if out, err := call.Return(answer(t, auth, call.Token(), Cell.To("b"))); out != waybill.Merged || err != nil {
+		if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
 			t.Errorf("Return: got %s, %v, want merged", out, err)
 		}
 		wantClaim(t, fresh, Cell, "b")
@@ -309,7 +309,7 @@ func TestReceiveAt(t *testing.T) {
 		}
 		// What was judged then is not the outcome of a request that comes now with the same bytes.
 		ctx, _ := auth.ReceiveAt(context.Background(), []string{token}, issued)
-		_, hop := auth.Receive(ctx, []string{token})
+		_, hop := auth.Receive(ctx, []string{token}, nil)
 		wantIs(t, hop.Err(), waybill.ErrExpired)
 		if !hop.Fresh() {
 			t.Error("the outcome of a stored message was used again")

@@ -37,10 +37,10 @@ func TestFailedTakesBack(t *testing.T) {
 			`"cell":"b","receipt":"r2","stamp":"longer"`, `"cell":"b","receipt":"r1","stamp":"longer"`, waybill.Merged},
 	} {
 		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Receipt.To("r1")).Token())
-		call := send(t, ctx)
+		call := send(t, auth, ctx)
 		calleeCtx, callee := receive(t, auth, call.Token())
 		change(t, calleeCtx, test.theirs...)
-		first := callee.Update(false)
+		first := callee.Return(waybill.Succeeded)
 		if test.kept {
 			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token of the same claims
 		}
@@ -51,16 +51,16 @@ func TestFailedTakesBack(t *testing.T) {
 		if test.mine != nil {
 			change(t, ctx, test.mine...)
 		}
-		must(call.Return(first))(t)
+		must(call.Merge(first, waybill.Succeeded))(t)
 		wantSet(t, test.name+", first", now(t, ctx), test.first)
 		if test.since != nil {
 			change(t, ctx, test.since...)
 		}
-		if out, err := call.Return(second, waybill.Failed()); out != test.out || err != nil {
+		if out, err := call.Merge(second, waybill.Failed); out != test.out || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", test.name, out, err, test.out)
 		}
 		wantSet(t, test.name+", second", now(t, ctx), test.second)
-		if got := hop.Commit(false); test.out == waybill.Relayed && got != second {
+		if got := hop.Commit(waybill.Succeeded); test.out == waybill.Relayed && got != second {
 			t.Errorf("%s: the second update was not relayed verbatim", test.name)
 		}
 	}
@@ -70,19 +70,19 @@ func TestFailedTakesBack(t *testing.T) {
 func TestFailedThenSucceeded(t *testing.T) {
 	auth := authority(t)
 	ctx, _ := receive(t, auth, issue(t, auth, Receipt.To("r1")).Token())
-	call, other := send(t, ctx), send(t, ctx)
+	call, other := send(t, auth, ctx), send(t, auth, ctx)
 	update := answer(t, auth, call.Token(), Receipt.To("r2"))
 	for range 2 {
-		if out, err := call.Return(update, waybill.Failed()); out != waybill.Unchanged || err != nil {
+		if out, err := call.Merge(update, waybill.Failed); out != waybill.Unchanged || err != nil {
 			t.Errorf("failed: got %s, %v, want unchanged", out, err)
 		}
 		wantClaim(t, ctx, Receipt, "r1")
 	}
-	must(call.Return(update))(t)
+	must(call.Merge(update, waybill.Succeeded))(t)
 	wantClaim(t, ctx, Receipt, "r2")
 	// What another call brought is not this one's to take back.
-	must(other.Return(answer(t, auth, other.Token(), Receipt.To("r3"))))(t)
-	must(call.Return(update, waybill.Failed()))(t)
+	must(other.Merge(answer(t, auth, other.Token(), Receipt.To("r3")), waybill.Succeeded))(t)
+	must(call.Merge(update, waybill.Failed))(t)
 	wantClaim(t, ctx, Receipt, "r3")
 }
 
@@ -93,15 +93,15 @@ func TestNotAcceptedTwice(t *testing.T) {
 	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
 	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
 	ctx, _ := receive(t, reader, issue(t, edge, Cell.To("a")).Token())
-	call := send(t, ctx)
+	call := send(t, auth, ctx)
 	calleeCtx, callee := receive(t, edge, call.Token())
 	change(t, calleeCtx, Cell.To("evil"))
-	accept := waybill.AcceptBack(Seats)
-	if out, err := call.Return(callee.Update(false), accept); out != waybill.Unchanged || !errors.Is(err, waybill.ErrNotAccepted) {
+	accept := waybill.OnlyClaims(Seats)
+	if out, err := call.Merge(callee.Return(waybill.Succeeded), waybill.Succeeded, accept); out != waybill.Unchanged || !errors.Is(err, waybill.ErrNotAccepted) {
 		t.Errorf("got %s, %v, want unchanged, ErrNotAccepted", out, err)
 	}
 	change(t, calleeCtx, Seats.To(2))
-	if out, err := call.Return(callee.Commit(false), accept); out != waybill.Refused || !errors.Is(err, waybill.ErrReadOnly) {
+	if out, err := call.Merge(callee.Commit(waybill.Succeeded), waybill.Succeeded, accept); out != waybill.Rejected || !errors.Is(err, waybill.ErrReadOnly) {
 		t.Errorf("got %s, %v, want refused, ErrReadOnly", out, err)
 	}
 	wantClaim(t, ctx, Cell, "a")

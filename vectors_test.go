@@ -274,7 +274,7 @@ func (v vector) run(t *testing.T) {
 	if _, err := auth.OpenAt(v.token, time.Unix(v.at, 0)); waybill.Reason(err) != v.expect {
 		t.Errorf("OpenAt: got %v, want %s", err, v.expect)
 	}
-	ctx, hop := auth.Receive(t.Context(), []string{v.token})
+	ctx, hop := auth.Receive(t.Context(), []string{v.token}, nil)
 	if got := waybill.Reason(hop.Err()); got != v.expect {
 		t.Errorf("Receive: got %s, want %s", got, v.expect)
 	}

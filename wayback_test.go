@@ -13,11 +13,11 @@ import (
 func TestMiddleDeclaresNothing(t *testing.T) {
 	front, middle := authority(t), waybilltest.Authority(t)
 	frontCtx, _ := receive(t, front, issue(t, front, Seats.To(1), Cell.To("a")).Token())
-	call := send(t, frontCtx)
+	call := send(t, auth, frontCtx)
 	middleCtx, hop := receive(t, middle, call.Token())
 	change(t, frontCtx, Seats.To(4)) // meanwhile
 
-	first, second, third := send(t, middleCtx), send(t, middleCtx), send(t, middleCtx)
+	first, second, third := send(t, auth, middleCtx), send(t, auth, middleCtx), send(t, auth, middleCtx)
 	for _, step := range []struct {
 		call   *waybill.Call
 		theirs []waybill.Change
@@ -27,14 +27,14 @@ func TestMiddleDeclaresNothing(t *testing.T) {
 		{second, []waybill.Change{Seats.To(9), Price.To(5)}, waybill.Conflict}, // its seats are lost, not its price
 		{third, []waybill.Change{Cell.Delete()}, waybill.Merged},
 	} {
-		out, err := step.call.Return(answer(t, front, step.call.Token(), step.theirs...))
+		out, err := step.call.Merge(answer(t, front, step.call.Token(), step.theirs...), waybill.Succeeded)
 		if out != step.out || err != nil {
 			t.Errorf("got %s, %v, want %s", out, err, step.out)
 		}
 	}
-	update := hop.Commit(false)
+	update := hop.Commit(waybill.Succeeded)
 	wantSet(t, "the middle hop", must(middle.Open(update))(t), `"price":5,"seats":3`)
-	if out, err := call.Return(update); out != waybill.Merged || err != nil {
+	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Merged || err != nil {
 		t.Errorf("front: got %s, %v, want merged", out, err)
 	}
 	wantSet(t, "the front hop", now(t, frontCtx), `"price":5,"seats":4`)
@@ -46,13 +46,13 @@ func TestJobAfterCommit(t *testing.T) {
 	auth := authority(t)
 	ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
 	job, detached := context.WithoutCancel(ctx), waybill.Detach(ctx)
-	call := send(t, job)
+	call := send(t, auth, job)
 	update := answer(t, auth, call.Token(), Seats.To(2))
-	if hop.Commit(false) != "" {
+	if hop.Commit(waybill.Succeeded) != "" {
 		t.Error("nothing changed, and an update was sent")
 	}
 	wantIs(t, waybill.Update(job, Cell.To("b")), waybill.ErrCommitted)
-	if out, err := call.Return(update); out != waybill.Refused {
+	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Rejected {
 		t.Errorf("an answer to the job: got %s, %v, want refused", out, err)
 	}
 	wantIs(t, waybill.Lost(job), waybill.ErrCommitted)
@@ -60,8 +60,8 @@ func TestJobAfterCommit(t *testing.T) {
 	wantNoClaim(t, job, Seats)
 
 	change(t, detached, Cell.To("b"))
-	call = send(t, detached)
-	must(call.Return(answer(t, auth, call.Token(), Seats.To(2))))(t)
+	call = send(t, auth, detached)
+	must(call.Merge(answer(t, auth, call.Token(), Seats.To(2)), waybill.Succeeded))(t)
 	wantClaim(t, detached, Cell, "b")
 	wantClaim(t, detached, Seats, 2)
 }

@@ -7,11 +7,11 @@ type option func(*propagator)
 
 func (o option) apply(p *propagator) { o(p) }
 
-// InsecureInjectAlways makes Inject write the waybill of every context, wherever the call goes: to third parties, and to
-// whomever they redirect to. It is for the one client, or the one connection, that talks to services of the trust domain
-// only:
+// InsecureInjectAlways makes Inject write the waybill of every context, wherever the call goes: to third
+// parties, and to any host they redirect to. Use it for a single client or connection whose services all
+// belong to the trust domain:
 //
-//	otelhttp.NewTransport(base, otelhttp.WithPropagators(waybillprop.New(auth, waybillprop.InsecureInjectAlways())))
+//	otelhttp.NewTransport(base, otelhttp.WithPropagators(propagator))
 //
-// Set as the global propagator it gives every waybill away.
+// Set as the global propagator, it sends every waybill to every destination.
 func InsecureInjectAlways() Option { return option(func(p *propagator) { p.always = true }) }

@@ -2,30 +2,27 @@ package waybillprop
 
 import (
 	"context"
-	"net/http"
+	"errors"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/grant"
-	"github.com/waybill-go/waybill/internal/taken"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// New returns the propagator of one trust domain. It is safe for concurrent use. Metrics go to OpenTelemetry's global
-// provider, with the transport "propagator"; an Inject that writes nothing because nobody granted it counts as
-// "waybill.withheld" and not as an outgoing call, which a transport of this module may be about to count. A nil Authority
-// panics.
-func New(auth *waybill.Authority, opts ...Option) propagation.TextMapPropagator {
+// New returns the propagator of one trust domain. It is safe for concurrent use. Metrics go to
+// OpenTelemetry's global provider, with the transport "propagator". An Inject that writes nothing counts
+// as "waybill.withheld" and not as an outgoing call, because a transport may be about to count the call.
+func New(auth *waybill.Authority, opts ...Option) (propagation.TextMapPropagator, error) {
 	if auth == nil {
-		panic("waybillprop: nil Authority")
+		return nil, errors.New("waybillprop: no Authority: pass the one that waybill.New returned")
 	}
 	p := &propagator{auth: auth, rec: telemetry.New("propagator", nil, nil), withheld: telemetry.Withheld(nil)}
 	for _, o := range opts {
 		o.apply(p)
 	}
-	return p
+	return p, nil
 }
 
 type propagator struct {
@@ -35,51 +32,39 @@ type propagator struct {
 	always   bool
 }
 
-// Fields returns what Inject may write.
+// Fields returns the names that Inject may write.
 func (p *propagator) Fields() []string { return []string{waybill.Header} }
 
-// Inject writes the waybill if that is granted. It never reads the carrier: some cannot be read.
+// Inject writes the waybill with [InsecureInjectAlways], and nothing without. It never reads the carrier,
+// because some carriers cannot be read.
 func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	g := grant.From(ctx)
-	if g == nil && !p.always {
+	if !p.always {
 		if _, err := waybill.FromContext(ctx); err == nil {
 			p.withheld.Add(ctx, 1)
 		}
 		return
 	}
 	call, err := p.auth.Send(ctx)
-	switch {
-	case err != nil:
-		p.rec.Injected(ctx, err)
-	case !p.always && !g.Take():
-		p.withheld.Add(ctx, 1)
-	default:
+	p.rec.Injected(ctx, err)
+	if err == nil {
 		write(carrier, call.Token())
-		p.rec.Injected(ctx, nil)
 	}
 }
 
-// Extract opens what the carrier brought. A waybill that the context has already, of another request or message, is
-// masked even if the carrier brings none.
+// Extract opens the token in the carrier. A waybill that the context inherited from another request or
+// message is hidden, even if the carrier has no token. A request that one of the transports is handling
+// keeps its waybill: the transport took the token out of the carrier.
 func (p *propagator) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
-	brought := values(carrier)
-	header, ok := carrier.(propagation.HeaderCarrier)
-	if ok && len(brought) == 0 {
-		if _, ok := taken.From(ctx, p.auth, http.Header(header)); ok {
-			return ctx // our middleware stands further out
-		}
+	var source any
+	if header, ok := carrier.(propagation.HeaderCarrier); ok {
+		source = header
 	}
-	var hop waybill.Hop
-	if ok {
-		ctx, hop = p.auth.ReceiveFrom(ctx, brought, header)
-	} else {
-		ctx, hop = p.auth.Receive(ctx, brought)
-	}
+	ctx, hop := p.auth.Extract(ctx, values(carrier), source)
 	p.rec.Opened(ctx, hop)
 	return ctx
 }
 
-// headerKey is the name as net/http spells it. Its carriers would spell it out for each call.
+// headerKey is the name as net/http spells it, which its carriers would compute for each call.
 const headerKey = "Waybill"
 
 func write(carrier propagation.TextMapCarrier, token string) {
@@ -90,8 +75,8 @@ func write(carrier propagation.TextMapCarrier, token string) {
 	carrier.Set(waybill.Header, token)
 }
 
-// values returns what the carrier holds, all of it if the carrier can tell: two tokens are none. A carrier that cannot
-// does not tell an empty token from an absent one either.
+// values returns all tokens in the carrier, because two tokens are invalid. A carrier that cannot list
+// values returns one, and does not distinguish an empty token from an absent one.
 func values(carrier propagation.TextMapCarrier) []string {
 	switch c := carrier.(type) {
 	case propagation.HeaderCarrier: // older versions lack the method below

@@ -9,7 +9,7 @@ import (
 )
 
 // Headers are the headers of a request, a message or an answer. Those of the waybill have the names [waybill.Header] and
-// [waybill.HeaderUpdate] here, however the carrier spells them.
+// [waybill.HeaderReturn] here, however the carrier spells them.
 type Headers map[string][]string
 
 // Service is what a [Carrier] takes a request to.

@@ -26,10 +26,10 @@ func (c carrierCheck) updates() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	_, answer := c.call(ctx, auth, "a call that changes claims", c.change(checkCell.To("b"), checkReceipt.To("r2")))
-	const back = "put Hop.Commit(false) under waybill.HeaderUpdate into the answer, and give it to Call.Return"
+	const back = "put Hop.Commit(waybill.Succeeded) under waybill.HeaderReturn into the answer, and give it to Call.Return"
 	brings(c, ctx, checkCell, "b", back)
 	brings(c, ctx, checkReceipt, "r2", back+", without Failed: the call succeeded")
-	for _, name := range []string{waybill.Header, waybill.HeaderUpdate} {
+	for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 		if len(answer[name]) > 0 {
 			c.t.Errorf("the caller sees the header %s in the answer: take it out, or proxies pass it on", name)
 		}
@@ -77,11 +77,11 @@ func (c carrierCheck) updatesOnError() {
 // opened returns the update of an answer, which must be one.
 func (c carrierCheck) opened(auth *waybill.Authority, h Headers) *waybill.Waybill {
 	c.t.Helper()
-	if n := len(h[waybill.HeaderUpdate]); n != 1 {
+	if n := len(h[waybill.HeaderReturn]); n != 1 {
 		c.t.Errorf("the answer has %d updates, want 1", n)
 		return nil
 	}
-	wb, err := auth.Open(h[waybill.HeaderUpdate][0])
+	wb, err := auth.Open(h[waybill.HeaderReturn][0])
 	if err != nil {
 		c.t.Errorf("the update in the answer cannot be opened: %v; send the exact bytes of Hop.Commit", err)
 	}
@@ -97,7 +97,7 @@ func (c carrierCheck) unchanged() {
 		if err != nil {
 			c.t.Errorf("a good request: %v", err)
 		}
-		if n := len(answer[waybill.HeaderUpdate]); n > 0 {
+		if n := len(answer[waybill.HeaderReturn]); n > 0 {
 			c.t.Errorf("a handler changed nothing, and the answer has %d updates: if Hop.Commit returns \"\", leave the header out", n)
 		}
 	}
@@ -140,25 +140,25 @@ func (c carrierCheck) refuses() {
 			return []string{c.update(auth, h, checkCell.To("one")), c.update(auth, h, checkCell.To("two"))}
 		}, waybill.ErrMalformed},
 	} {
-		c.answered(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderUpdate: bad.answer(h)} })
+		c.answered(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
 		brings(c, ctx, checkCell, "a", bad.name+" came back and was taken: only Call.Return decides, and two updates are none")
 		if lost := waybill.Lost(ctx); !errors.Is(lost, bad.want) {
 			c.t.Errorf("%s came back, and Lost gives %v, want %v: give what came to Call.Return, joined if it is more than one", bad.name, lost, bad.want)
 		}
 	}
 	c.answered(ctx, auth, func(h Headers) Headers {
-		return Headers{waybill.HeaderUpdate: {c.update(auth, h, checkCell.To("b"))}}
+		return Headers{waybill.HeaderReturn: {c.update(auth, h, checkCell.To("b"))}}
 	})
 	brings(c, ctx, checkCell, "b", "a good update of a peer was not taken")
 }
 
 // update is what a service that got h would answer with.
 func (c carrierCheck) update(auth *waybill.Authority, h Headers, changes ...waybill.Change) string {
-	ctx, hop := auth.Receive(context.Background(), h[waybill.Header])
+	ctx, hop := auth.Receive(context.Background(), h[waybill.Header], nil)
 	if err := waybill.Update(ctx, changes...); err != nil {
 		c.t.Errorf("a peer cannot change the token that came: %v", err)
 	}
-	return hop.Commit(false)
+	return hop.Commit(waybill.Succeeded)
 }
 
 // uninvited: who sends none takes none.
@@ -166,9 +166,9 @@ func (c carrierCheck) uninvited() {
 	auth := c.authority()
 	ctx := context.Background()
 	other := c.update(auth, Headers{waybill.Header: {c.token(auth)}}, checkCell.To("evil"))
-	received, _ := auth.Receive(ctx, nil)
+	received, _ := auth.Receive(ctx, nil, nil)
 	for _, ctx := range []context.Context{ctx, received} {
-		c.answered(ctx, auth, func(Headers) Headers { return Headers{waybill.HeaderUpdate: {other}} })
+		c.answered(ctx, auth, func(Headers) Headers { return Headers{waybill.HeaderReturn: {other}} })
 		if _, err := waybill.FromContext(ctx); !errors.Is(err, waybill.ErrNoWaybill) {
 			c.t.Errorf("a call without a waybill came back with one: take an update only for a Call that was sent")
 		}
@@ -184,7 +184,7 @@ func (c carrierCheck) panicsRaw() {
 	})
 	h, _ := c.Raw(s, Headers{waybill.Header: {c.token(auth)}})
 	c.visited(visits, "a request whose handler panics")
-	if len(h[waybill.HeaderUpdate]) > 0 {
+	if len(h[waybill.HeaderReturn]) > 0 {
 		c.t.Errorf("the answer of a handler that panicked has an update: call Hop.Discard then, and not Hop.Commit")
 	}
 }

@@ -121,14 +121,14 @@ func (c carrierCheck) takenOut() {
 	token := c.token(auth)
 	s, visits := c.service(auth, nil)
 	for _, h := range []Headers{
-		{waybill.Header: {token}, waybill.HeaderUpdate: {token}, "other": {"kept"}},
-		{waybill.HeaderUpdate: {token}, "other": {"kept"}},
+		{waybill.Header: {token}, waybill.HeaderReturn: {token}, "other": {"kept"}},
+		{waybill.HeaderReturn: {token}, "other": {"kept"}},
 	} {
 		if _, err := c.Raw(s, h); err != nil {
 			c.t.Fatalf("a request that has the waybill's headers and another: %v", err)
 		}
 		v := c.visited(visits, "a request that has the waybill's headers")
-		for _, name := range []string{waybill.Header, waybill.HeaderUpdate} {
+		for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 			if len(v.seen[name]) > 0 {
 				c.t.Errorf("the handler sees the header %s: take it out after Authority.Receive, or proxies pass it on", name)
 			}
@@ -167,8 +167,7 @@ func (c carrierCheck) inherited() {
 // begun: two requests that inherit the context of one that has no waybill are on two journeys.
 func (c carrierCheck) begun() {
 	auth := c.authority()
-	base, hop := auth.Receive(context.Background(), nil)
-	hop.Begin()
+	base, hop := auth.Receive(context.Background(), nil, nil)
 	s, visits := c.service(auth, nil)
 	s.Context = base
 	pass := s.Handle

@@ -55,11 +55,11 @@ func (l *loop) send(
 	}
 	answer, failure := trip(h)
 	if failure == nil || l.fault != "no update on error" {
-		l.takeBack(auth, ctx, call, answer[waybill.HeaderUpdate], failure != nil)
+		l.takeBack(auth, ctx, call, answer[waybill.HeaderReturn], failure != nil)
 	}
 	answer = maps.Clone(answer)
 	if l.fault != "update shown" {
-		delete(answer, waybill.HeaderUpdate)
+		delete(answer, waybill.HeaderReturn)
 	}
 	switch {
 	case l.fault == "errors vanish":
@@ -103,19 +103,18 @@ func (l *loop) takeBack(auth *waybill.Authority, ctx context.Context, call *wayb
 	if failed && l.fault != "always succeeded" {
 		opts = append(opts, waybill.Failed())
 	}
-	call.Return(update, opts...)
+	call.Merge(update, waybill.Succeeded, opts...)
 }
 
 // serve is the server side. Its caller learns of a panic as of an error.
 func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybilltest.Headers, err error) {
 	ctx, hop := l.receive(s, h)
-	hop.Begin()
 	seen := waybilltest.Headers{"other": h["other"]}
 	switch l.fault {
 	case "token seen":
 		seen[waybill.Header] = h[waybill.Header]
 	case "update seen":
-		seen[waybill.HeaderUpdate] = h[waybill.HeaderUpdate]
+		seen[waybill.HeaderReturn] = h[waybill.HeaderReturn]
 	case "all headers gone":
 		seen = nil
 	}
@@ -126,7 +125,7 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 		return nil, fmt.Errorf("refused: %s", waybill.Reason(err))
 	}
 	if l.fault == "committed early" {
-		hop.Commit(false)
+		hop.Commit(waybill.Succeeded)
 	}
 	defer func() {
 		v := recover()
@@ -135,7 +134,7 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 		}
 		err = errors.New("panic")
 		if l.fault == "panic commits" {
-			answer = updateOf(hop.Commit(true))
+			answer = updateOf(hop.Commit(waybill.Failed))
 		}
 		hop.Discard()
 	}()
@@ -147,9 +146,9 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 	case "never ends":
 		return updateOf(hop.Update(err != nil)), err
 	case "always succeeds":
-		return updateOf(hop.Commit(false)), err
+		return updateOf(hop.Commit(waybill.Succeeded)), err
 	case "empty update":
-		return waybilltest.Headers{waybill.HeaderUpdate: {hop.Commit(err != nil)}}, err
+		return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(err != nil)}}, err
 	}
 	return updateOf(hop.Commit(err != nil)), err
 }
@@ -162,23 +161,23 @@ func (l *loop) receive(s waybilltest.Service, h waybilltest.Headers) (context.Co
 	case l.fault == "empty for absent" && len(values) == 0:
 		values = []string{""}
 	case l.fault == "absent is skipped" && len(values) == 0:
-		ctx, hop := s.Auth.Receive(context.Background(), nil)
+		ctx, hop := s.Auth.Receive(context.Background(), nil, nil)
 		if _, err := waybill.FromContext(s.Context); err == nil {
 			ctx = s.Context
 		}
 		return ctx, hop
 	case l.fault == "shared journeys" && len(values) == 0:
-		_, hop := s.Auth.Receive(context.Background(), nil)
+		_, hop := s.Auth.Receive(context.Background(), nil, nil)
 		return s.Context, hop
 	}
-	return s.Auth.Receive(s.Context, values)
+	return s.Auth.Receive(s.Context, values, nil)
 }
 
 func updateOf(update string) waybilltest.Headers {
 	if update == "" {
 		return nil
 	}
-	return waybilltest.Headers{waybill.HeaderUpdate: {update}}
+	return waybilltest.Headers{waybill.HeaderReturn: {update}}
 }
 
 func TestCheckCarrier(t *testing.T) {
@@ -203,7 +202,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"committed early", "must not end the hop before its handler returns"},
 		{"never ends", "call Hop.Commit or Hop.Discard when the handler has returned"},
 		{"panic commits", "call Hop.Discard then, and not Hop.Commit"},
-		{"no way back", "under waybill.HeaderUpdate into the answer"},
+		{"no way back", "under waybill.HeaderReturn into the answer"},
 		{"update shown", "sees the header waybill-update in the answer"},
 		{"no update on error", "with an answer that is an error, too"},
 		{"errors vanish", "an update does not change the result"},

@@ -67,10 +67,9 @@ func Context(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) c
 	if err != nil {
 		t.Fatalf("waybilltest: %v", err)
 	}
-	ctx, hop := auth.Receive(t.Context(), []string{wb.Token()})
+	ctx, hop := auth.Receive(t.Context(), []string{wb.Token()}, nil)
 	if err := hop.Err(); err != nil {
 		t.Fatalf("waybilltest: the waybill was issued, but not opened: %v", err)
 	}
-	hop.Begin()
 	return ctx
 }

@@ -107,7 +107,7 @@ func TestContext(t *testing.T) {
 	if wb, err := auth.Open(call.Token()); err != nil || !strings.Contains(string(wb.Payload()), `"bas":"`) {
 		t.Errorf("got %s, %v, want an update of what was received", wb.Payload(), err)
 	}
-	_, hop := auth.Receive(ctx, []string{"another"})
+	_, hop := auth.Receive(ctx, []string{"another"}, nil)
 	if !hop.Begin() {
 		t.Error("another message in this context is not a hop of its own")
 	}

@@ -8,34 +8,49 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/waybill-go/waybill"
 )
 
-// DialOptions returns both client interceptors, chained with those of other options. Giving them to a connection is the
-// permission to send the caller's waybill to its target.
-func DialOptions(auth *waybill.Authority, opts ...Option) []grpc.DialOption {
-	c := newConfig(auth, opts)
+// Client is the client side of a connection. It is safe for concurrent use, and one Client serves any
+// number of connections.
+type Client struct {
+	common
+	plaintext bool
+	peer      func(credentials.TLSInfo) bool // nil: all
+	accept    []waybill.MergeOption
+}
+
+// NewClient returns the client side of connections to services of the Authority's trust domain.
+func NewClient(auth *waybill.Authority, opts ...ClientOption) (*Client, error) {
+	common, err := newCommon(auth)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{common: common}
+	for _, o := range opts {
+		if err := o.applyClient(c); err != nil {
+			return nil, err
+		}
+	}
+	c.record()
+	return c, nil
+}
+
+// DialOptions returns both client interceptors as options, chained with those of other options. Giving
+// them to a connection is the permission to send waybills to its target.
+func (c *Client) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(c.unaryClient),
-		grpc.WithChainStreamInterceptor(c.streamClient),
+		grpc.WithChainUnaryInterceptor(c.UnaryInterceptor),
+		grpc.WithChainStreamInterceptor(c.StreamInterceptor),
 	}
 }
 
-// UnaryClientInterceptor sends the caller's waybill with a unary call, and merges the update before the call returns,
-// whether it succeeded or not.
-func UnaryClientInterceptor(auth *waybill.Authority, opts ...Option) grpc.UnaryClientInterceptor {
-	return newConfig(auth, opts).unaryClient
-}
-
-// StreamClientInterceptor does for streams what [UnaryClientInterceptor] does for unary calls. The waybill is that of the
-// moment the stream was opened; the update is merged before the caller sees the end of the stream.
-func StreamClientInterceptor(auth *waybill.Authority, opts ...Option) grpc.StreamClientInterceptor {
-	return newConfig(auth, opts).streamClient
-}
-
-func (c *config) unaryClient(
+// UnaryInterceptor is a [grpc.UnaryClientInterceptor]. It sends the caller's waybill with the call, and
+// merges the returned token before the call returns, whether it succeeded or not.
+func (c *Client) UnaryInterceptor(
 	ctx context.Context, method string, req, reply any,
 	cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption,
 ) error {
@@ -47,7 +62,7 @@ func (c *config) unaryClient(
 	if err != nil {
 		return err
 	}
-	defer hideUpdate(opts)
+	defer hideReturn(opts)
 	if out == nil {
 		return invoker(ctx, method, req, reply, cc, opts...)
 	}
@@ -55,11 +70,13 @@ func (c *config) unaryClient(
 	var trailer metadata.MD
 	err = invoker(ctx, method, req, reply, cc,
 		append(slices.Clip(opts), grpc.PerRPCCredentials(out), grpc.Trailer(&trailer))...)
-	out.returned(ctx, trailer, err != nil)
+	out.merge(ctx, trailer, resultOf(err))
 	return err
 }
 
-func (c *config) streamClient(
+// StreamInterceptor is a [grpc.StreamClientInterceptor]. It sends the waybill as it is when the stream is
+// opened, and merges the returned token before the caller sees the end of the stream.
+func (c *Client) StreamInterceptor(
 	ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
 	streamer grpc.Streamer, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
@@ -81,20 +98,28 @@ func (c *config) streamClient(
 	return s, nil
 }
 
-// pinned reports whether an outer interceptor of ours looks after the call.
+// resultOf returns the result of a call that ended with err.
+func resultOf(err error) waybill.Result {
+	if err != nil {
+		return waybill.Failed
+	}
+	return waybill.Succeeded
+}
+
+// pinned reports whether an outer Client handles the call already.
 func pinned(opts []grpc.CallOption) bool {
 	_, ok := credentialsOf(opts).(*outgoing)
 	return ok
 }
 
 // pin returns the call with its token, or nil if the call goes on without one.
-func (c *config) pin(ctx context.Context, method string, cc *grpc.ClientConn, opts []grpc.CallOption) (*outgoing, error) {
+func (c *Client) pin(ctx context.Context, method string, cc *grpc.ClientConn, opts []grpc.CallOption) (*outgoing, error) {
 	if c.skip(method) {
 		return nil, nil
 	}
 	call, err := c.auth.Send(ctx)
 	if err == nil {
-		return &outgoing{config: c, call: call, cc: cc, method: method, next: credentialsOf(opts)}, nil
+		return &outgoing{Client: c, call: call, cc: cc, method: method, next: credentialsOf(opts)}, nil
 	}
 	c.rec.Injected(ctx, err)
 	if _, none := waybill.FromContext(ctx); none == nil && errors.Is(err, waybill.ErrExpired) {
@@ -103,34 +128,31 @@ func (c *config) pin(ctx context.Context, method string, cc *grpc.ClientConn, op
 	return nil, nil
 }
 
-// withoutWaybill returns ctx without a waybill in its metadata: what travels is what was pinned.
+// withoutWaybill returns ctx without a waybill in its outgoing metadata: only the pinned token is sent.
 func withoutWaybill(ctx context.Context) context.Context {
 	md, ok := metadata.FromOutgoingContext(ctx) // a copy
-	if !ok || md[waybill.Header] == nil && md[waybill.HeaderUpdate] == nil {
+	if !ok || md[waybill.Header] == nil && md[waybill.HeaderReturn] == nil {
 		return ctx
 	}
 	delete(md, waybill.Header)
-	delete(md, waybill.HeaderUpdate)
+	delete(md, waybill.HeaderReturn)
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// returned merges the update of the call's trailer.
-func (o *outgoing) returned(ctx context.Context, trailer metadata.MD, failed bool) {
-	values := trailer[waybill.HeaderUpdate]
+// merge merges the token in the call's trailer.
+func (o *outgoing) merge(ctx context.Context, trailer metadata.MD, result waybill.Result) {
+	values := trailer[waybill.HeaderReturn]
 	if len(values) == 0 || !o.sent.Load() {
 		return
 	}
-	opts := o.accept
-	if failed {
-		opts = append(slices.Clip(opts), waybill.Failed())
-	}
-	// Several updates are none: joined, they are malformed.
-	outcome, err := o.call.Return(strings.Join(values, ","), opts...)
-	o.rec.Returned(ctx, outcome, err)
+	// Several tokens, joined, are malformed and rejected.
+	outcome, err := o.call.Merge(strings.Join(values, ","), result, o.accept...)
+	o.rec.Merged(ctx, outcome, err)
 }
 
-// clientStream merges the update when the stream ends. It does so in RecvMsg and not in a grpc.OnFinish callback, which
-// older versions of gRPC call before the trailer is there, and newer ones beside the RecvMsg that shows the end.
+// clientStream merges the returned token when the stream ends. It does so in RecvMsg and not in a
+// grpc.OnFinish callback: older versions of gRPC call that before the trailer is available, and newer
+// ones concurrently with the RecvMsg that reports the end.
 type clientStream struct {
 	grpc.ClientStream
 	ctx    context.Context
@@ -151,14 +173,17 @@ func (s *clientStream) RecvMsg(m any) error {
 
 func (s *clientStream) end(err error) {
 	if s.out != nil {
-		s.out.returned(s.ctx, s.ClientStream.Trailer(), err != nil && err != io.EOF)
+		if err == io.EOF {
+			err = nil
+		}
+		s.out.merge(s.ctx, s.ClientStream.Trailer(), resultOf(err))
 	}
-	hideUpdate(s.opts)
+	hideReturn(s.opts)
 }
 
 func (s *clientStream) Header() (metadata.MD, error) {
 	md, err := s.ClientStream.Header()
-	return withoutUpdate(md), err
+	return withoutReturn(md), err
 }
 
-func (s *clientStream) Trailer() metadata.MD { return withoutUpdate(s.ClientStream.Trailer()) }
+func (s *clientStream) Trailer() metadata.MD { return withoutReturn(s.ClientStream.Trailer()) }

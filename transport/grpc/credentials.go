@@ -13,20 +13,21 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// outgoing is one call of the client, with the token that was pinned for it. It puts the token on the wire as the call's
-// credentials, because gRPC shows the connection to credentials and not to interceptors. gRPC asks once for each attempt.
+// outgoing is one call of the client, with the token pinned for it. It sends the token as the call's
+// credentials, because gRPC shows the connection to credentials and not to interceptors. gRPC asks for
+// credentials once per attempt.
 type outgoing struct {
-	*config
+	*Client
 	call   *waybill.Call
 	cc     *grpc.ClientConn
 	method string
-	next   credentials.PerRPCCredentials // the caller's own, or nil
+	next   credentials.PerRPCCredentials // the caller's credentials, or nil
 
 	judged atomic.Bool // counted as sent or suppressed
 	sent   atomic.Bool
 }
 
-// credentialsOf returns the call credentials in opts. As in gRPC, the last ones count.
+// credentialsOf returns the call credentials in opts. As in gRPC, the last ones are used.
 func credentialsOf(opts []grpc.CallOption) credentials.PerRPCCredentials {
 	for _, o := range slices.Backward(opts) {
 		if o, ok := o.(grpc.PerRPCCredsCallOption); ok {
@@ -36,8 +37,8 @@ func credentialsOf(opts []grpc.CallOption) credentials.PerRPCCredentials {
 	return nil
 }
 
-// GetRequestMetadata gives the token, beside what the caller's own credentials give, if the connection is approved and its
-// limits have room.
+// GetRequestMetadata returns the caller's credentials, together with the token if the connection is
+// approved and the token fits its limits.
 func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
 	md, err := o.theirs(ctx, uri)
 	if err != nil {
@@ -47,7 +48,7 @@ func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 	first := o.judged.CompareAndSwap(false, true)
 	switch why := o.objection(ctx); {
 	case beneath[waybill.Header] != nil:
-		// A propagator beneath us that always injects has been asked for by its name. Two tokens would be refused.
+		// A propagator below the interceptor injects always, as its option says. Two tokens would be refused.
 	case why != "":
 		if first {
 			o.rec.Suppressed(ctx, o.target(), why)
@@ -68,7 +69,7 @@ func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 	return md, nil
 }
 
-// theirs is what the caller's own credentials give.
+// theirs returns the metadata of the caller's credentials.
 func (o *outgoing) theirs(ctx context.Context, uri []string) (map[string]string, error) {
 	if o.next == nil {
 		return nil, nil
@@ -76,13 +77,13 @@ func (o *outgoing) theirs(ctx context.Context, uri []string) (map[string]string,
 	return o.next.GetRequestMetadata(ctx, uri...)
 }
 
-// objection returns why the token must not travel over the connection of the attempt in ctx, or "".
+// objection returns why the token must not be sent over the connection of the attempt in ctx, or "".
 func (o *outgoing) objection(ctx context.Context) string {
 	if o.plaintext && o.peer == nil {
 		return ""
 	}
 	conn, _ := credentials.RequestInfoFromContext(ctx)
-	// By gRPC's own measure of what may carry a bearer token.
+	// The level that gRPC itself requires for bearer tokens.
 	if credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) != nil {
 		return "the connection has no privacy and integrity"
 	}
@@ -90,13 +91,13 @@ func (o *outgoing) objection(ctx context.Context) string {
 		return ""
 	}
 	if peer, ok := conn.AuthInfo.(credentials.TLSInfo); !ok || !o.peer(peer) {
-		return "AllowPeer does not approve of the peer"
+		return "OnlyPeers does not approve the peer"
 	}
 	return ""
 }
 
-// fits reports whether the token can stand beside the caller's metadata and credentials. Credentials of the connection are
-// not seen here.
+// fits reports whether the token fits next to the caller's metadata and credentials. Credentials of the
+// connection are not visible here.
 func (o *outgoing) fits(md metadata.MD, creds map[string]string, uri []string) bool {
 	size := requestFields + len(o.method) + fieldSize(waybill.Header, o.call.Token()) + listSize(md)
 	for _, u := range uri {
@@ -108,12 +109,13 @@ func (o *outgoing) fits(md metadata.MD, creds map[string]string, uri []string) b
 	return size <= listLimit
 }
 
-// RequireTransportSecurity is what the caller's own credentials say. Ours hold the token back instead: the call goes on.
+// RequireTransportSecurity returns the answer of the caller's credentials. On an insecure connection the
+// call goes on without the token.
 func (o *outgoing) RequireTransportSecurity() bool {
 	return o.next != nil && o.next.RequireTransportSecurity()
 }
 
-// target is the destination for logs. In-process transports may show interceptors no connection.
+// target returns the destination for logs. In-process transports may pass no connection.
 func (o *outgoing) target() string {
 	if o.cc == nil {
 		return "unknown"
@@ -121,7 +123,7 @@ func (o *outgoing) target() string {
 	return o.cc.Target()
 }
 
-// with returns a copy of md, which belongs to the caller's credentials, with the token in it.
+// with returns a copy of md with the token. The map md belongs to the caller's credentials.
 func with(md map[string]string, token string) map[string]string {
 	out := make(map[string]string, len(md)+1)
 	for k, v := range md {

@@ -1,91 +1,146 @@
 package waybillgrpc
 
 import (
+	"errors"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/policy"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// Option configures interceptors. One list serves both sides; each option says which side reads it.
-type Option interface{ apply(*config) }
+// ServerOption configures [NewServer].
+type ServerOption interface{ applyServer(*Server) error }
 
-type option func(*config)
+// ClientOption configures [NewClient].
+type ClientOption interface{ applyClient(*Client) error }
 
-func (o option) apply(c *config) { o(c) }
+// Option configures both sides.
+type Option interface {
+	ServerOption
+	ClientOption
+}
 
-type config struct {
-	auth      *waybill.Authority
-	rec       *telemetry.Recorder
-	policy    policy.Policy
-	skip      func(fullMethod string) bool
-	plaintext bool
-	peer      func(credentials.TLSInfo) bool
-	accept    []waybill.ReturnOption
+type serverOption func(*Server) error
 
+func (o serverOption) applyServer(s *Server) error { return o(s) }
+
+type clientOption func(*Client) error
+
+func (o clientOption) applyClient(c *Client) error { return o(c) }
+
+type option func(*common) error
+
+func (o option) applyServer(s *Server) error { return o(&s.common) }
+
+func (o option) applyClient(c *Client) error { return o(&c.common) }
+
+// common is what both sides have.
+type common struct {
+	auth     *waybill.Authority
+	rec      *telemetry.Recorder
+	skip     func(fullMethod string) bool
 	provider metric.MeterProvider
 	logger   *slog.Logger
 }
 
-func newConfig(auth *waybill.Authority, opts []Option) *config {
+func newCommon(auth *waybill.Authority) (common, error) {
 	if auth == nil {
-		panic("waybillgrpc: nil Authority")
+		return common{}, errors.New("waybillgrpc: no Authority: pass the one that waybill.New returned")
 	}
-	c := &config{auth: auth, skip: func(string) bool { return false }}
-	for _, o := range opts {
-		o.apply(c)
-	}
-	c.rec = telemetry.New("grpc", c.provider, c.logger)
-	return c
+	return common{auth: auth, skip: func(string) bool { return false }}, nil
 }
 
-// Required refuses calls without a waybill. Server.
-func Required() Option { return option(func(c *config) { c.policy.Required = true }) }
+// record makes the recorder, after the options were applied.
+func (c *common) record() { c.rec = telemetry.New("grpc", c.provider, c.logger) }
 
-// Observe counts what would be refused, and refuses nothing. Handlers see no claims of an invalid waybill. Server.
-func Observe() Option { return option(func(c *config) { c.policy.Observe = true }) }
-
-// RequireClaims refuses calls whose waybill lacks one of these claims, or that have no waybill. Server.
-func RequireClaims(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.policy.Require(claims) })
+// Required refuses calls without a waybill.
+func Required() ServerOption {
+	return rule(func(r *admission.Rules) { r.Required = true })
 }
 
-// Skip leaves alone the methods for which it returns true, given as "/package.Service/Method": such as health checks and
-// reflection. The server does not open their waybills, the client sends none. What the wire brings or the caller has set
-// by hand is still taken out. Server and client.
-func Skip(skip func(fullMethod string) bool) Option { return option(func(c *config) { c.skip = skip }) }
+// RequireClaims refuses calls without a waybill, and calls whose waybill lacks one of these claims.
+func RequireClaims(claims ...waybill.Declaration) ServerOption {
+	return rule(func(r *admission.Rules) { r.Require(claims) })
+}
 
-// AllowPlaintext sends waybills over connections without privacy and integrity too: where a mesh encrypts below gRPC, and
-// for connections inside one process. Client.
-func AllowPlaintext() Option { return option(func(c *config) { c.plaintext = true }) }
+// ReportOnly switches enforcement off: the server counts the calls that it would refuse, and refuses
+// none. Handlers see no claims of an invalid waybill.
+func ReportOnly() ServerOption {
+	return rule(func(r *admission.Rules) { r.ReportOnly = true })
+}
 
-// AllowPeer sends waybills only to TLS peers that allow approves of: by their certificate or SPIFFE ID, whatever name or
-// address led there. It is asked for each attempt of a call, concurrently, and should not block. A connection without TLS
-// gets none, [AllowPlaintext] or not.
+func rule(set func(*admission.Rules)) ServerOption {
+	return serverOption(func(s *Server) error {
+		set(&s.rules)
+		return nil
+	})
+}
+
+// AllowPlaintext also sends waybills over connections without privacy and integrity. Use it where a mesh
+// encrypts below gRPC, and for connections inside one process.
+func AllowPlaintext() ClientOption {
+	return clientOption(func(c *Client) error {
+		c.plaintext = true
+		return nil
+	})
+}
+
+// OnlyPeers sends waybills only to TLS peers that approve accepts, judged by their certificate or SPIFFE
+// ID, whatever name or address was dialled. The function is called for each attempt of a call,
+// concurrently, and should not block. A connection without TLS gets no waybill, even with
+// [AllowPlaintext].
 //
-// TLS has verified the peer before, as its configuration says: if that leaves the work to a callback, State.VerifiedChains
-// is empty. A nil function panics. Client.
-func AllowPeer(allow func(peer credentials.TLSInfo) bool) Option {
-	if allow == nil {
-		panic("waybillgrpc: AllowPeer without a function")
-	}
-	return option(func(c *config) { c.peer = allow })
+// TLS has verified the peer before, as configured. If that configuration leaves verification to a
+// callback, State.VerifiedChains is empty.
+func OnlyPeers(approve func(peer credentials.TLSInfo) bool) ClientOption {
+	return clientOption(func(c *Client) error {
+		if approve == nil {
+			return errors.New("waybillgrpc: OnlyPeers needs a function that approves peers")
+		}
+		c.peer = approve
+		return nil
+	})
 }
 
-// AcceptBack names the only claims whose changes are taken from callees; all by default. See [waybill.AcceptBack]. Client.
-func AcceptBack(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.accept = []waybill.ReturnOption{waybill.AcceptBack(claims...)} })
+// OnlyAccept accepts changes of these claims only from callees. By default all changes are accepted. See
+// [waybill.OnlyClaims].
+func OnlyAccept(claims ...waybill.Declaration) ClientOption {
+	return clientOption(func(c *Client) error {
+		c.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		return nil
+	})
 }
 
-// MeterProvider sets where metrics go; the global provider by default. Server and client.
+// Skip ignores the methods for which skip returns true, such as health checks and reflection. The
+// argument has the form "/package.Service/Method". A server does not open their waybills; a client sends
+// none. Tokens in the metadata are still removed.
+func Skip(skip func(fullMethod string) bool) Option {
+	return option(func(c *common) error {
+		if skip == nil {
+			return errors.New("waybillgrpc: Skip needs a function that chooses methods")
+		}
+		c.skip = skip
+		return nil
+	})
+}
+
+// MeterProvider sets the provider of metrics. The default is the global provider.
 func MeterProvider(provider metric.MeterProvider) Option {
-	return option(func(c *config) { c.provider = provider })
+	return option(func(c *common) error {
+		c.provider = provider
+		return nil
+	})
 }
 
-// Logger sets the logger; [slog.Default] by default. The first call to each target whose waybill is held back is logged.
-// Client.
-func Logger(logger *slog.Logger) Option { return option(func(c *config) { c.logger = logger }) }
+// Logger sets the logger. The default is [slog.Default]. A client logs the first call to each target
+// whose waybill it does not send.
+func Logger(logger *slog.Logger) Option {
+	return option(func(c *common) error {
+		c.logger = logger
+		return nil
+	})
+}

@@ -7,41 +7,58 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// ServerOptions returns both server interceptors, chained with those of other options. Here as in all functions of this
-// package a nil Authority panics.
-func ServerOptions(auth *waybill.Authority, opts ...Option) []grpc.ServerOption {
-	c := newConfig(auth, opts)
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(c.unaryServer), grpc.ChainStreamInterceptor(c.streamServer)}
+// Server is the server side of a gRPC server. It is safe for concurrent use.
+type Server struct {
+	common
+	rules admission.Rules
 }
 
-// UnaryServerInterceptor opens the waybill of a unary call, judges it, and sends back what the handler changed.
-func UnaryServerInterceptor(auth *waybill.Authority, opts ...Option) grpc.UnaryServerInterceptor {
-	return newConfig(auth, opts).unaryServer
+// NewServer returns the server side for services of the Authority's trust domain.
+func NewServer(auth *waybill.Authority, opts ...ServerOption) (*Server, error) {
+	common, err := newCommon(auth)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{common: common}
+	for _, o := range opts {
+		if err := o.applyServer(s); err != nil {
+			return nil, err
+		}
+	}
+	s.record()
+	return s, nil
 }
 
-// StreamServerInterceptor does for streams what [UnaryServerInterceptor] does for unary calls. The waybill is judged once,
-// when the stream opens, and changes are sent back when it ends.
-func StreamServerInterceptor(auth *waybill.Authority, opts ...Option) grpc.StreamServerInterceptor {
-	return newConfig(auth, opts).streamServer
+// ServerOptions returns both server interceptors as options, chained with those of other options.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(s.UnaryInterceptor),
+		grpc.ChainStreamInterceptor(s.StreamInterceptor),
+	}
 }
 
-func (c *config) unaryServer(
+// UnaryInterceptor is a [grpc.UnaryServerInterceptor]. It opens the waybill of a call, applies the
+// server's rules, and sends back what the handler changed.
+func (s *Server) UnaryInterceptor(
 	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (resp any, err error) {
-	err = c.serve(ctx, info.FullMethod, func(ctx context.Context) (err error) {
+	err = s.serve(ctx, info.FullMethod, func(ctx context.Context) (err error) {
 		resp, err = handler(ctx, req)
 		return err
 	})
 	return resp, err
 }
 
-func (c *config) streamServer(
+// StreamInterceptor is a [grpc.StreamServerInterceptor]. The waybill is judged once, when the stream
+// opens, and changes are sent back when it ends.
+func (s *Server) StreamInterceptor(
 	srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	return c.serve(ss.Context(), info.FullMethod, func(ctx context.Context) error {
+	return s.serve(ss.Context(), info.FullMethod, func(ctx context.Context) error {
 		return handler(srv, &serverStream{ss, ctx})
 	})
 }
@@ -53,31 +70,26 @@ type serverStream struct {
 
 func (s *serverStream) Context() context.Context { return s.ctx }
 
-// serve is one call on the server. A nested interceptor of ours leaves the hop to the outermost one, but holds to its own
-// policy.
-func (c *config) serve(ctx context.Context, method string, handle func(context.Context) error) error {
-	if c.received(ctx) {
-		if c.skip(method) {
-			return handle(ctx)
-		}
-		if err := c.policy.Admit(ctx, c.rec); err != nil {
-			return refusal(err)
-		}
-		return handle(ctx)
-	}
+// serve handles one call. Of nested interceptors, the outermost one ends the hop; each applies its own
+// rules.
+func (s *Server) serve(ctx context.Context, method string, handle func(context.Context) error) error {
 	values := metadata.ValueFromIncomingContext(ctx, waybill.Header)
 	ctx = stripped(ctx, values)
-	if c.skip(method) {
+	if s.skip(method) {
 		return handle(ctx)
 	}
-	ctx, hop := c.auth.Receive(ctx, values)
-	c.rec.Opened(ctx, hop)
-	own := hop.Begin()
-	if err := c.policy.Admit(ctx, c.rec); err != nil {
+	// The stream identifies the call: contexts are inherited, also by calls inside one process.
+	stream := grpc.ServerTransportStreamFromContext(ctx)
+	ctx, hop := s.auth.Receive(ctx, values, stream)
+	s.rec.Opened(ctx, hop)
+	hop.Stripped(stream)
+	if err := s.rules.Admit(ctx, s.rec); err != nil {
+		if hop.Outermost() {
+			hop.Discard()
+		}
 		return refusal(err)
 	}
-	ctx = &received{ctx, c.auth, grpc.ServerTransportStreamFromContext(ctx)}
-	if !own {
+	if !hop.Outermost() {
 		return handle(ctx)
 	}
 	returned := false
@@ -88,56 +100,33 @@ func (c *config) serve(ctx context.Context, method string, handle func(context.C
 	}()
 	err := handle(ctx)
 	returned = true
-	c.answer(ctx, hop, err)
+	s.answer(ctx, hop, err)
 	return err
 }
 
-// received marks a context in which the call's waybill has been opened and taken out of the metadata. It holds the call,
-// because contexts are inherited: by calls inside one process, for instance.
-type received struct {
-	context.Context
-	auth   *waybill.Authority
-	stream grpc.ServerTransportStream
-}
-
-type receivedKey struct{}
-
-// Value makes the mark the context that holds it.
-func (r *received) Value(key any) any {
-	if key == (receivedKey{}) {
-		return r
-	}
-	return r.Context.Value(key)
-}
-
-func (c *config) received(ctx context.Context) bool {
-	r, ok := ctx.Value(receivedKey{}).(*received)
-	return ok && r.auth == c.auth && r.stream != nil && r.stream == grpc.ServerTransportStreamFromContext(ctx)
-}
-
-// stripped returns ctx without what only the wire may bring: handlers copy their metadata into calls of their own.
+// stripped returns ctx without the token in its metadata: handlers copy their metadata into calls.
 func stripped(ctx context.Context, values []string) context.Context {
-	if values == nil && metadata.ValueFromIncomingContext(ctx, waybill.HeaderUpdate) == nil {
+	if values == nil && metadata.ValueFromIncomingContext(ctx, waybill.HeaderReturn) == nil {
 		return ctx
 	}
 	md, _ := metadata.FromIncomingContext(ctx) // a copy
 	delete(md, waybill.Header)
-	delete(md, waybill.HeaderUpdate)
+	delete(md, waybill.HeaderReturn)
 	return metadata.NewIncomingContext(ctx, md)
 }
 
-// answer ends the hop and puts its update into the trailer, where it fits.
-func (c *config) answer(ctx context.Context, hop waybill.Hop, err error) {
-	update := hop.Commit(err != nil)
-	if update == "" {
+// answer ends the hop and puts the returned token into the trailer, if it fits.
+func (s *Server) answer(ctx context.Context, hop waybill.Hop, err error) {
+	token := hop.Commit(resultOf(err))
+	if token == "" {
 		return
 	}
 	outcome := telemetry.Answered
 	switch {
-	case !fits(ctx, update, err):
+	case !fits(ctx, token, err):
 		outcome = telemetry.TooLarge
-	case grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderUpdate, update)) != nil:
-		outcome = telemetry.TooLate // the call is over: its client has left
+	case grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, token)) != nil:
+		outcome = telemetry.TooLate // the call is over, and its client is gone
 	}
-	c.rec.Updated(ctx, outcome)
+	s.rec.Returned(ctx, outcome)
 }

@@ -9,13 +9,13 @@ import (
 
 // Sizes in bytes, as RFC 9113, section 6.5.2 counts a list of header fields.
 const (
-	// listLimit is the default limit in C and Java, and the coming one in Go. A call or an answer over it fails, or takes all
-	// calls of its connection with it.
+	// listLimit is the default limit in C and Java, and the coming default in Go. A call or response over
+	// the limit fails, and may end all calls of its connection.
 	listLimit = 8 << 10
 
 	fieldOverhead = 32  // of each field
-	answerFields  = 256 // :status, content-type and grpc-status of an answer without headers, and a little air
-	requestFields = 768 // what gRPC adds to a request, besides the names of host and method, and a little air
+	answerFields  = 256 // :status, content-type and grpc-status of a response without headers, and a reserve
+	requestFields = 768 // what gRPC adds to a request, without the names of host and method, and a reserve
 )
 
 // listSize returns the size of metadata.

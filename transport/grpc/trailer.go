@@ -13,9 +13,10 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// fits reports whether the update can stand in the trailer beside the status and what the handler has set.
-func fits(ctx context.Context, update string, err error) bool {
-	size := answerFields + fieldSize(waybill.HeaderUpdate, update)
+// fits reports whether the returned token fits in the trailer next to the status and the trailer that the
+// handler has set.
+func fits(ctx context.Context, token string, err error) bool {
+	size := answerFields + fieldSize(waybill.HeaderReturn, token)
 	if s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ Trailer() metadata.MD }); ok {
 		size += listSize(s.Trailer())
 	}
@@ -39,24 +40,24 @@ func statusSize(st *status.Status) int {
 	return size
 }
 
-// withoutUpdate returns md without the update, and never changes md: others may be reading it.
-func withoutUpdate(md metadata.MD) metadata.MD {
-	if _, ok := md[waybill.HeaderUpdate]; !ok {
+// withoutReturn returns md without the returned token. It never changes md, which others may be reading.
+func withoutReturn(md metadata.MD) metadata.MD {
+	if _, ok := md[waybill.HeaderReturn]; !ok {
 		return md
 	}
 	md = maps.Clone(md)
-	delete(md, waybill.HeaderUpdate)
+	delete(md, waybill.HeaderReturn)
 	return md
 }
 
-// hideUpdate takes the update out of what the caller asked for with grpc.Header and grpc.Trailer.
-func hideUpdate(opts []grpc.CallOption) {
+// hideReturn removes the returned token from what the caller asked for with grpc.Header and grpc.Trailer.
+func hideReturn(opts []grpc.CallOption) {
 	for _, o := range opts {
 		switch o := o.(type) {
 		case grpc.HeaderCallOption:
-			*o.HeaderAddr = withoutUpdate(*o.HeaderAddr)
+			*o.HeaderAddr = withoutReturn(*o.HeaderAddr)
 		case grpc.TrailerCallOption:
-			*o.TrailerAddr = withoutUpdate(*o.TrailerAddr)
+			*o.TrailerAddr = withoutReturn(*o.TrailerAddr)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	tnoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -236,27 +236,27 @@ func TestInjected(t *testing.T) {
 	}
 }
 
-func TestUpdated(t *testing.T) {
+func TestReturned(t *testing.T) {
 	m := newMeter()
 	r := telemetry.New("nats", m, nil)
-	r.Updated(t.Context(), telemetry.Answered)
-	r.Updated(t.Context(), telemetry.Answered)
-	r.Updated(t.Context(), "unchanged")
-	m.want(t, "updated", "waybill.update outcome=answered,transport=nats 2")
+	r.Returned(t.Context(), telemetry.Answered)
+	r.Returned(t.Context(), telemetry.Answered)
+	r.Merged(t.Context(), waybill.Unchanged, nil)
+	m.want(t, "updated", "waybill.return outcome=answered,transport=nats 2")
 	for _, test := range []struct {
 		outcome waybill.Outcome
 		err     error
 		want    []string
 	}{
 		{waybill.Unchanged, nil, nil},
-		{waybill.Merged, nil, []string{"waybill.update outcome=merged,transport=nats 1"}},
-		{waybill.Relayed, nil, []string{"waybill.update outcome=relayed,transport=nats 1"}},
-		{waybill.Conflict, nil, []string{"waybill.update outcome=conflict,transport=nats 1"}},
-		{waybill.Refused, waybill.ErrStale, []string{"waybill.update outcome=refused,transport=nats 1"}},
-		{waybill.Refused, fmt.Errorf("x: %w", waybill.ErrTooLate), []string{"waybill.update outcome=too_late,transport=nats 1"}},
-		{waybill.Refused, waybill.ErrTooLarge, []string{"waybill.update outcome=too_large,transport=nats 1"}},
+		{waybill.Merged, nil, []string{"waybill.return outcome=merged,transport=nats 1"}},
+		{waybill.Relayed, nil, []string{"waybill.return outcome=relayed,transport=nats 1"}},
+		{waybill.Conflict, nil, []string{"waybill.return outcome=conflict,transport=nats 1"}},
+		{waybill.Rejected, waybill.ErrStale, []string{"waybill.return outcome=refused,transport=nats 1"}},
+		{waybill.Rejected, fmt.Errorf("x: %w", waybill.ErrTooLate), []string{"waybill.return outcome=too_late,transport=nats 1"}},
+		{waybill.Rejected, waybill.ErrTooLarge, []string{"waybill.return outcome=too_large,transport=nats 1"}},
 	} {
-		r.Returned(t.Context(), test.outcome, test.err)
+		r.Merged(t.Context(), test.outcome, test.err)
 		m.want(t, string(test.outcome), test.want...)
 	}
 }
@@ -297,7 +297,7 @@ func TestBrokenProvider(t *testing.T) {
 		t.Errorf("got %v, want an error for each of 7 instruments", reported)
 	}
 	r.Injected(t.Context(), nil)
-	r.Updated(t.Context(), telemetry.Answered)
+	r.Returned(t.Context(), telemetry.Answered)
 }
 
 // TestConcurrent is of most use under the race detector.

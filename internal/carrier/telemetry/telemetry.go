@@ -1,5 +1,6 @@
-// Package telemetry is what the propagator and the transports report: metrics of the meter "waybill", and attributes of the
-// current span. It uses the OpenTelemetry API only; without an SDK it does next to nothing.
+// Package telemetry reports for the propagator and the transports: metrics of the meter "waybill", and
+// attributes of the current span. It uses the OpenTelemetry API only; without an SDK it does almost
+// nothing.
 package telemetry
 
 import (
@@ -27,14 +28,15 @@ const (
 	ForeignDomain = "foreign_domain"
 )
 
-// TooLate and TooLarge are the outcomes of waybill.update that are decided while answering.
+// The outcomes of waybill.return on the way out. Those on the way in are the outcomes of
+// [waybill.Call.Merge].
 const (
-	TooLate  = "too_late"  // changed after the last chance to send it back
-	TooLarge = "too_large" // does not fit beside the answer
 	Answered = "answered"  // sent back
+	TooLate  = "too_late"  // changed after the last chance to send it back
+	TooLarge = "too_large" // does not fit next to the response
 )
 
-// maxDestinations bounds the destinations whose first suppression is logged.
+// maxDestinations bounds the destinations for which the first suppression is logged.
 const maxDestinations = 256
 
 // Recorder reports for one transport. It is safe for concurrent use.
@@ -42,7 +44,7 @@ type Recorder struct {
 	transport string
 	logger    *slog.Logger
 
-	open, refuse, observe, inject, update counter
+	open, refuse, observe, inject, returns counter
 
 	size     metric.Int64Histogram
 	sizeOpts []metric.RecordOption
@@ -51,15 +53,16 @@ type Recorder struct {
 	count  atomic.Int64
 }
 
-// counter is an instrument with its attribute sets made once per outcome.
+// counter is an instrument that makes the attribute set of each outcome once.
 type counter struct {
 	metric.Int64Counter
 	transport attribute.KeyValue
 	opts      sync.Map // outcome → []metric.AddOption
 }
 
-// New returns a Recorder. A nil provider is the global one, a nil logger the default one. An instrument that the provider
-// refuses is reported to OpenTelemetry's error handler and counts nothing.
+// New returns a Recorder. The default provider is the global one, the default logger is [slog.Default].
+// An instrument that the provider cannot make is reported to OpenTelemetry's error handler, and counts
+// nothing.
 func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *Recorder {
 	if provider == nil {
 		provider = otel.GetMeterProvider()
@@ -75,10 +78,10 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		name, desc string
 	}{
 		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or what is wrong with the token."},
-		{&r.refuse, "waybill.refuse", "Requests and messages that a policy refused, by reason."},
-		{&r.observe, "waybill.observe", "Requests and messages that passed only because their policy observes, by reason."},
+		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
+		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
-		{&r.update, "waybill.update", "Updates: answered, too_late or too_large on the way out; merged, relayed, conflict or refused on the way in."},
+		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
@@ -97,15 +100,15 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 	return r
 }
 
-// Withheld returns the counter "waybill.withheld". It stands apart from waybill.inject, where each outgoing call counts
-// once: the propagator sees no destination, and cannot tell the calls that a transport looks after from all others. A nil
+// Withheld returns the counter "waybill.withheld". It is not part of waybill.inject, which counts each
+// outgoing call once: the propagator cannot tell whether a transport handles the same call. The default
 // provider is the global one.
 func Withheld(provider metric.MeterProvider) metric.Int64Counter {
 	if provider == nil {
 		provider = otel.GetMeterProvider()
 	}
 	c, err := provider.Meter(Name).Int64Counter("waybill.withheld", metric.WithDescription(
-		"Injects of the propagator that wrote nothing, because nobody granted them. The calls of transports that count in waybill.inject are among them."))
+		"Injects of the propagator that wrote nothing. They include calls of transports, which waybill.inject counts."))
 	if err != nil {
 		otel.Handle(err)
 	}
@@ -121,8 +124,8 @@ func (c *counter) add(ctx context.Context, outcome string) {
 	c.Add(ctx, 1, opts.([]metric.AddOption)...)
 }
 
-// Opened counts the outcome of a fresh hop, so that it is counted once however much is nested, and describes any hop on
-// the current span: that of an outer propagator, which opened the token, did not exist yet.
+// Opened counts the outcome of a fresh hop, and describes any hop on the current span: when an outer
+// propagator opened the token, that span did not exist yet.
 func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
 	outcome := waybill.Reason(hop.Err())
 	wb, _ := waybill.FromContext(ctx)
@@ -145,13 +148,13 @@ func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
 	}
 }
 
-// Refused counts a request or message that its policy refuses.
+// Refused counts a request or message that is refused.
 func (r *Recorder) Refused(ctx context.Context, err error) { r.refuse.add(ctx, waybill.Reason(err)) }
 
-// Observed counts one that it would refuse, if it did not observe only.
+// Observed counts a request or message that ReportOnly lets pass.
 func (r *Recorder) Observed(ctx context.Context, err error) { r.observe.add(ctx, waybill.Reason(err)) }
 
-// Injected counts an outgoing call that carries a waybill, or that has none to carry.
+// Injected counts an outgoing call that carries a waybill, or the reason why it has none.
 func (r *Recorder) Injected(ctx context.Context, err error) {
 	switch {
 	case err == nil:
@@ -163,7 +166,8 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 	}
 }
 
-// Suppressed counts an outgoing call whose waybill stays here, and logs the first one of each destination.
+// Suppressed counts an outgoing call whose waybill is not sent, and logs the first one of each
+// destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
 	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
@@ -176,21 +180,18 @@ func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	}
 }
 
-// Returned counts what [waybill.Call.Return] made of an answer's update.
-func (r *Recorder) Returned(ctx context.Context, outcome waybill.Outcome, err error) {
+// Merged counts what [waybill.Call.Merge] did with a returned token.
+func (r *Recorder) Merged(ctx context.Context, outcome waybill.Outcome, err error) {
 	switch {
+	case outcome == waybill.Unchanged:
 	case errors.Is(err, waybill.ErrTooLate):
-		r.Updated(ctx, TooLate)
+		r.Returned(ctx, TooLate)
 	case errors.Is(err, waybill.ErrTooLarge):
-		r.Updated(ctx, TooLarge)
+		r.Returned(ctx, TooLarge)
 	default:
-		r.Updated(ctx, string(outcome))
+		r.Returned(ctx, string(outcome))
 	}
 }
 
-// Updated counts an update: what [waybill.Call.Return] said of one that came, or what became of one that was to go.
-func (r *Recorder) Updated(ctx context.Context, outcome string) {
-	if outcome != string(waybill.Unchanged) {
-		r.update.add(ctx, outcome)
-	}
-}
+// Returned counts a returned token: what happened to one that was to go out, or to one that came back.
+func (r *Recorder) Returned(ctx context.Context, outcome string) { r.returns.add(ctx, outcome) }

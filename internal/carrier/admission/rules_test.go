@@ -1,4 +1,4 @@
-package policy_test
+package admission_test
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/policy"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -15,7 +15,7 @@ func TestJudge(t *testing.T) {
 	cell, seats := waybill.NewClaim[string]("cell"), waybill.NewClaim[*int]("seats")
 	auth := waybilltest.Authority(t, waybill.Claims(cell, seats))
 	receive := func(values ...string) context.Context {
-		ctx, _ := auth.Receive(t.Context(), values)
+		ctx, _ := auth.Receive(t.Context(), values, nil)
 		return ctx
 	}
 	started, err := auth.Start(receive(), cell.To("a"))
@@ -37,17 +37,17 @@ func TestJudge(t *testing.T) {
 		"started":      started,
 		"started anew": anew,
 	}
-	var optional, required, observe, cells, both, watched policy.Policy
+	var optional, required, observe, cells, both, watched admission.Rules
 	required.Required = true
-	observe.Observe = true
+	observe.ReportOnly = true
 	cells.Require([]waybill.Declaration{cell})
 	both.Require([]waybill.Declaration{cell})
 	both.Require([]waybill.Declaration{seats})
-	watched = policy.Policy{Required: true, Observe: true, Claims: []string{"cell"}}
+	watched = admission.Rules{Required: true, ReportOnly: true, Claims: []string{"cell"}}
 	rec := telemetry.New("http", nil, nil)
 	for _, test := range []struct {
 		name string
-		policy.Policy
+		admission.Rules
 		refused map[string]error
 	}{
 		{"optional", optional, map[string]error{"invalid": waybill.ErrMalformed, "two": waybill.ErrAmbiguous}},

@@ -1,0 +1,37 @@
+package waybill
+
+import (
+	"context"
+	"time"
+)
+
+// Call is one outgoing call or message. It keeps the token that was sent, for all attempts.
+// [Authority.Send] makes one; the zero Call is not valid.
+type Call struct {
+	s    *scope
+	sent *Waybill
+	last brought // the base of the next merge: what was sent, or the token returned before
+	at   time.Time
+}
+
+// Send pins the waybill in ctx for one outgoing call, after the carrier has approved its destination.
+// It returns the reason why there is no waybill, [ErrForeignDomain] for a waybill of another
+// Authority, or [ErrExpired] for a waybill that has expired since it was received; see [Reissue].
+func (a *Authority) Send(ctx context.Context) (*Call, error) {
+	s := scopeOf(ctx)
+	if s != nil && s.auth != a {
+		return nil, ErrForeignDomain
+	}
+	w, err := FromContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := a.now()
+	if !now.Before(w.Expires().Add(a.leeway)) {
+		return nil, ErrExpired
+	}
+	return &Call{s: s, sent: w, last: brought{wb: w}, at: now}, nil
+}
+
+// Token returns the token to send.
+func (c *Call) Token() string { return c.sent.Token() }

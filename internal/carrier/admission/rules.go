@@ -1,0 +1,73 @@
+// Package admission decides whether a server lets a request through to its handler. Every transport
+// applies the same rules, and translates a refusal into its own status.
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
+)
+
+// Rules are the admission rules of one server. The zero Rules admit a request without a waybill, and
+// refuse one whose waybill is invalid.
+type Rules struct {
+	Required   bool     // refuse a request without a waybill
+	ReportOnly bool     // refuse nothing, count what would be refused
+	Claims     []string // names of required claims; implies Required
+}
+
+// Require adds required claims.
+func (r *Rules) Require(claims []waybill.Declaration) {
+	for _, c := range claims {
+		r.Claims = append(r.Claims, c.Name())
+	}
+}
+
+// Judge returns the reason to refuse the request of ctx, or nil.
+func (r Rules) Judge(ctx context.Context) error {
+	if r.ReportOnly {
+		return nil
+	}
+	return r.lacks(ctx)
+}
+
+// Admit is [Rules.Judge], and counts the outcome.
+func (r Rules) Admit(ctx context.Context, rec *telemetry.Recorder) error {
+	return r.Refuse(ctx, rec, r.lacks(ctx))
+}
+
+// Refuse counts the refusal that err stands for. It returns err, or nil if nothing is refused.
+func (r Rules) Refuse(ctx context.Context, rec *telemetry.Recorder, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case r.ReportOnly:
+		rec.Observed(ctx, err)
+		return nil
+	}
+	rec.Refused(ctx, err)
+	return err
+}
+
+// lacks returns what is missing in the waybill of ctx, or wrong with it.
+func (r Rules) lacks(ctx context.Context) error {
+	wb, err := waybill.FromContext(ctx)
+	switch {
+	case errors.Is(err, waybill.ErrNoWaybill):
+		if r.Required || len(r.Claims) > 0 {
+			return err
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, name := range r.Claims {
+		if !wb.Has(name) {
+			return fmt.Errorf("%w: %s", waybill.ErrMissingClaim, name)
+		}
+	}
+	return nil
+}
