@@ -139,7 +139,7 @@ func (c *Call) merge(theirs *Waybill, r returned) (Outcome, error) {
 
 // readOnly reports whether this node cannot change w for want of a private key.
 func (a *Authority) readOnly(w *Waybill) bool {
-	return w.Protection() == ProtectionPublic && !holdsPrivate(a.ring.Set())
+	return w.Protection() == Public && !holdsPrivate(a.ring.Set())
 }
 
 // brought is an update of a call, or what the call sent.
