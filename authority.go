@@ -19,7 +19,7 @@ type Authority struct {
 	domain   string
 	ring     *keyring.Ring
 	declared map[string]*declaration
-	accepts  [ProtectionPublic + 1]bool
+	accepts  [Public + 1]bool
 }
 
 // New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be the
@@ -146,7 +146,7 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if key == nil || key.Gone(at.Add(-a.leeway)) {
 		return nil, a.noKey(set, t.Kid)
 	}
-	p := protectionOf(key.Algorithm())
+	p := key.Protection()
 	if !a.accepts[p] {
 		return nil, ErrProtection
 	}
@@ -192,28 +192,6 @@ func (a *Authority) judge(c *jose.Claims, now int64) error {
 	return nil
 }
 
-func protectionOf(alg keyring.Algorithm) Protection {
-	switch alg {
-	case keyring.HS256:
-		return ProtectionSigned
-	case keyring.Dir:
-		return ProtectionSealed
-	default:
-		return ProtectionPublic
-	}
-}
-
-func (p Protection) algorithm() keyring.Algorithm {
-	switch p {
-	case ProtectionSigned:
-		return keyring.HS256
-	case ProtectionSealed:
-		return keyring.Dir
-	default:
-		return keyring.EdDSA
-	}
-}
-
 // Issue makes the first waybill of a journey, without a context. See [Authority.Start].
 func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	now := a.now()
@@ -243,13 +221,13 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	if set == nil {
 		return nil, fmt.Errorf("%w: the ring is not loaded", ErrNoKey)
 	}
-	key := a.ring.Active(p.algorithm(), a.now(), exp)
+	key := a.ring.Active(p, a.now(), exp)
 	if key == nil {
-		if p == ProtectionPublic && !holdsPrivate(set) {
+		if p == Public && !holdsPrivate(set) {
 			return nil, ErrReadOnly
 		}
 		return nil, fmt.Errorf("%w: the ring has no %s key that is active and outlives the token; see waybill keys list",
-			ErrNoKey, p.algorithm())
+			ErrNoKey, p)
 	}
 	if n := key.Codec().Len(len(payload)); n > a.issueLimit {
 		return nil, fmt.Errorf("%w: it would have %d bytes, the limit is %d", ErrTooLarge, n, a.issueLimit)
@@ -264,7 +242,7 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 
 func holdsPrivate(set *keyring.Set) bool {
 	for _, k := range set.Keys() {
-		if k.Algorithm() == keyring.EdDSA && k.CanIssue() {
+		if k.Protection() == keyring.Public && k.CanIssue() {
 			return true
 		}
 	}

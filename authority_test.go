@@ -20,7 +20,7 @@ import (
 )
 
 func TestNewErrors(t *testing.T) {
-	ring := ringOf(t, "shop", lasting(t, keyring.HS256))
+	ring := ringOf(t, "shop", lasting(t, keyring.Signed))
 	for _, test := range []struct {
 		name   string
 		domain string
@@ -34,8 +34,8 @@ func TestNewErrors(t *testing.T) {
 		{"no domain", "", ring, nil, "domain"},
 		{"bad domain", "my shop", ring, nil, "domain"},
 		{"ring of another domain", "bank", ring, nil, "the ring is of shop, not bank"},
-		{"no such protection", "shop", ring, []waybill.Option{waybill.Opens(0)}, "no such protection: 0"},
-		{"no such protection", "shop", ring, []waybill.Option{waybill.Opens(4)}, "no such protection: 4"},
+		{"no such protection", "shop", ring, []waybill.Option{waybill.AlsoOpen(0)}, "unknown protection 0"},
+		{"no such protection", "shop", ring, []waybill.Option{waybill.AlsoOpen(4)}, "unknown protection 4"},
 		{"no life", "shop", ring, []waybill.Option{waybill.Life(0)}, "Life(0s)"},
 		{"negative life", "shop", ring, []waybill.Option{waybill.Life(-time.Minute)}, "Life(-1m0s)"},
 		{"parts of seconds", "shop", ring, []waybill.Option{waybill.Life(1500 * time.Millisecond)}, "Life(1.5s)"},
@@ -82,10 +82,10 @@ var shapes = []struct {
 	header string
 	parts  int
 }{
-	{waybill.Claims(), waybill.ProtectionSigned, "signed", `^\{"alg":"HS256","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
-	{waybill.Sealed(), waybill.ProtectionSealed, "sealed",
+	{waybill.Claims(), waybill.Signed, "signed", `^\{"alg":"HS256","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
+	{waybill.Protect(waybill.Sealed), waybill.Sealed, "sealed",
 		`^\{"alg":"dir","enc":"A256GCM","kid":"([\w-]{11})\.[\w-]{21}[AQgw]","typ":"waybill\+jwt"\}$`, 5},
-	{waybill.PublicKey(), waybill.ProtectionPublic, "public", `^\{"alg":"EdDSA","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
+	{waybill.Protect(waybill.Public), waybill.Public, "public", `^\{"alg":"EdDSA","kid":"([\w-]{11})","typ":"waybill\+jwt"\}$`, 3},
 }
 
 func TestIssue(t *testing.T) {
@@ -128,7 +128,7 @@ func TestIssue(t *testing.T) {
 			if err != nil || match == nil || len(parts) != shape.parts || string(match[1]) != wb.KeyID() {
 				t.Errorf("%s: header: got %s in %d parts, want %s in %d, and kid %s", shape.name, header, len(parts), shape.header, shape.parts, wb.KeyID())
 			}
-			if shape.is == waybill.ProtectionSealed && strings.Contains(decodeAll(parts), "eu-3") {
+			if shape.is == waybill.Sealed && strings.Contains(decodeAll(parts), "eu-3") {
 				t.Errorf("%s: the token can be read", shape.name)
 			}
 			if again.Token() != wb.Token() {
@@ -149,7 +149,7 @@ func decodeAll(parts []string) string {
 
 // TestIssueIsFresh compares what must differ between tokens.
 func TestIssueIsFresh(t *testing.T) {
-	auth := authority(t, waybill.Sealed())
+	auth := authority(t, waybill.Protect(waybill.Sealed))
 	ids, nonces, salts := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	const n = 1000
 	for range n {
@@ -301,7 +301,7 @@ func (l loader) Nudges(context.Context) <-chan struct{} { return nil }
 // TestUnknownKeyWhileOutOfTouch tells an unknown key of a ring that was confirmed lately from one of a ring that was not.
 func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		data := must(keyring.NewSet("shop", lasting(t, keyring.HS256)))(t).SecretJWKS()
+		data := must(keyring.NewSet("shop", lasting(t, keyring.Signed)))(t).SecretJWKS()
 		var down atomic.Bool
 		load := func() ([]byte, error) {
 			if down.Load() {
@@ -309,10 +309,10 @@ func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 			}
 			return data, nil
 		}
-		ring := must(keyring.Open(t.Context(), loader(load), keyring.Poll(time.Minute), keyring.Logger(discard)))(t)
+		ring := must(keyring.Follow(t.Context(), loader(load), keyring.Poll(time.Minute), keyring.Logger(discard)))(t)
 		defer ring.Close()
 		auth := must(waybill.New("shop", ring))(t)
-		stranger := issue(t, must(waybill.New("shop", ringOf(t, "shop", lasting(t, keyring.HS256))))(t)).Token()
+		stranger := issue(t, must(waybill.New("shop", ringOf(t, "shop", lasting(t, keyring.Signed))))(t)).Token()
 		class := func() waybill.Class {
 			_, err := auth.Open(stranger)
 			wantIs(t, err, waybill.ErrUnknownKey)
@@ -339,10 +339,10 @@ func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 
 func TestIssueKeyErrors(t *testing.T) {
 	now := time.Now()
-	pending := newKey(t, keyring.HS256, now.Add(time.Hour), now.Add(100*time.Hour))
-	short := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(10*time.Minute))
-	enough := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(16*time.Minute))
-	private := lasting(t, keyring.EdDSA)
+	pending := newKey(t, keyring.Signed, now.Add(time.Hour), now.Add(100*time.Hour))
+	short := newKey(t, keyring.Signed, now.Add(-time.Hour), now.Add(10*time.Minute))
+	enough := newKey(t, keyring.Signed, now.Add(-time.Hour), now.Add(16*time.Minute))
+	private := lasting(t, keyring.Public)
 	verifier := private.Public()
 	for _, test := range []struct {
 		name string
@@ -355,13 +355,13 @@ func TestIssueKeyErrors(t *testing.T) {
 		{"pending", ringOf(t, "shop", pending), waybill.Claims(), waybill.ErrNoKey},
 		{"does not outlive the token", ringOf(t, "shop", short), waybill.Claims(), waybill.ErrNoKey},
 		{"outlives it", ringOf(t, "shop", short, enough, pending), waybill.Claims(), nil},
-		{"of another algorithm", ringOf(t, "shop", enough), waybill.Sealed(), waybill.ErrNoKey},
+		{"of another algorithm", ringOf(t, "shop", enough), waybill.Protect(waybill.Sealed), waybill.ErrNoKey},
 		{"of another algorithm", ringOf(t, "shop", private), waybill.Claims(), waybill.ErrNoKey},
-		{"public half only", ringOf(t, "shop", verifier), waybill.PublicKey(), waybill.ErrReadOnly},
-		{"no public key at all", ringOf(t, "shop", enough), waybill.PublicKey(), waybill.ErrReadOnly},
-		{"private half", ringOf(t, "shop", private), waybill.PublicKey(), nil},
-		{"private half pending", ringOf(t, "shop", verifier, newKey(t, keyring.EdDSA, now.Add(time.Hour), now.Add(90*time.Hour))),
-			waybill.PublicKey(), waybill.ErrNoKey},
+		{"public half only", ringOf(t, "shop", verifier), waybill.Protect(waybill.Public), waybill.ErrReadOnly},
+		{"no public key at all", ringOf(t, "shop", enough), waybill.Protect(waybill.Public), waybill.ErrReadOnly},
+		{"private half", ringOf(t, "shop", private), waybill.Protect(waybill.Public), nil},
+		{"private half pending", ringOf(t, "shop", verifier, newKey(t, keyring.Public, now.Add(time.Hour), now.Add(90*time.Hour))),
+			waybill.Protect(waybill.Public), waybill.ErrNoKey},
 	} {
 		auth := must(waybill.New("shop", test.ring, test.opt))(t)
 		wb, err := auth.Issue()
@@ -381,8 +381,8 @@ func TestIssueKeyErrors(t *testing.T) {
 // TestPendingKeyOpens: a node whose clock is late opens what the others issue.
 func TestPendingKeyOpens(t *testing.T) {
 	now := time.Now()
-	old := newKey(t, keyring.HS256, now.Add(-time.Hour), now.Add(100*time.Hour))
-	next := newKey(t, keyring.HS256, now.Add(time.Minute), now.Add(100*time.Hour))
+	old := newKey(t, keyring.Signed, now.Add(-time.Hour), now.Add(100*time.Hour))
+	next := newKey(t, keyring.Signed, now.Add(time.Minute), now.Add(100*time.Hour))
 	ring := ringOf(t, "shop", old, next)
 	late := must(waybill.New("shop", ring))(t)
 	ahead := must(waybill.New("shop", ring, waybill.Clock(func() time.Time { return now.Add(time.Minute) }), waybill.Leeway(time.Minute)))(t)
@@ -406,12 +406,12 @@ func TestPendingKeyOpens(t *testing.T) {
 // TestDomainsDoNotMix opens a token of another domain that has the same key.
 func TestDomainsDoNotMix(t *testing.T) {
 	for _, shape := range shapes {
-		keys := []*keyring.Key{lasting(t, keyring.HS256), lasting(t, keyring.Dir), lasting(t, keyring.EdDSA)}
+		keys := []*keyring.Key{lasting(t, keyring.Signed), lasting(t, keyring.Sealed), lasting(t, keyring.Public)}
 		shop := must(waybill.New("shop", ringOf(t, "shop", keys...), shape.opt))(t)
 		bank := must(waybill.New("bank", ringOf(t, "bank", keys...), shape.opt))(t)
 		_, err := bank.Open(issue(t, shop).Token())
 		want := waybill.ErrAudience
-		if shape.is == waybill.ProtectionSealed {
+		if shape.is == waybill.Sealed {
 			want = waybill.ErrForged // the content key is another one
 		}
 		if !errors.Is(err, want) {
@@ -433,7 +433,7 @@ func TestProtectionNotConfigured(t *testing.T) {
 			} else if !errors.Is(err, waybill.ErrProtection) {
 				t.Errorf("%s at %s: got %v, want ErrProtection", from.name, to.name, err)
 			}
-			if _, err := authority(t, to.opt, waybill.Opens(from.is)).Open(token); err != nil {
+			if _, err := authority(t, to.opt, waybill.AlsoOpen(from.is)).Open(token); err != nil {
 				t.Errorf("%s at %s that opens it too: got %v", from.name, to.name, err)
 			}
 		}
@@ -444,7 +444,7 @@ func TestProtectionNotConfigured(t *testing.T) {
 func TestJourneyKeepsProtection(t *testing.T) {
 	for _, from := range shapes {
 		for _, to := range shapes {
-			auth := authority(t, to.opt, waybill.Opens(from.is))
+			auth := authority(t, to.opt, waybill.AlsoOpen(from.is))
 			ctx, hop := receive(t, auth, issue(t, authority(t, from.opt)).Token())
 			change(t, ctx, Cell.To("b"))
 			update := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
@@ -459,7 +459,7 @@ func TestJourneyKeepsProtection(t *testing.T) {
 func TestUnknownClaimsSurvive(t *testing.T) {
 	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
 		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
-	key := lasting(t, keyring.HS256)
+	key := lasting(t, keyring.Signed)
 	auth := must(waybill.New("shop", ringOf(t, "shop", key), declareAll()))(t)
 	now := time.Now().Unix()
 	payload := fmt.Sprintf(`{"seats":1,%s,"end":%d,"cell":"a","exp":%d,"aud":["shop"],"iat":%d,"sid":"AAECAwQFBgcICQoLDA0ODw"}`,
@@ -534,9 +534,9 @@ func wrapped(err error) error {
 // TestUnknownKeyFetched: an Authority whose ring waits for unknown keys opens a token under one that was just made.
 func TestUnknownKeyFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		old, next := lasting(t, keyring.HS256), lasting(t, keyring.HS256)
+		old, next := lasting(t, keyring.Signed), lasting(t, keyring.Signed)
 		set := must(keyring.NewSet("shop", old))(t)
-		ring := must(keyring.Open(t.Context(), loader(func() ([]byte, error) { return set.SecretJWKS(), nil }),
+		ring := must(keyring.Follow(t.Context(), loader(func() ([]byte, error) { return set.SecretJWKS(), nil }),
 			keyring.WaitUnknown(), keyring.Poll(time.Hour), keyring.Logger(discard)))(t)
 		defer ring.Close()
 		auth := must(waybill.New("shop", ring))(t)

@@ -172,7 +172,7 @@ func TestHopAnswers(t *testing.T) {
 		{"both, failed", []waybill.Change{Receipt.To("r2"), Stamp.To("s"), Seats.To(2)}, true, `"cell":"a","receipt":"r1","seats":2`},
 	} {
 		for _, shape := range shapes {
-			auth := authority(t, shape.opt, waybill.Opens(waybill.ProtectionSigned))
+			auth := authority(t, shape.opt, waybill.AlsoOpen(waybill.Signed))
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, test.changes...)
 			inside := string(now(t, ctx).Payload())
@@ -348,9 +348,9 @@ func TestSendExpired(t *testing.T) {
 // TestReadOnlyHop: a node with only the public key reports what it cannot do, and sends nothing that it would have to make.
 func TestReadOnlyHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		private := lasting(t, keyring.EdDSA)
-		edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
-		reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+		private := lasting(t, keyring.Public)
+		edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
+		reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
 		token := issue(t, edge, Cell.To("a")).Token()
 
 		ctx, _ := reader.Receive(t.Context(), nil, nil)

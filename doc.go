@@ -6,7 +6,7 @@
 //	var Cell  = waybill.NewClaim[string]("cell")
 //	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 //
-//	ring, err := keyring.OpenFile(ctx, "/etc/waybill/ring.jwks")
+//	ring, err := keyring.LoadFile(ctx, "/etc/waybill/ring.jwks")
 //	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
 //
 //	handler := waybillhttp.Middleware(auth)(mux) // and waybillgrpc, waybillnats, waybilljetstream

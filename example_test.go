@@ -10,10 +10,10 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// exampleRing has one key for signed waybills. A service opens its ring with [keyring.OpenFile] instead.
+// exampleRing has one key for signed waybills. A service opens its ring with [keyring.LoadFile] instead.
 func exampleRing() *keyring.Ring {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
 	if err != nil {
 		panic(err)
 	}

@@ -130,13 +130,13 @@ func wantClaims(t testing.TB, wb *waybill.Waybill, want string) {
 	}
 }
 
-func newKey(t testing.TB, alg keyring.Algorithm, notBefore, expires time.Time) *keyring.Key {
+func newKey(t testing.TB, alg keyring.Protection, notBefore, expires time.Time) *keyring.Key {
 	t.Helper()
 	return must(keyring.Generate(alg, keyring.Times{Created: notBefore.Add(-time.Hour), NotBefore: notBefore, Expires: expires}))(t)
 }
 
 // lasting is a key that issues now and for a long time.
-func lasting(t testing.TB, alg keyring.Algorithm) *keyring.Key {
+func lasting(t testing.TB, alg keyring.Protection) *keyring.Key {
 	t.Helper()
 	return newKey(t, alg, time.Now().Add(-time.Minute), time.Now().Add(1000*time.Hour))
 }

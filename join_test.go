@@ -222,7 +222,7 @@ func TestJoinRefused(t *testing.T) {
 	auth := authority(t)
 	good := waybilltest.Context(t, auth, Cell.To("a"))
 	bad, _ := auth.Receive(t.Context(), []string{"no token"}, nil)
-	sealed := authority(t, waybill.Sealed(), waybill.Opens(waybill.ProtectionSealed, waybill.ProtectionSigned))
+	sealed := authority(t, waybill.Protect(waybill.Sealed), waybill.AlsoOpen(waybill.Sealed, waybill.Signed))
 	signed, _ := receive(t, sealed, now(t, good).Token())
 	broken := waybill.NewClaim[string]("seats") // a value that the rule cannot read
 	odd, _ := receive(t, auth, issue(t, waybilltest.Authority(t, waybill.Claims(broken)), broken.To("many")).Token())
@@ -259,9 +259,9 @@ func TestJoinRefused(t *testing.T) {
 
 // TestJoinReadOnly: without the private key, nothing can be joined.
 func TestJoinReadOnly(t *testing.T) {
-	key := lasting(t, keyring.EdDSA)
-	issuer := must(waybill.New("shop", ringOf(t, "shop", key), waybill.PublicKey(), declareAll()))(t)
-	reader := must(waybill.New("shop", ringOf(t, "shop", key.Public()), waybill.PublicKey(), declareAll()))(t)
+	key := lasting(t, keyring.Public)
+	issuer := must(waybill.New("shop", ringOf(t, "shop", key), waybill.Protect(waybill.Public), declareAll()))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", key.Public()), waybill.Protect(waybill.Public), declareAll()))(t)
 	ctx, _ := receive(t, reader, issue(t, issuer, Cell.To("a")).Token())
 	_, err := reader.Join(t.Context(), waybill.RefuseDisagreement, ctx, ctx)
 	wantIs(t, err, waybill.ErrReadOnly)

@@ -288,9 +288,9 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 
 // TestReadOnlyRelays: a node with only the public key passes on what comes, and cannot merge.
 func TestReadOnlyRelays(t *testing.T) {
-	private := lasting(t, keyring.EdDSA)
-	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
-	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+	private := lasting(t, keyring.Public)
+	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
 	token := issue(t, edge, Cell.To("a"), Receipt.To("r1"), Tenant.To("acme")).Token()
 
 	ctx, hop := receive(t, reader, token)
@@ -355,8 +355,8 @@ func TestReadOnlyRelays(t *testing.T) {
 
 // TestMergeWithOneKey: a ring without public-key keys is not read-only for signed waybills.
 func TestMergeWithOneKey(t *testing.T) {
-	for alg, opt := range map[keyring.Algorithm]waybill.Option{
-		keyring.HS256: waybill.Claims(), keyring.Dir: waybill.Sealed(), keyring.EdDSA: waybill.PublicKey(),
+	for alg, opt := range map[keyring.Protection]waybill.Option{
+		keyring.Signed: waybill.Claims(), keyring.Sealed: waybill.Protect(waybill.Sealed), keyring.Public: waybill.Protect(waybill.Public),
 	} {
 		auth := must(waybill.New("shop", ringOf(t, "shop", lasting(t, alg)), declareAll(), opt))(t)
 		ctx, hop := receive(t, auth, issue(t, auth, Seats.To(1)).Token())

@@ -6,30 +6,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/waybill-go/waybill/keyring"
 )
 
-// Protection is how a token is protected.
-type Protection uint8
+// Protection is how a token is protected. The zero Protection is not valid.
+type Protection = keyring.Protection
 
 // The protections of a token.
 const (
-	ProtectionSigned Protection = iota + 1 // HS256: readable by all, verified and changed by the ring's members
-	ProtectionSealed                       // A256GCM: readable by the ring's members only
-	ProtectionPublic                       // Ed25519: readable by all, verified with public keys, changed with the private one
+	Signed = keyring.Signed // readable by anyone, verified and changed by the members of the ring
+	Sealed = keyring.Sealed // readable, verified and changed by the members of the ring only
+	Public = keyring.Public // readable by anyone, verified with public keys, changed with the private key
 )
-
-// String returns "signed", "sealed" or "public".
-func (p Protection) String() string {
-	switch p {
-	case ProtectionSigned:
-		return "signed"
-	case ProtectionSealed:
-		return "sealed"
-	case ProtectionPublic:
-		return "public"
-	}
-	return "unknown"
-}
 
 // The defaults and limits of an Authority.
 const (
@@ -82,15 +71,13 @@ func Traced(claims ...Declaration) Option {
 	})
 }
 
-// Sealed issues sealed waybills, which only members of the ring can read. The ring needs a "dir" key.
-func Sealed() Option { return option(func(c *config) { c.issues = ProtectionSealed }) }
+// Protect sets how issued waybills are protected; [Signed] by default. The ring needs a key of that protection. With only
+// the public halves of its [Public] keys the Authority opens and forwards public waybills, and cannot change them.
+func Protect(p Protection) Option { return option(func(c *config) { c.issues = p }) }
 
-// PublicKey issues public waybills, which nodes with the public key alone can verify but not change. The ring needs an
-// EdDSA key; with only its public half the Authority reads and forwards.
-func PublicKey() Option { return option(func(c *config) { c.issues = ProtectionPublic }) }
-
-// Opens accepts tokens of these protections besides the one that is issued. A journey keeps the protection it began in.
-func Opens(p ...Protection) Option {
+// AlsoOpen accepts tokens of these protections in addition to the one that is issued. A journey keeps the protection it
+// began with.
+func AlsoOpen(p ...Protection) Option {
 	return option(func(c *config) { c.opens = append(c.opens, p...) })
 }
 
@@ -144,8 +131,8 @@ func (c *config) apply(opts []Option) error {
 	}
 	c.opens = append(c.opens, c.issues)
 	for _, p := range c.opens {
-		if p < ProtectionSigned || p > ProtectionPublic {
-			return fmt.Errorf("waybill: no such protection: %d", p)
+		if p < Signed || p > Public {
+			return fmt.Errorf("waybill: unknown protection %d: use Signed, Sealed or Public", p)
 		}
 	}
 	for _, d := range []struct {

@@ -21,8 +21,8 @@ type shop struct {
 
 func newShop(t testing.TB, opts ...waybill.Option) shop {
 	t.Helper()
-	k := lasting(t, keyring.HS256)
-	ring := ringOf(t, "shop", k, lasting(t, keyring.Dir), lasting(t, keyring.EdDSA))
+	k := lasting(t, keyring.Signed)
+	ring := ringOf(t, "shop", k, lasting(t, keyring.Sealed), lasting(t, keyring.Public))
 	return shop{k, must(waybill.New("shop", ring, append([]waybill.Option{declareAll()}, opts...)...))(t)}
 }
 
@@ -30,7 +30,7 @@ func (s shop) issue(payload string) string { return s.key.Codec().Issue([]byte(p
 
 // TestReturnRefuses: what is not an update of the token that the call sent changes nothing.
 func TestReturnRefuses(t *testing.T) {
-	s := newShop(t, waybill.Opens(waybill.ProtectionPublic))
+	s := newShop(t, waybill.AlsoOpen(waybill.Public))
 	stranger := newShop(t)
 	seconds := time.Now().Unix()
 	const sid = `"sid":"AAECAwQFBgcICQoLDA0ODw"`
@@ -46,7 +46,7 @@ func TestReturnRefuses(t *testing.T) {
 		}
 		return s.issue(strings.Replace(good, old, new, 1))
 	}
-	public := must(waybill.New("shop", s.auth.Ring(), declareAll(), waybill.PublicKey()))(t)
+	public := must(waybill.New("shop", s.auth.Ring(), declareAll(), waybill.Protect(waybill.Public)))(t)
 	for _, test := range []struct {
 		name   string
 		update string
@@ -106,7 +106,7 @@ func TestReturnRefuses(t *testing.T) {
 // publicToken signs a payload with the EdDSA key of an Authority's ring.
 func publicToken(t testing.TB, auth *waybill.Authority, payload string) []byte {
 	t.Helper()
-	k := auth.Ring().Set().Active(keyring.EdDSA, time.Now(), time.Now())
+	k := auth.Ring().Set().Active(keyring.Public, time.Now(), time.Now())
 	return []byte(k.Codec().Issue([]byte(payload), auth.Domain()))
 }
 
@@ -153,7 +153,7 @@ func TestReturnAfterExpiry(t *testing.T) {
 
 // TestReturnRevoked: revocation is judged now.
 func TestReturnRevoked(t *testing.T) {
-	k, other := lasting(t, keyring.HS256), lasting(t, keyring.HS256)
+	k, other := lasting(t, keyring.Signed), lasting(t, keyring.Signed)
 	before := must(keyring.NewSet("shop", k))(t)
 	ring := keyring.NewRing(before)
 	auth := must(waybill.New("shop", ring, declareAll()))(t)

@@ -98,9 +98,9 @@ func TestUpdateErrors(t *testing.T) {
 	}
 
 	// A service that accepts what another issued, but has no key of its own to change it.
-	private := lasting(t, keyring.EdDSA)
-	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
-	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+	private := lasting(t, keyring.Public)
+	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
 	ctx, hop = receive(t, reader, issue(t, edge, Cell.To("a")).Token())
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrReadOnly)
 	wantClaim(t, ctx, Cell, "a")
@@ -112,7 +112,7 @@ func TestUpdateErrors(t *testing.T) {
 // TestUpdateWithoutKey: the token lives longer than any key that this node could change it with.
 func TestUpdateWithoutKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newKey(t, keyring.HS256, time.Now(), time.Now().Add(20*time.Minute))
+		k := newKey(t, keyring.Signed, time.Now(), time.Now().Add(20*time.Minute))
 		auth := must(waybill.New("shop", ringOf(t, "shop", k), declareAll(), waybill.Life(20*time.Minute)))(t)
 		ctx, _ := receive(t, auth, issue(t, auth).Token())
 		time.Sleep(15 * time.Minute)

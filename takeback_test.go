@@ -89,9 +89,9 @@ func TestFailedThenSucceeded(t *testing.T) {
 // TestNotAcceptedTwice: what was not taken of one update does not come in by the next, which has it unchanged, on a node
 // that can only pass on what comes.
 func TestNotAcceptedTwice(t *testing.T) {
-	private := lasting(t, keyring.EdDSA)
-	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.PublicKey()))(t)
-	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.PublicKey()))(t)
+	private := lasting(t, keyring.Public)
+	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
 	ctx, _ := receive(t, reader, issue(t, edge, Cell.To("a")).Token())
 	call := send(t, auth, ctx)
 	calleeCtx, callee := receive(t, edge, call.Token())

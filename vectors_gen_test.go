@@ -246,9 +246,9 @@ func at(t int64) vectorOption { return func(v *vector) { v.at = t } }
 // vectors makes them all.
 func vectors() []vector {
 	const (
-		sig  = waybill.ProtectionSigned
-		enc  = waybill.ProtectionSealed
-		pub  = waybill.ProtectionPublic
+		sig  = waybill.Signed
+		enc  = waybill.Sealed
+		pub  = waybill.Public
 		long = 1 << 53
 	)
 	var all []vector

@@ -40,7 +40,7 @@ type vector struct {
 	token   string
 }
 
-var protections = []waybill.Protection{waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic}
+var protections = []waybill.Protection{waybill.Signed, waybill.Sealed, waybill.Public}
 
 // String writes the vector as its file.
 func (v vector) String() string {
@@ -158,14 +158,14 @@ func (v vector) authority(t testing.TB) *waybill.Authority {
 	}
 	opts := []waybill.Option{
 		waybill.Clock(func() time.Time { return time.Unix(v.at, 0) }),
-		waybill.Opens(v.accept...),
+		waybill.AlsoOpen(v.accept...),
 		waybill.Claims(waybill.NewClaim[string]("cell")),
 	}
 	switch v.accept[0] { // what an Authority issues it opens too, so this must be one of them
-	case waybill.ProtectionSealed:
-		opts = append(opts, waybill.Sealed())
-	case waybill.ProtectionPublic:
-		opts = append(opts, waybill.PublicKey())
+	case waybill.Sealed:
+		opts = append(opts, waybill.Protect(waybill.Sealed))
+	case waybill.Public:
+		opts = append(opts, waybill.Protect(waybill.Public))
 	}
 	if v.leeway >= 0 {
 		opts = append(opts, waybill.Leeway(time.Duration(v.leeway)*time.Second))

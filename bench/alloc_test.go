@@ -10,7 +10,7 @@ import (
 
 // Under the race detector pools drop what they are given, so there is nothing to count.
 func TestAllocations(t *testing.T) {
-	for _, p := range []waybill.Protection{waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic} {
+	for _, p := range []waybill.Protection{waybill.Signed, waybill.Sealed, waybill.Public} {
 		us := subjects(t, p, 256)[0]
 		// One of them is the value of the claim that is looked at.
 		if got := testing.AllocsPerRun(100, func() {

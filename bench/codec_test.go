@@ -45,9 +45,9 @@ var sizes = []int{64, 256, 1024, 2048}
 func subjects(tb testing.TB, p waybill.Protection, size int) []subject {
 	filler := strings.Repeat("x", size-len(`"cell":""`))
 	switch p {
-	case waybill.ProtectionSigned:
+	case waybill.Signed:
 		return signed(tb, filler)
-	case waybill.ProtectionSealed:
+	case waybill.Sealed:
 		return sealed(tb, filler)
 	default:
 		return public(tb, filler)
@@ -57,7 +57,7 @@ func subjects(tb testing.TB, p waybill.Protection, size int) []subject {
 func ours(tb testing.TB, filler string, opts ...waybill.Option) (subject, *waybill.Waybill) {
 	now := time.Now()
 	var keys []*keyring.Key
-	for _, alg := range []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA} {
+	for _, alg := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
 		keys = append(keys, must(keyring.Generate(alg,
 			keyring.Times{Created: now, NotBefore: now, Expires: now.Add(24 * time.Hour)}))(tb))
 	}
@@ -198,7 +198,7 @@ func public(tb testing.TB, filler string) []subject {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	us, wb := ours(tb, filler, waybill.PublicKey())
+	us, wb := ours(tb, filler, waybill.Protect(waybill.Public))
 	token := wb.Token()
 	input := []byte(token[:strings.LastIndexByte(token, '.')])
 	sig := ed25519.Sign(priv, input)
@@ -219,7 +219,7 @@ func public(tb testing.TB, filler string) []subject {
 func sealed(tb testing.TB, filler string) []subject {
 	secret := make([]byte, 32)
 	rand.Read(secret)
-	us, wb := ours(tb, filler, waybill.Sealed())
+	us, wb := ours(tb, filler, waybill.Protect(waybill.Sealed))
 
 	aead := must(cipher.NewGCM(must(aes.NewCipher(secret))(tb)))(tb)
 	payload := wb.Payload()
@@ -279,7 +279,7 @@ func BenchmarkOpen(b *testing.B)  { compare(b, func(s subject) func() error { re
 func BenchmarkIssue(b *testing.B) { compare(b, func(s subject) func() error { return s.issue }) }
 
 func compare(b *testing.B, of func(subject) func() error) {
-	for _, p := range []waybill.Protection{waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic} {
+	for _, p := range []waybill.Protection{waybill.Signed, waybill.Sealed, waybill.Public} {
 		for _, size := range sizes {
 			for _, s := range subjects(b, p, size) {
 				b.Run(fmt.Sprintf("%s/%d/%s", p, size, s.name), func(b *testing.B) { measure(b, of(s)) })

@@ -19,9 +19,9 @@ func TestRatio(t *testing.T) {
 		other string
 		limit float64 // of waybill's time over the other's
 	}{
-		{waybill.ProtectionSigned, "golang-jwt", 1 / 5.0},
-		{waybill.ProtectionSealed, "go-jose", 1 / 5.0},
-		{waybill.ProtectionPublic, "bare", 1.1},
+		{waybill.Signed, "golang-jwt", 1 / 5.0},
+		{waybill.Sealed, "go-jose", 1 / 5.0},
+		{waybill.Public, "bare", 1.1},
 	} {
 		t.Run(c.p.String()+" beside "+c.other, func(t *testing.T) {
 			best := map[string]time.Duration{}

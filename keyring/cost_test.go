@@ -16,7 +16,7 @@ func ringOf(t testing.TB, n int) *keyring.Ring {
 	var keys []*keyring.Key
 	for i := range n {
 		from := now.Add(time.Duration(i-min(1, n-1)) * time.Minute)
-		keys = append(keys, generate(t, keyring.HS256, keyring.Times{Created: now.Add(-time.Hour), NotBefore: from, Expires: now.Add(99 * time.Hour)}))
+		keys = append(keys, generate(t, keyring.Signed, keyring.Times{Created: now.Add(-time.Hour), NotBefore: from, Expires: now.Add(99 * time.Hour)}))
 	}
 	return keyring.NewRing(newSet(t, keys...))
 }
@@ -26,13 +26,13 @@ func TestManyKeysAllocateNothing(t *testing.T) {
 	for _, n := range []int{1, keyring.MaxKeys} {
 		ring := ringOf(t, n)
 		now := time.Now()
-		key := ring.Active(keyring.HS256, now, now)
+		key := ring.Active(keyring.Signed, now, now)
 		if key == nil {
 			t.Fatalf("%d keys: none is active", n)
 		}
 		kid, head := []byte(key.ID()), key.Codec().Head()
 		for name, ask := range map[string]func() bool{
-			"Active":     func() bool { return ring.Active(keyring.HS256, now, now.Add(time.Hour)) != nil },
+			"Active":     func() bool { return ring.Active(keyring.Signed, now, now.Add(time.Hour)) != nil },
 			"Lookup":     func() bool { return ring.Set().Lookup(kid) == key },
 			"LookupHead": func() bool { return ring.Set().LookupHead(head) == key },
 		} {
@@ -72,7 +72,7 @@ func BenchmarkManyKeys(b *testing.B) {
 					b.Fatal(err)
 				}
 			}))
-			active[i] = append(active[i], took(func() { ring.Active(keyring.HS256, now, now.Add(time.Hour)) }))
+			active[i] = append(active[i], took(func() { ring.Active(keyring.Signed, now, now.Add(time.Hour)) }))
 		}
 	}
 	for b.Loop() {

@@ -2,7 +2,7 @@
 //
 // The ordinary path is a JWK Set in a file, made by "waybill keys new" and readable by the service alone:
 //
-//	ring, err := keyring.OpenFile(ctx, "/etc/waybill/ring.jwks")
+//	ring, err := keyring.LoadFile(ctx, "/etc/waybill/ring.jwks")
 //	if err != nil { … }
 //	defer ring.Close()
 //
@@ -11,7 +11,7 @@
 // Where keys shall look after themselves, the ring is sealed and lies in a [Store]. An operator creates it once, with
 // [Create]; from then on the nodes rotate it among themselves, by the times of a [Policy]:
 //
-//	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"), keyring.Cache("/var/cache/orders/ring"))
+//	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.Cache("/var/cache/orders/ring"))
 //
 // Such a ring only grows: what the store has is united with what the process knows, so that neither an old copy nor an
 // empty store takes keys away, and what the store lost is put back. What cannot be read or unsealed changes nothing.

@@ -13,10 +13,10 @@ import (
 // File is a [Source] that reads a ring from a file.
 type File string
 
-// OpenFile opens the ring in a file and follows its changes; see [Open]. A file with secret keys that others than its
+// LoadFile opens the ring in a file and follows its changes; see [Follow]. A file with secret keys that others than its
 // owner and group can read is refused.
-func OpenFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
-	return Open(ctx, File(path), opts...)
+func LoadFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
+	return Follow(ctx, File(path), opts...)
 }
 
 // Load reads the file. Writers replace it by renaming a complete file over it, as "waybill keys" and Kubernetes do.
@@ -50,7 +50,7 @@ func (f File) Load(context.Context) (Blob, error) {
 }
 
 func checkSize(data []byte) error {
-	if len(data) > MaxSealed || len(data) > MaxBytes && !Sealed(data) {
+	if len(data) > MaxSealed || len(data) > MaxBytes && !IsWrapped(data) {
 		return fmt.Errorf("a ring is over the limit of %d bytes, or of %d if it is sealed", MaxBytes, MaxSealed)
 	}
 	return nil
@@ -60,7 +60,7 @@ func checkSize(data []byte) error {
 // sealed rings may be readable.
 func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	others := mode.Perm() & 0o007
-	readable := Sealed(data) || !holdsSecrets(data)
+	readable := IsWrapped(data) || !holdsSecrets(data)
 	switch {
 	case runtime.GOOS == "windows" || others == 0 || others&0o002 == 0 && readable:
 		return nil
@@ -72,9 +72,9 @@ func (f File) checkMode(mode fs.FileMode, data []byte) error {
 		f, mode.Perm(), f)
 }
 
-// Sealed reports whether data has the form of a ring that a [Wrapper] of this project has sealed: it can lie where others
+// IsWrapped reports whether data has the form of a ring that a [Wrapper] of this project has sealed: it can lie where others
 // read it. A plain ring has not, and neither has what is none.
-func Sealed(data []byte) bool {
+func IsWrapped(data []byte) bool {
 	var ring struct {
 		Version int             `json:"v"`
 		Kind    string          `json:"kind"`

@@ -60,7 +60,7 @@ func TestFileModes(t *testing.T) {
 		{"a secret under another spelling", bytes.Replace(secretRing, []byte(`"k":`), []byte(`"K":`), 1), 0o644, false},
 	} {
 		write(t, path, test.data, test.mode)
-		ring, err := keyring.OpenFile(t.Context(), path)
+		ring, err := keyring.LoadFile(t.Context(), path)
 		if (err == nil) != test.ok {
 			t.Errorf("%s: got %v, want ok %v", test.name, err, test.ok)
 		}
@@ -81,10 +81,10 @@ func TestFileModes(t *testing.T) {
 
 func TestFileErrors(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := keyring.OpenFile(t.Context(), filepath.Join(dir, "none")); !os.IsNotExist(unwrap(err)) {
+	if _, err := keyring.LoadFile(t.Context(), filepath.Join(dir, "none")); !os.IsNotExist(unwrap(err)) {
 		t.Errorf("no file: got %v, want that it does not exist", err)
 	}
-	if _, err := keyring.OpenFile(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := keyring.LoadFile(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: got %v", err)
 	}
 	pipe := filepath.Join(dir, "pipe")
@@ -93,7 +93,7 @@ func TestFileErrors(t *testing.T) {
 	}
 	failed := make(chan error, 1)
 	go func() {
-		_, err := keyring.OpenFile(t.Context(), pipe)
+		_, err := keyring.LoadFile(t.Context(), pipe)
 		failed <- err
 	}()
 	select {
@@ -102,7 +102,7 @@ func TestFileErrors(t *testing.T) {
 			t.Errorf("a pipe: got %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("a pipe: OpenFile waits for somebody to write into it")
+		t.Error("a pipe: LoadFile waits for somebody to write into it")
 		unblock, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if err == nil {
 			unblock.Close()
@@ -110,13 +110,13 @@ func TestFileErrors(t *testing.T) {
 	}
 	large := filepath.Join(dir, "large")
 	write(t, large, bytes.Repeat([]byte(" "), keyring.MaxBytes+1), 0o600)
-	if _, err := keyring.OpenFile(t.Context(), large); err == nil || !strings.Contains(err.Error(), "over the limit") {
+	if _, err := keyring.LoadFile(t.Context(), large); err == nil || !strings.Contains(err.Error(), "over the limit") {
 		t.Errorf("too large: got %v", err)
 	}
 	most := filepath.Join(dir, "most")
 	data := generation(1, macJWK("a"))
 	write(t, most, append(data, bytes.Repeat([]byte(" "), keyring.MaxBytes-len(data))...), 0o600)
-	if ring, err := keyring.OpenFile(t.Context(), most); err != nil {
+	if ring, err := keyring.LoadFile(t.Context(), most); err != nil {
 		t.Errorf("as large as allowed: got %v", err)
 	} else {
 		ring.Close()
@@ -136,7 +136,7 @@ func unwrap(err error) error {
 // follow opens a ring that is read every few milliseconds and returns what waits for a state of it.
 func follow(t *testing.T, path string) (*keyring.Ring, func(what string, ok func(*keyring.Ring) bool)) {
 	t.Helper()
-	ring := must(keyring.OpenFile(t.Context(), path, keyring.Poll(3*time.Millisecond), logTo(new(journal))))(t)
+	ring := must(keyring.LoadFile(t.Context(), path, keyring.Poll(3*time.Millisecond), logTo(new(journal))))(t)
 	t.Cleanup(func() { ring.Close() })
 	return ring, func(what string, ok func(*keyring.Ring) bool) {
 		t.Helper()

@@ -202,9 +202,9 @@ func (c *crowd) join(skew time.Duration, off keyfault.Off, opts ...keyring.Optio
 	var err error
 	ctx := keyfault.NewContext(c.t.Context(), off)
 	if c.follow {
-		ring, err = keyring.Open(ctx, m.cut, append(opts, keyring.Wrapped(keyring.InsecurePlaintext()))...)
+		ring, err = keyring.Follow(ctx, m.cut, append(opts, keyring.Wrapped(keyring.InsecurePlaintext()))...)
 	} else {
-		ring, err = keyring.Keep(ctx, m.cut, keyring.InsecurePlaintext(), opts...)
+		ring, err = keyring.Maintain(ctx, m.cut, keyring.InsecurePlaintext(), opts...)
 	}
 	noError(c.t, err)
 	c.t.Cleanup(func() { ring.Close() })
@@ -227,7 +227,7 @@ func (c *crowd) live(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, m := range c.nodes {
 			now := m.now()
-			key := m.Active(keyring.HS256, now, now.Add(c.policy.TokenLife))
+			key := m.Active(keyring.Signed, now, now.Add(c.policy.TokenLife))
 			if key == nil {
 				c.mute++
 				continue

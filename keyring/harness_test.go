@@ -13,7 +13,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-var algorithms = []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA}
+var protections = []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public}
 
 // must returns v, or ends the test.
 func must[T any](v T, err error) func(testing.TB) T {
@@ -33,7 +33,7 @@ func around() keyring.Times {
 	return keyring.Times{Created: epoch.Add(-2 * time.Hour), NotBefore: epoch.Add(-time.Hour), Expires: epoch.Add(1000 * time.Hour)}
 }
 
-func generate(t testing.TB, alg keyring.Algorithm, times keyring.Times) *keyring.Key {
+func generate(t testing.TB, alg keyring.Protection, times keyring.Times) *keyring.Key {
 	t.Helper()
 	return must(keyring.Generate(alg, times))(t)
 }

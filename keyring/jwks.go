@@ -121,7 +121,7 @@ func ParseForeign(domain string, data []byte) (*Set, error) {
 		if j.Alg == "Ed25519" {
 			j.Alg = "EdDSA"
 		}
-		if j.Alg != string(HS256) && j.Alg != string(EdDSA) {
+		if j.Alg != Signed.alg() && j.Alg != Public.alg() {
 			return nil, fmt.Errorf("keyring: key %d: alg %q: a foreign key is HS256, EdDSA or Ed25519", i, printable(j.Alg))
 		}
 		k := &Key{foreign: true}
@@ -160,24 +160,26 @@ func parseFile(data []byte, f *file, own bool) error {
 }
 
 func (k *Key) read(j jwk) error {
-	k.alg = Algorithm(j.Alg)
 	switch {
-	case k.alg == HS256 && j.Kty == "oct" && j.Crv == "" && j.X == "" && j.D == "":
+	case j.Alg == Signed.alg() && j.Kty == "oct" && j.Crv == "" && j.X == "" && j.D == "":
+		k.protection = Signed
 		if !slices.Contains([]string{"", "sig"}, j.Use) || len(j.Ops) > 0 {
 			return errors.New("an HS256 key has use sig")
 		}
-	case k.alg == Dir && j.Kty == "oct" && j.Crv == "" && j.X == "" && j.D == "":
+	case j.Alg == Sealed.alg() && j.Kty == "oct" && j.Crv == "" && j.X == "" && j.D == "":
+		k.protection = Sealed
 		if j.Use != "" || !slices.Equal(j.Ops, []string{"deriveKey"}) {
 			return errors.New("a dir key has key_ops [deriveKey] and no use: it never seals itself")
 		}
-	case k.alg == EdDSA && j.Kty == "OKP" && j.Crv == "Ed25519" && j.K == "":
+	case j.Alg == Public.alg() && j.Kty == "OKP" && j.Crv == "Ed25519" && j.K == "":
+		k.protection = Public
 		if !slices.Contains([]string{"", "sig"}, j.Use) || len(j.Ops) > 0 {
 			return errors.New("an EdDSA key has use sig")
 		}
 	default:
 		return errors.New("kty, crv and alg do not fit: oct with HS256 or dir, OKP with Ed25519 and EdDSA")
 	}
-	if k.alg != EdDSA {
+	if k.protection != Public {
 		secret, err := strict.DecodeString(j.K)
 		if err != nil || len(secret) < 32 {
 			return errors.New("k is not at least 32 bytes in base64url")
@@ -222,19 +224,19 @@ func (s *Set) PublicJWKS() []byte { return s.jwks(s.keys, false) }
 func (s *Set) jwks(keys []*Key, secret bool) []byte {
 	f := file{Ring: s.domain, Epoch: s.epoch, Generation: s.generation, Keys: []jwk{}}
 	for _, k := range keys {
-		j := jwk{Kid: k.kid, Alg: string(k.alg), Keep: seconds(k.keep)}
+		j := jwk{Kid: k.kid, Alg: k.protection.alg(), Keep: seconds(k.keep)}
 		if !k.foreign {
 			j.Iat, j.Nbf, j.Exp = k.times.Created.Unix(), k.times.NotBefore.Unix(), k.times.Expires.Unix()
 		}
 		switch {
-		case k.alg == EdDSA:
+		case k.protection == Public:
 			j.Kty, j.Crv, j.Use, j.X = "OKP", "Ed25519", "sig", strict.EncodeToString(k.pub)
 			if secret && k.priv != nil {
 				j.D = strict.EncodeToString(k.priv().Seed())
 			}
 		case !secret:
 			continue
-		case k.alg == Dir:
+		case k.protection == Sealed:
 			j.Kty, j.Ops, j.K = "oct", []string{"deriveKey"}, strict.EncodeToString(k.secret())
 		default:
 			j.Kty, j.Use, j.K = "oct", "sig", strict.EncodeToString(k.secret())

@@ -21,12 +21,12 @@ func TestParseSet(t *testing.T) {
 	}
 	for _, want := range []struct {
 		jwk
-		alg    keyring.Algorithm
+		alg    keyring.Protection
 		issues bool
-	}{{macJWK("a"), keyring.HS256, true}, {dirJWK("b"), keyring.Dir, true}, {signJWK(), keyring.EdDSA, true},
-		{signJWK().with("exp", 1_790_000_001).named(), keyring.EdDSA, false}} {
+	}{{macJWK("a"), keyring.Signed, true}, {dirJWK("b"), keyring.Sealed, true}, {signJWK(), keyring.Public, true},
+		{signJWK().with("exp", 1_790_000_001).named(), keyring.Public, false}} {
 		k := set.Lookup([]byte(want.kid()))
-		if k == nil || k.Algorithm() != want.alg || k.CanIssue() != want.issues {
+		if k == nil || k.Protection() != want.alg || k.CanIssue() != want.issues {
 			t.Errorf("%s: got %v, want %s that issues: %v", want.kid(), k, want.alg, want.issues)
 		}
 	}
@@ -165,7 +165,7 @@ func TestKidIsFrozen(t *testing.T) {
 
 func TestSerialise(t *testing.T) {
 	times := around()
-	set := newSet(t, generate(t, keyring.HS256, times), generate(t, keyring.Dir, times), generate(t, keyring.EdDSA, times))
+	set := newSet(t, generate(t, keyring.Signed, times), generate(t, keyring.Sealed, times), generate(t, keyring.Public, times))
 	back := must(keyring.ParseSet(set.SecretJWKS()))(t)
 	wantSameKeys(t, back, set)
 	if !bytes.Equal(back.SecretJWKS(), set.SecretJWKS()) {
@@ -179,11 +179,11 @@ func TestSerialise(t *testing.T) {
 	}
 
 	pub := must(keyring.ParseSet(set.PublicJWKS()))(t)
-	if keys := pub.Keys(); len(keys) != 1 || keys[0].Algorithm() != keyring.EdDSA || keys[0].CanIssue() || pub.Generation() != set.Generation() {
+	if keys := pub.Keys(); len(keys) != 1 || keys[0].Protection() != keyring.Public || keys[0].CanIssue() || pub.Generation() != set.Generation() {
 		t.Errorf("public halves: got %v, want the one EdDSA key, which cannot issue", pub.Keys())
 	}
 	for _, k := range set.Keys() {
-		if k.Algorithm() == keyring.EdDSA {
+		if k.Protection() == keyring.Public {
 			wantOpens(t, pub.Keys()[0], k)
 		}
 	}
@@ -193,7 +193,7 @@ func TestSerialise(t *testing.T) {
 // TestNothingPublic: a ring of secret keys has an empty set to show, which no node takes for a ring.
 func TestNothingPublic(t *testing.T) {
 	times := around()
-	empty := newSet(t, generate(t, keyring.HS256, times), generate(t, keyring.Dir, times)).PublicJWKS()
+	empty := newSet(t, generate(t, keyring.Signed, times), generate(t, keyring.Sealed, times)).PublicJWKS()
 	var shown struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -222,7 +222,7 @@ func wantSameKeys(t testing.TB, got, want *keyring.Set) {
 	}
 	for i, k := range want.Keys() {
 		g := got.Keys()[i]
-		if g.ID() != k.ID() || g.Algorithm() != k.Algorithm() || g.Times() != k.Times() || g.CanIssue() != k.CanIssue() {
+		if g.ID() != k.ID() || g.Protection() != k.Protection() || g.Times() != k.Times() || g.CanIssue() != k.CanIssue() {
 			t.Errorf("key %d: got %v %v, want %v %v", i, g, g.Times(), k, k.Times())
 		}
 	}
@@ -244,12 +244,12 @@ func TestParseForeign(t *testing.T) {
 		t.Errorf("got %v, want 3 keys", set)
 	}
 	for _, at := range []time.Time{time.Unix(1, 0), epoch, epoch.Add(1e6 * time.Hour)} {
-		k := set.Active(keyring.HS256, at, at.Add(time.Hour))
+		k := set.Active(keyring.Signed, at, at.Add(time.Hour))
 		if k == nil || k.ID() != "2025-primary" || k.Gone(at) {
 			t.Errorf("at %v: got %v, want the first that can issue, for ever", at, k)
 		}
 	}
-	if k := set.Lookup([]byte("verify")); k == nil || k.Algorithm() != keyring.EdDSA || k.CanIssue() || k.Times() != (keyring.Times{}) {
+	if k := set.Lookup([]byte("verify")); k == nil || k.Protection() != keyring.Public || k.CanIssue() || k.Times() != (keyring.Times{}) {
 		t.Errorf("got %v, want a key that verifies and has no times", k)
 	} else if pub := k.Public(); pub == nil || pub.ID() != "verify" {
 		t.Errorf("Public: got %v", pub)

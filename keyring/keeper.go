@@ -49,12 +49,12 @@ func (f *follower) keep(ctx context.Context) {
 		return
 	}
 	mend := lacks && now >= f.mendAt
-	algs := f.due(own)
+	protections := f.due(own)
 	next := f.needs(ctx, own)
-	if !mend && len(algs) == 0 && next == own {
+	if !mend && len(protections) == 0 && next == own {
 		return
 	}
-	keys, err := f.successors(own, algs)
+	keys, err := f.successors(own, protections)
 	if err == nil {
 		next, err = next.With(keys...)
 	}
@@ -91,24 +91,24 @@ func (f *follower) settleOutcome() {
 }
 
 // algorithms returns those that are rotated.
-func (f *follower) algorithms(set *Set) []Algorithm {
-	if len(f.policy.Algorithms) > 0 {
-		return f.policy.Algorithms
+func (f *follower) protections(set *Set) []Protection {
+	if len(f.policy.Protections) > 0 {
+		return f.policy.Protections
 	}
-	var algs []Algorithm
+	var protections []Protection
 	for _, k := range set.keys {
-		if k.CanIssue() && !slices.Contains(algs, k.alg) {
-			algs = append(algs, k.alg)
+		if k.CanIssue() && !slices.Contains(protections, k.protection) {
+			protections = append(protections, k.protection)
 		}
 	}
-	slices.Sort(algs)
-	return algs
+	slices.Sort(protections)
+	return protections
 }
 
 // last is the newest key of an algorithm, pending or not.
-func (s *Set) last(alg Algorithm) *Key {
+func (s *Set) last(protection Protection) *Key {
 	for _, k := range s.keys {
-		if k.alg == alg && k.CanIssue() {
+		if k.protection == protection && k.CanIssue() {
 			return k
 		}
 	}
@@ -116,8 +116,8 @@ func (s *Set) last(alg Algorithm) *Key {
 }
 
 // late returns by how much the next key of an algorithm is late, with and without this node's jitter.
-func (f *follower) late(set *Set, alg Algorithm) (jittered, exact time.Duration) {
-	k := set.last(alg)
+func (f *follower) late(set *Set, protection Protection) (jittered, exact time.Duration) {
+	k := set.last(protection)
 	if k == nil {
 		return 0, 0
 	}
@@ -136,32 +136,32 @@ func (f *follower) late(set *Set, alg Algorithm) (jittered, exact time.Duration)
 
 // due returns the algorithms of which the next key is to be proposed. If it is time for one, those go along whose time
 // this node is only waiting out.
-func (f *follower) due(set *Set) []Algorithm {
-	var algs []Algorithm
+func (f *follower) due(set *Set) []Protection {
+	var protections []Protection
 	now := false
-	for _, alg := range f.algorithms(set) {
-		jittered, exact := f.late(set, alg)
+	for _, protection := range f.protections(set) {
+		jittered, exact := f.late(set, protection)
 		now = now || jittered >= 0
 		if exact >= 0 {
-			algs = append(algs, alg)
+			protections = append(protections, protection)
 		}
 	}
 	if !now {
 		return nil
 	}
-	return algs
+	return protections
 }
 
 // successors makes the next keys. They issue a Period after those before them, and not sooner than a Delay from now, unless
 // otherwise nothing would issue.
-func (f *follower) successors(set *Set, algs []Algorithm) ([]*Key, error) {
+func (f *follower) successors(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
-	return f.policy.generate(algs, now, func(alg Algorithm) time.Time {
+	return f.policy.generate(protections, now, func(protection Protection) time.Time {
 		next := now.Add(f.policy.Delay)
-		if set.Active(alg, now, now.Add(f.policy.TokenLife+f.policy.margin())) == nil {
+		if set.Active(protection, now, now.Add(f.policy.TokenLife+f.policy.margin())) == nil {
 			next = now.Add(f.policy.MinDelay())
 		}
-		if k := set.last(alg); k != nil {
+		if k := set.last(protection); k != nil {
 			next = latest(next, k.times.NotBefore.Add(f.policy.Period))
 		}
 		return next
@@ -182,8 +182,8 @@ func (f *follower) keepAt(now time.Duration) time.Duration {
 	if !f.had.known() || f.wild() || set == nil || !set.lives(f.now()) {
 		return at
 	}
-	for _, alg := range f.algorithms(set) {
-		jittered, _ := f.late(set, alg)
+	for _, protection := range f.protections(set) {
+		jittered, _ := f.late(set, protection)
 		at = min(at, now-jittered)
 	}
 	if f.mendAt != 0 {
@@ -337,7 +337,7 @@ func (f *follower) wake() {
 }
 
 // Rotate proposes the next key of each algorithm now, out of turn, and returns when the store has them. They issue after
-// Policy.MinDelay, at once if otherwise nothing would. It works on a ring of [Keep]; ctx bounds it.
+// Policy.MinDelay, at once if otherwise nothing would. It works on a ring of [Maintain]; ctx bounds it.
 func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 	var made []*Key
 	err := r.change(ctx, true, func(own, stored *Set) (*Set, error) {
@@ -347,11 +347,11 @@ func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 		}
 		var err error
 		if made == nil {
-			if made, err = f.early(own, f.algorithms(own)); err != nil {
+			if made, err = f.early(own, f.protections(own)); err != nil {
 				return nil, err
 			}
 			if len(made) == 0 {
-				return nil, errors.New("keyring: the ring has no key that shows what to rotate: set Policy.Algorithms")
+				return nil, errors.New("keyring: the ring has no key that shows what to rotate: set Policy.Protections")
 			}
 		}
 		return own.With(made...)
@@ -363,19 +363,19 @@ func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 }
 
 // early makes keys that issue as soon as every node can have them, or at once where nothing issues anyway.
-func (f *follower) early(set *Set, algs []Algorithm) ([]*Key, error) {
+func (f *follower) early(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
 	if f.skewed.Load() {
 		now = now.Add(time.Duration(f.offset.Load()))
 	}
 	first := now.Add(-f.policy.margin())
 	var keys []*Key
-	for _, alg := range algs {
+	for _, protection := range protections {
 		created, from := now, now.Add(f.policy.MinDelay())
-		if set.Active(alg, now, now.Add(f.policy.margin())) == nil {
+		if set.Active(protection, now, now.Add(f.policy.margin())) == nil {
 			created, from = first, first
 		}
-		made, err := f.policy.generate([]Algorithm{alg}, created, func(Algorithm) time.Time { return from })
+		made, err := f.policy.generate([]Protection{protection}, created, func(Protection) time.Time { return from })
 		if err != nil {
 			return nil, err
 		}
@@ -385,7 +385,7 @@ func (f *follower) early(set *Set, algs []Algorithm) ([]*Key, error) {
 }
 
 // Revoke takes a key back: it opens and issues nothing any more, on no node. If nothing would issue in its place, a new key
-// does at once. Tokens under the key are refused from then on. It works on a ring of [Keep]; ctx bounds it.
+// does at once. Tokens under the key are refused from then on. It works on a ring of [Maintain]; ctx bounds it.
 func (r *Ring) Revoke(ctx context.Context, kid, reason string) error {
 	return r.change(ctx, false, func(own, stored *Set) (*Set, error) {
 		if own.Revoked([]byte(kid)) && stored.Revoked([]byte(kid)) {
@@ -395,11 +395,11 @@ func (r *Ring) Revoke(ctx context.Context, kid, reason string) error {
 		if err != nil || own.byID[kid] == nil || !own.byID[kid].CanIssue() {
 			return set, err
 		}
-		alg, now := own.byID[kid].alg, r.follower.now()
-		if set.Active(alg, now, now) != nil || own.Active(alg, now, now) == nil {
+		protection, now := own.byID[kid].protection, r.follower.now()
+		if set.Active(protection, now, now) != nil || own.Active(protection, now, now) == nil {
 			return set, nil
 		}
-		keys, err := r.follower.early(set, []Algorithm{alg})
+		keys, err := r.follower.early(set, []Protection{protection})
 		if err != nil {
 			return nil, err
 		}

@@ -14,16 +14,6 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// Algorithm is what a key is for, spelled as the "alg" member of a JWK.
-type Algorithm string
-
-// The algorithms of a ring. A key has exactly one.
-const (
-	HS256 Algorithm = "HS256" // signed waybills: HMAC with SHA-256
-	Dir   Algorithm = "dir"   // sealed waybills: AES-256-GCM under keys derived from this one
-	EdDSA Algorithm = "EdDSA" // public waybills: Ed25519
-)
-
 // Times are the immutable times of a key, in whole seconds.
 type Times struct {
 	Created   time.Time // when it was made
@@ -33,11 +23,11 @@ type Times struct {
 
 // Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret.
 type Key struct {
-	alg     Algorithm
-	kid     string
-	times   Times
-	foreign bool
-	keep    time.Time // see KeepUntil; zero: the key is kept no longer than its times say
+	protection Protection
+	kid        string
+	times      Times
+	foreign    bool
+	keep       time.Time // see KeepUntil; zero: the key is kept no longer than its times say
 
 	// Secrets are behind functions because package fmt calls no method of a value in somebody's unexported field, and
 	// prints what is in it: of a function no more than an address.
@@ -49,21 +39,21 @@ type Key struct {
 }
 
 // Generate makes a key from crypto/rand. The times are cut to whole seconds and must be in order.
-func Generate(alg Algorithm, times Times) (*Key, error) {
-	k := &Key{alg: alg, times: times}
-	switch alg {
-	case HS256, Dir:
+func Generate(p Protection, times Times) (*Key, error) {
+	k := &Key{protection: p, times: times}
+	switch p {
+	case Signed, Sealed:
 		secret := make([]byte, 32)
 		rand.Read(secret)
 		k.secret = func() []byte { return secret }
-	case EdDSA:
+	case Public:
 		pub, priv, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
 		k.pub, k.priv = pub, func() ed25519.PrivateKey { return priv }
 	default:
-		return nil, fmt.Errorf("keyring: unknown algorithm %q: use HS256, dir or EdDSA", alg)
+		return nil, fmt.Errorf("keyring: unknown protection %d: use Signed, Sealed or Public", p)
 	}
 	if err := k.finish(""); err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
@@ -93,12 +83,12 @@ func (k *Key) finish(kid string) error {
 	}
 	k.kid = kid
 	var err error
-	switch k.alg {
-	case HS256:
-		k.codec, err = jose.NewSecret(jose.HS256, kid, k.secret())
-	case Dir:
-		k.codec, err = jose.NewSecret(jose.A256GCM, kid, k.secret())
-	case EdDSA:
+	switch k.protection {
+	case Signed:
+		k.codec, err = jose.NewHS256(kid, k.secret())
+	case Sealed:
+		k.codec, err = jose.NewA256GCM(kid, k.secret())
+	case Public:
 		var priv ed25519.PrivateKey
 		if k.priv != nil {
 			priv = k.priv()
@@ -111,7 +101,7 @@ func (k *Key) finish(kid string) error {
 // derivedKid is the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times.
 func (k *Key) derivedKid() string {
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.alg), []byte(k.use()), k.material()} {
+	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.protection.alg()), []byte(k.use()), k.material()} {
 		h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(part))))
 		h.Write(part)
 	}
@@ -123,7 +113,7 @@ func (k *Key) derivedKid() string {
 
 // material is what makes the key this one: the secret, or the public half.
 func (k *Key) material() []byte {
-	if k.alg == EdDSA {
+	if k.protection == Public {
 		return k.pub
 	}
 	return k.secret()
@@ -131,7 +121,7 @@ func (k *Key) material() []byte {
 
 // use is what the key does: the JWK's "use", or its one "key_ops" for a key that only derives others.
 func (k *Key) use() string {
-	if k.alg == Dir {
+	if k.protection == Sealed {
 		return "deriveKey"
 	}
 	return "sig"
@@ -140,8 +130,8 @@ func (k *Key) use() string {
 // ID returns the kid.
 func (k *Key) ID() string { return k.kid }
 
-// Algorithm returns the key's algorithm.
-func (k *Key) Algorithm() Algorithm { return k.alg }
+// Protection returns how the key protects tokens.
+func (k *Key) Protection() Protection { return k.protection }
 
 // Times returns the key's times. A foreign key has none: all are zero, and it neither waits nor expires.
 func (k *Key) Times() Times { return k.times }
@@ -149,12 +139,12 @@ func (k *Key) Times() Times { return k.times }
 // CanIssue reports whether the key can make tokens, and not only open them.
 func (k *Key) CanIssue() bool { return k.codec.CanIssue() }
 
-// Public returns the public half of an EdDSA key, and nil of any other.
+// Public returns the public half of a key of public tokens, and nil for any other key.
 func (k *Key) Public() *Key {
-	if k.alg != EdDSA {
+	if k.protection != Public {
 		return nil
 	}
-	p := &Key{alg: k.alg, times: k.times, foreign: k.foreign, keep: k.keep, pub: k.pub}
+	p := &Key{protection: k.protection, times: k.times, foreign: k.foreign, keep: k.keep, pub: k.pub}
 	if err := p.finish(k.kid); err != nil {
 		panic(err) // the same key with less in it
 	}
@@ -173,14 +163,14 @@ func (k *Key) issues(now, until time.Time) bool {
 }
 
 // String names the key without its secret.
-func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.alg, k.kid) }
+func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.protection, k.kid) }
 
 // Format prints what [Key.String] returns, whatever the verb.
 func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
 // LogValue names the key in a structured log.
 func (k *Key) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("kid", k.kid), slog.String("alg", string(k.alg)))
+	return slog.GroupValue(slog.String("kid", k.kid), slog.String("protection", k.protection.String()))
 }
 
 // printable shortens text from a file so that it can stand in an error.

@@ -50,19 +50,19 @@ func (s *Set) State(kid string, now time.Time) State {
 		return Gone
 	case k.times.NotBefore.After(now):
 		return Pending
-	case k == s.newest(k.alg, now):
+	case k == s.newest(k.protection, now):
 		return Active
 	}
 	return Retired
 }
 
 // newest returns the key whose turn it is at now. In a ring of public halves it is the one that issues elsewhere.
-func (s *Set) newest(alg Algorithm, now time.Time) *Key {
-	if k := s.Active(alg, now, now); k != nil {
+func (s *Set) newest(protection Protection, now time.Time) *Key {
+	if k := s.Active(protection, now, now); k != nil {
 		return k
 	}
 	for _, k := range s.keys {
-		if k.alg == alg && !k.times.NotBefore.After(now) && !k.Gone(now) {
+		if k.protection == protection && !k.times.NotBefore.After(now) && !k.Gone(now) {
 			return k
 		}
 	}

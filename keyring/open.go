@@ -10,7 +10,7 @@ import (
 	"github.com/waybill-go/waybill/internal/keyfault"
 )
 
-// Option configures [Open], [OpenFile] and [Keep].
+// Option configures [Follow], [LoadFile] and [Maintain].
 type Option interface{ apply(*config) }
 
 type option func(*config)
@@ -102,13 +102,13 @@ func newConfig(ctx context.Context, opts []Option) (config, error) {
 	return c, nil
 }
 
-// Open reads the ring from source, and again in the background until [Ring.Close]. The context bounds the first read. A
+// Follow reads the ring from source, and again in the background until [Ring.Close]. The context bounds the first read. A
 // later read that fails, or brings something that is not a ring of the same domain, changes nothing and is logged.
 //
-// A plain ring has to be there: if the first read fails, so does Open, and each later one replaces the keys, as the
+// A plain ring has to be there: if the first read fails, so does Follow, and each later one replaces the keys, as the
 // operator who writes the file is the authority. A sealed ring, with [Wrapped], may be out of reach: the keys come from
 // the [Cache], or [Ring.Ready] says that there are none yet.
-func Open(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
+func Follow(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
 	c, err := newConfig(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -116,10 +116,10 @@ func Open(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
 	return open(ctx, source, nil, c)
 }
 
-// Keep opens a sealed ring as [Open] does, and takes part in its rotation: when the time for the next key has come, it
+// Maintain opens a sealed ring as [Follow] does, and takes part in its rotation: when the time for the next key has come, it
 // proposes one by compare-and-swap. Of all nodes exactly one wins; there is no leader and no lock. It also puts back what the
 // store lost. It never creates a ring: that is an operator's [Create].
-func Keep(ctx context.Context, store Store, wrapper Wrapper, opts ...Option) (*Ring, error) {
+func Maintain(ctx context.Context, store Store, wrapper Wrapper, opts ...Option) (*Ring, error) {
 	c, err := newConfig(ctx, append(opts[:len(opts):len(opts)], Wrapped(wrapper)))
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func open(t *testing.T, store keyring.Source, opts ...keyring.Option) *keyring.R
 	t.Helper()
 	opts = append([]keyring.Option{keyring.Domain("shop"), keyring.WithPolicy(brisk), hush(),
 		keyring.Wrapped(keyring.InsecurePlaintext())}, opts...)
-	ring, err := keyring.Open(t.Context(), store, opts...)
+	ring, err := keyring.Follow(t.Context(), store, opts...)
 	noError(t, err)
 	t.Cleanup(func() { ring.Close() })
 	return ring
@@ -43,7 +43,7 @@ func TestStartWhileTheStoreIsDown(t *testing.T) {
 			}
 			warm := c.join(0, rules, cache)
 			now := time.Now()
-			if key := warm.Active(keyring.HS256, now, now.Add(time.Hour)); key == nil || key.ID() != kid || warm.Ready() != nil {
+			if key := warm.Active(keyring.Signed, now, now.Add(time.Hour)); key == nil || key.ID() != kid || warm.Ready() != nil {
 				t.Errorf("%s, with a cache: got key %v, ready %v; want %s and ready", name, key, warm.Ready(), kid)
 			}
 			if warm.Fresh() || warm.ConfirmedSince(now.Add(-time.Hour)) {
@@ -99,7 +99,7 @@ func TestCacheFile(t *testing.T) {
 			t.Error("a cache that everybody can read was taken")
 		}
 	})
-	if _, err := keyring.Open(t.Context(), &memory{}, keyring.Cache("x")); err == nil {
+	if _, err := keyring.Follow(t.Context(), &memory{}, keyring.Cache("x")); err == nil {
 		t.Error("a cache of a plain ring: got no error")
 	}
 }
@@ -117,7 +117,7 @@ func TestBadContent(t *testing.T) {
 		var crowd []*keyring.Key
 		for range 12 {
 			now := time.Now()
-			k, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now.Add(time.Hour), Expires: now.Add(99 * time.Hour)})
+			k, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now.Add(time.Hour), Expires: now.Add(99 * time.Hour)})
 			noError(t, err)
 			crowd = append(crowd, k)
 		}
@@ -194,7 +194,7 @@ func TestSettled(t *testing.T) {
 		var keys []*keyring.Key
 		for _, age := range []time.Duration{20 * time.Hour, 10 * time.Hour} {
 			from := now.Add(-age)
-			k, err := keyring.Generate(keyring.HS256, keyring.Times{Created: from, NotBefore: from, Expires: from.Add(99 * time.Hour)})
+			k, err := keyring.Generate(keyring.Signed, keyring.Times{Created: from, NotBefore: from, Expires: from.Add(99 * time.Hour)})
 			noError(t, err)
 			keys = append(keys, k)
 		}
@@ -206,7 +206,7 @@ func TestSettled(t *testing.T) {
 		active := func(what string, want *keyring.Key, held int) {
 			t.Helper()
 			now := time.Now()
-			if got := ring.Active(keyring.HS256, now, now.Add(time.Hour)); got != want && got.ID() != want.ID() {
+			if got := ring.Active(keyring.Signed, now, now.Add(time.Hour)); got != want && got.ID() != want.ID() {
 				t.Errorf("%s: got %v, want %v", what, got, want)
 			}
 			if got := ring.Stats().GateHeld; got != held {
@@ -226,7 +226,7 @@ func TestSettled(t *testing.T) {
 		link.off.Store(true)
 		time.Sleep(time.Hour)
 		active("out of touch once settled", keys[1], 0)
-		if got := testing.AllocsPerRun(100, func() { ring.Active(keyring.HS256, now, now.Add(time.Hour)) }); got != 0 {
+		if got := testing.AllocsPerRun(100, func() { ring.Active(keyring.Signed, now, now.Add(time.Hour)) }); got != 0 {
 			t.Errorf("Active: got %v allocations, want none", got)
 		}
 	})
@@ -240,10 +240,10 @@ func TestKeyOutlivesItsTokens(t *testing.T) {
 		ring := open(t, store)
 		key := ring.Set().Keys()[0]
 		now, limit := time.Now(), key.Times().Expires.Add(-2*brisk.MaxSkew)
-		if got := ring.Active(keyring.HS256, now, limit); got == nil {
+		if got := ring.Active(keyring.Signed, now, limit); got == nil {
 			t.Error("a token that ends in time: got no key")
 		}
-		if got := ring.Active(keyring.HS256, now, limit.Add(time.Millisecond)); got != nil {
+		if got := ring.Active(keyring.Signed, now, limit.Add(time.Millisecond)); got != nil {
 			t.Errorf("a token that ends too late: got %v, want no key", got)
 		}
 	})
@@ -292,36 +292,36 @@ func TestPolicyFits(t *testing.T) {
 		t.Errorf("MinDelay: got %v, want 2m", got)
 	}
 	for name, p := range map[string]keyring.Policy{
-		"Delay":             {Delay: time.Minute},
-		"Period":            {Period: time.Hour, Delay: 9 * time.Hour, Horizon: 2 * time.Hour, Slack: 9 * time.Hour},
-		"Horizon":           {Horizon: 10 * time.Minute},
-		"Slack":             {Slack: time.Hour},
-		"live at once":      {Period: 2 * time.Hour, Delay: time.Hour},
-		"Settle":            {Settle: -1},
-		"Algorithms":        {Algorithms: []keyring.Algorithm{"none"}},
-		"Algorithms: \"dir": {Algorithms: []keyring.Algorithm{keyring.Dir, keyring.Dir}},
+		"Delay":                {Delay: time.Minute},
+		"Period":               {Period: time.Hour, Delay: 9 * time.Hour, Horizon: 2 * time.Hour, Slack: 9 * time.Hour},
+		"Horizon":              {Horizon: 10 * time.Minute},
+		"Slack":                {Slack: time.Hour},
+		"live at once":         {Period: 2 * time.Hour, Delay: time.Hour},
+		"Settle":               {Settle: -1},
+		"Protections: unknown": {Protections: []keyring.Protection{0}},
+		"Protections: sealed":  {Protections: []keyring.Protection{keyring.Sealed, keyring.Sealed}},
 	} {
 		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v, want an error that names it", name, err)
 		}
 		opts := []keyring.Option{keyring.Domain("shop"), keyring.WithPolicy(p)}
-		if _, err := keyring.Keep(t.Context(), &memory{}, keyring.InsecurePlaintext(), opts...); err == nil {
+		if _, err := keyring.Maintain(t.Context(), &memory{}, keyring.InsecurePlaintext(), opts...); err == nil {
 			t.Errorf("%s: Keep took the policy", name)
 		}
 	}
-	if _, err := keyring.Keep(t.Context(), &memory{}, keyring.InsecurePlaintext()); err == nil {
+	if _, err := keyring.Maintain(t.Context(), &memory{}, keyring.InsecurePlaintext()); err == nil {
 		t.Error("Keep without a domain: got no error")
 	}
-	if _, err := keyring.Open(t.Context(), &memory{down: true}); !errors.Is(err, errDown) {
+	if _, err := keyring.Follow(t.Context(), &memory{down: true}); !errors.Is(err, errDown) {
 		t.Errorf("a plain ring that cannot be read: got %v, want the cause", err)
 	}
-	set, err := keyring.Policy{Algorithms: []keyring.Algorithm{keyring.HS256, keyring.Dir}}.Genesis("shop", time.Now())
+	set, err := keyring.Policy{Protections: []keyring.Protection{keyring.Signed, keyring.Sealed}}.Genesis("shop", time.Now())
 	noError(t, err)
-	var algs []string
+	var protections []string
 	for _, k := range set.Keys() {
-		algs = append(algs, string(k.Algorithm()))
+		protections = append(protections, k.Protection().String())
 	}
-	if slices.Sort(algs); !slices.Equal(algs, []string{"HS256", "dir"}) {
-		t.Errorf("Genesis: got keys of %v, want HS256 and dir", algs)
+	if slices.Sort(protections); !slices.Equal(protections, []string{"sealed", "signed"}) {
+		t.Errorf("Genesis: got keys of %v, want signed and sealed", protections)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Policy is how the keys of a ring follow each other. All nodes of a domain should have the same one; while a change is
 // rolled out they may differ. A zero field has its default. The times fit together or [Policy.Validate] says which do not.
 type Policy struct {
-	Period  time.Duration // between two keys of an algorithm; 24 h by default
+	Period  time.Duration // between two keys of a protection; 24 h by default
 	Delay   time.Duration // from the proposal of a key until it issues: how long a node may be cut off without harm; half a Period
 	Settle  time.Duration // for which a node holds a key, in touch with the store, before it prefers it for issuing; 60 s
 	Poll    time.Duration // between two reads of the store, on average; 30 s
@@ -18,8 +18,8 @@ type Policy struct {
 	Slack   time.Duration // for which it opens beyond that, should a rotation be late; 7 days
 	MaxSkew time.Duration // by which a clock may be wrong; 5 s. A node whose clock is further off proposes nothing.
 
-	TokenLife  time.Duration // longest life of a token; 1 h
-	Algorithms []Algorithm   // that are rotated; those that the ring can issue with by default
+	TokenLife   time.Duration // longest life of a token; 1 h
+	Protections []Protection  // whose keys are rotated; by default those that the ring can issue
 }
 
 // DefaultPolicy returns the policy of which all fields are defaults.
@@ -87,18 +87,18 @@ func (p Policy) Validate() error {
 	least("Horizon", p.Horizon, "TokenLife, or a key ends before its tokens", p.TokenLife)
 	least("Slack", p.Slack, "Delay, or a late rotation leaves no key", p.Delay)
 	if n := p.alive(); n > MaxKeys {
-		errs = append(errs, fmt.Errorf("keyring: (Delay + Period + Horizon + Slack) / Period makes %d keys of an algorithm live at once; "+
+		errs = append(errs, fmt.Errorf("keyring: (Delay + Period + Horizon + Slack) / Period makes %d keys of a protection live at once; "+
 			"%d may: make the Period longer, or Horizon or Slack shorter", n, MaxKeys))
 	}
-	for i, alg := range p.Algorithms {
-		if alg != HS256 && alg != Dir && alg != EdDSA || slices.Contains(p.Algorithms[:i], alg) {
-			errs = append(errs, fmt.Errorf("keyring: Algorithms: %q is unknown or stands there twice", printable(string(alg))))
+	for i, protection := range p.Protections {
+		if !protection.valid() || slices.Contains(p.Protections[:i], protection) {
+			errs = append(errs, fmt.Errorf("keyring: Protections: %v (%d) is unknown or listed twice", protection, protection))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// alive is how many keys of an algorithm live at once, with room for keys that are made out of turn.
+// alive is how many keys of a protection live at once, with room for keys that are made out of turn.
 func (p Policy) alive() int { return int((p.Delay+p.life())/p.Period) + 1 + extra }
 
 const extra = 4
@@ -106,18 +106,18 @@ const extra = 4
 // pending is how many keys of an algorithm may wait: twice those of the schedule, for policies that are being changed.
 func (p Policy) pending() int { return 2*(int(p.Delay/p.Period)+extra) + 1 }
 
-// Genesis returns the first keys of a domain, of Policy.Algorithms or, without any, one HS256 key. They issue at once,
+// Genesis returns the first keys of a domain, of Policy.Protections or, without any, one for signed tokens. They issue at once,
 // also on nodes whose clock is late.
 func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	p = p.withDefaults()
-	algs := p.Algorithms
-	if len(algs) == 0 {
-		algs = []Algorithm{HS256}
+	protections := p.Protections
+	if len(protections) == 0 {
+		protections = []Protection{Signed}
 	}
-	keys, err := p.generate(algs, now.Add(-p.margin()), func(Algorithm) time.Time { return now.Add(-p.margin()) })
+	keys, err := p.generate(protections, now.Add(-p.margin()), func(Protection) time.Time { return now.Add(-p.margin()) })
 	if err != nil {
 		return nil, err
 	}
@@ -125,14 +125,14 @@ func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 }
 
 // generate makes a key of each algorithm, created now, that issues from what from returns, rounded up to a second.
-func (p Policy) generate(algs []Algorithm, now time.Time, from func(Algorithm) time.Time) ([]*Key, error) {
+func (p Policy) generate(protections []Protection, now time.Time, from func(Protection) time.Time) ([]*Key, error) {
 	var keys []*Key
-	for _, alg := range algs {
-		nbf := from(alg)
+	for _, protection := range protections {
+		nbf := from(protection)
 		if up := time.Unix(nbf.Unix(), 0); up.Before(nbf) && nbf.After(now) {
 			nbf = up.Add(time.Second)
 		}
-		k, err := Generate(alg, Times{Created: now, NotBefore: nbf, Expires: nbf.Add(p.life() + time.Second)})
+		k, err := Generate(protection, Times{Created: now, NotBefore: nbf, Expires: nbf.Add(p.life() + time.Second)})
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +149,7 @@ var ErrFlood = errors.New("keyring: too many pending keys")
 // long before its time. A key that issues sooner than the policy's Delay is taken, as all that opening another node's tokens
 // may need.
 func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
-	waiting := map[Algorithm]int{}
+	waiting := map[Protection]int{}
 	var taken []*Key
 	for _, k := range s.keys {
 		t := k.times
@@ -158,8 +158,8 @@ func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 			continue
 		}
 		if t.NotBefore.After(now) {
-			if waiting[k.alg]++; waiting[k.alg] > p.pending() {
-				return nil, 0, fmt.Errorf("%w: more than %d of %s wait for their time", ErrFlood, p.pending(), k.alg)
+			if waiting[k.protection]++; waiting[k.protection] > p.pending() {
+				return nil, 0, fmt.Errorf("%w: more than %d of %s wait for their time", ErrFlood, p.pending(), k.protection)
 			}
 		}
 		taken = append(taken, k)

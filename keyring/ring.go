@@ -115,7 +115,7 @@ func (r *Ring) Set() *Set {
 // that would do.
 //
 // It takes one atomic load, no lock, and allocates nothing.
-func (r *Ring) Active(alg Algorithm, now, until time.Time) *Key {
+func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 	v := r.view.Load()
 	if v == nil {
 		return nil
@@ -123,7 +123,7 @@ func (r *Ring) Active(alg Algorithm, now, until time.Time) *Key {
 	until = until.Add(r.margin)
 	var oldest *Key
 	for i, k := range v.set.keys {
-		if k.alg != alg || !k.issues(now, until) {
+		if k.protection != protection || !k.issues(now, until) {
 			continue
 		}
 		if v.settled == nil || v.settled[i] {

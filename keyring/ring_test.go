@@ -107,7 +107,7 @@ func TestOpenErrors(t *testing.T) {
 		{"a foreign set as a ring", asJSON(map[string]any{"keys": []any{macJWK("a")}}), nil, nil, "keyring.Foreign"},
 		{"a foreign set", asJSON(map[string]any{"keys": []any{macJWK("a").with("kid", "primary")}}), nil, []keyring.Option{keyring.Foreign("shop")}, ""},
 	} {
-		ring, err := keyring.Open(t.Context(), &store{data: test.data, err: test.err}, test.opts...)
+		ring, err := keyring.Follow(t.Context(), &store{data: test.data, err: test.err}, test.opts...)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}
@@ -119,7 +119,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := keyring.Open(ctx, &store{data: good, block: make(chan struct{})}); !errors.Is(err, context.Canceled) {
+	if _, err := keyring.Follow(ctx, &store{data: good, block: make(chan struct{})}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: got %v", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestPollPicksUpChanges(t *testing.T) {
 		const every = 30 * time.Second
 		var log journal
 		s := &store{data: generation(1, macJWK("a"))}
-		ring := must(keyring.Open(t.Context(), s, logTo(&log)))(t)
+		ring := must(keyring.Follow(t.Context(), s, logTo(&log)))(t)
 		defer ring.Close()
 		poll := func() { // one interval with its jitter, and what follows from it
 			time.Sleep(every * 3 / 2)
@@ -223,7 +223,7 @@ func TestPollPicksUpChanges(t *testing.T) {
 func TestPollInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{data: generation(1, macJWK("a"))}
-		ring := must(keyring.Open(t.Context(), s, keyring.Poll(10*time.Second), keyring.Logger(slog.New(slog.DiscardHandler))))(t)
+		ring := must(keyring.Follow(t.Context(), s, keyring.Poll(10*time.Second), keyring.Logger(slog.New(slog.DiscardHandler))))(t)
 		defer ring.Close()
 		begin := time.Now()
 		var times []time.Duration
@@ -258,7 +258,7 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
 		s := &store{data: generation(1, macJWK("a"))}
 		var log journal
-		ring := must(keyring.Open(t.Context(), s, logTo(&log)))(t)
+		ring := must(keyring.Follow(t.Context(), s, logTo(&log)))(t)
 		s.mu.Lock()
 		s.block = make(chan struct{})
 		s.mu.Unlock()
@@ -281,7 +281,7 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &store{data: generation(1, macJWK("a"))}
-		ring := must(keyring.Open(ctx, s))(t)
+		ring := must(keyring.Follow(ctx, s))(t)
 		cancel()
 		loads := s.count()
 		time.Sleep(5 * time.Minute)
@@ -296,7 +296,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestSwap(t *testing.T) {
-	a, b := newSet(t, generate(t, keyring.HS256, around())), newSet(t, generate(t, keyring.HS256, around()))
+	a, b := newSet(t, generate(t, keyring.Signed, around())), newSet(t, generate(t, keyring.Signed, around()))
 	ring := keyring.NewRing(nil)
 	if ring.Set() != nil || ring.Fresh() || ring.Stats() != (keyring.Stats{}) {
 		t.Errorf("not loaded: got %v, fresh %v, %+v", ring.Set(), ring.Fresh(), ring.Stats())
@@ -309,7 +309,7 @@ func TestSwap(t *testing.T) {
 	if err := ring.Swap(nil); err == nil || ring.Set() != b {
 		t.Errorf("emptied: got %v, %v, want an error and the last set", ring.Set(), err)
 	}
-	bank := must(keyring.NewSet("bank", generate(t, keyring.HS256, around())))(t)
+	bank := must(keyring.NewSet("bank", generate(t, keyring.Signed, around())))(t)
 	if err := ring.Swap(bank); !errors.Is(err, keyring.ErrDomain) || ring.Set() != b {
 		t.Errorf("another domain: got %v, %v, want ErrDomain and the last set", ring.Set(), err)
 	}
@@ -322,7 +322,7 @@ func TestSwap(t *testing.T) {
 func TestSwapWhileReading(t *testing.T) {
 	var sets []*keyring.Set
 	for range 4 {
-		sets = append(sets, newSet(t, generate(t, keyring.HS256, around()), generate(t, keyring.EdDSA, around())))
+		sets = append(sets, newSet(t, generate(t, keyring.Signed, around()), generate(t, keyring.Public, around())))
 	}
 	ring := keyring.NewRing(sets[0])
 	var stop atomic.Bool
@@ -331,7 +331,7 @@ func TestSwapWhileReading(t *testing.T) {
 		readers.Go(func() {
 			for !stop.Load() {
 				set := ring.Set()
-				k := set.Active(keyring.HS256, epoch, epoch)
+				k := set.Active(keyring.Signed, epoch, epoch)
 				if k == nil || set.Lookup([]byte(k.ID())) != k || len(set.Keys()) != 2 {
 					t.Errorf("got %v, want a whole set", set)
 					return
@@ -359,7 +359,7 @@ func TestSwapWhileReading(t *testing.T) {
 
 func ExampleNewRing() {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
 	if err != nil {
 		panic(err)
 	}

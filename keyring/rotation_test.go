@@ -197,7 +197,7 @@ func TestGenesis(t *testing.T) {
 func TestNoNodeCreatesARing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{}
-		ring, err := keyring.Keep(t.Context(), store, keyring.InsecurePlaintext(), keyring.Domain("shop"), keyring.WithPolicy(brisk), hush())
+		ring, err := keyring.Maintain(t.Context(), store, keyring.InsecurePlaintext(), keyring.Domain("shop"), keyring.WithPolicy(brisk), hush())
 		noError(t, err)
 		defer ring.Close()
 		time.Sleep(time.Minute)
@@ -328,7 +328,7 @@ func TestSlowestClockProposes(t *testing.T) {
 
 func TestRotateAndRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		policy := keyring.Policy{Algorithms: []keyring.Algorithm{keyring.HS256, keyring.EdDSA}}
+		policy := keyring.Policy{Protections: []keyring.Protection{keyring.Signed, keyring.Public}}
 		store := &memory{ears: map[chan struct{}]int{}}
 		c := newCrowd(t, store, keyring.DefaultPolicy(), 9)
 		c.policy = policy
@@ -337,7 +337,7 @@ func TestRotateAndRevoke(t *testing.T) {
 			c.join(0, rules)
 		}
 		time.Sleep(2 * time.Minute) // until all have settled
-		first := c.nodes[0].Active(keyring.HS256, time.Now(), time.Now())
+		first := c.nodes[0].Active(keyring.Signed, time.Now(), time.Now())
 		ctx := t.Context()
 		made, err := c.nodes[0].Rotate(ctx)
 		noError(t, err)
@@ -351,7 +351,7 @@ func TestRotateAndRevoke(t *testing.T) {
 			}
 		}
 		time.Sleep(policy.MinDelay() + time.Minute)
-		if got := c.nodes[1].Active(keyring.HS256, time.Now(), time.Now()); got == nil || got.ID() != made[0].ID() {
+		if got := c.nodes[1].Active(keyring.Signed, time.Now(), time.Now()); got == nil || got.ID() != made[0].ID() {
 			t.Errorf("got %v active, want %v", got, made[0])
 		}
 
@@ -364,7 +364,7 @@ func TestRotateAndRevoke(t *testing.T) {
 			if !set.Revoked([]byte(made[0].ID())) || !set.Revoked([]byte(first.ID())) || set.Lookup([]byte(first.ID())) != nil {
 				t.Errorf("node %d: got %v, want both keys revoked", i, set)
 			}
-			if got := m.Active(keyring.HS256, time.Now(), time.Now().Add(time.Hour)); got == nil {
+			if got := m.Active(keyring.Signed, time.Now(), time.Now().Add(time.Hour)); got == nil {
 				t.Errorf("node %d: got no active key, want a new one", i)
 			}
 			if m.Unknown([]byte(first.ID())) || m.Stats().RevokedUsed != 1 {

@@ -28,7 +28,7 @@ func TestSealed(t *testing.T) {
 		{"with nothing in it", []byte(`{"v":1,"ct":""}`), false},
 		{"of nothing", nil, false},
 	} {
-		if got := Sealed(c.data); got != c.want {
+		if got := IsWrapped(c.data); got != c.want {
 			t.Errorf("a ring %s: got sealed %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -42,7 +42,7 @@ func FuzzSealed(f *testing.F) {
 	f.Add(bytes.Replace(plain, []byte("{"), []byte(`{"v":1,"ct":"AAAA",`), 1))
 	f.Add(bytes.Replace(plain, []byte("{"), []byte(`{"kind":"waybill/shared/v1","ct":"AAAA","keys":null,`), 1))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if !Sealed(data) {
+		if !IsWrapped(data) {
 			return
 		}
 		if _, err := ParseSet(data); err == nil {

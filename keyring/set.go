@@ -49,7 +49,7 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[stri
 		head: h, revoked: revoked, refused: refused,
 		byID: make(map[string]*Key, len(keys)), byHead: make(map[string]*Key, len(keys)),
 	}
-	count := map[Algorithm]int{}
+	count := map[Protection]int{}
 	for _, k := range keys {
 		if k == nil {
 			return nil, errors.New("keyring: nil key")
@@ -63,8 +63,8 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[stri
 		if _, ok := refused[k.kid]; ok {
 			return nil, fmt.Errorf("keyring: key %q is both present and refused", k.kid)
 		}
-		if count[k.alg]++; count[k.alg] > MaxKeys {
-			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.alg)
+		if count[k.protection]++; count[k.protection] > MaxKeys {
+			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.protection)
 		}
 		s.byID[k.kid] = k
 		if head := k.codec.Head(); head != "" {
@@ -177,12 +177,12 @@ func (s *Set) Revocations() map[string]Revocation {
 
 // Active returns the key that issues at now a token living until until: the newest one whose time has come and that
 // outlives the token. It returns nil if there is none.
-func (s *Set) Active(alg Algorithm, now, until time.Time) *Key {
+func (s *Set) Active(protection Protection, now, until time.Time) *Key {
 	if s == nil {
 		return nil
 	}
 	for _, k := range s.keys {
-		if k.alg == alg && k.issues(now, until) {
+		if k.protection == protection && k.issues(now, until) {
 			return k
 		}
 	}

@@ -77,21 +77,21 @@ func (r *Ring) Stats() Stats {
 		return s
 	}
 	s.Generation, s.Epoch, s.Keys = v.set.generation, v.set.epoch, len(v.set.keys)
-	newer := map[Algorithm]bool{} // a settled key of it was found
-	seen := map[Algorithm]bool{}
+	newer := map[Protection]bool{} // a settled key of it was found
+	seen := map[Protection]bool{}
 	for i, k := range v.set.keys {
 		switch {
 		case k.times.NotBefore.After(now):
 			s.Pending++
 		case !k.issues(now, now):
 		default:
-			if !seen[k.alg] && !k.foreign {
+			if !seen[k.protection] && !k.foreign {
 				s.ActiveAge = max(s.ActiveAge, now.Sub(k.times.NotBefore))
 			}
-			seen[k.alg] = true
+			seen[k.protection] = true
 			if v.settled == nil || v.settled[i] {
-				newer[k.alg] = true
-			} else if !newer[k.alg] {
+				newer[k.protection] = true
+			} else if !newer[k.protection] {
 				s.GateHeld++
 			}
 		}
@@ -132,12 +132,12 @@ func (r *Ring) Ready() error {
 	if len(set.keys) == 0 {
 		return fmt.Errorf("keyring: the ring has no keys, and %d that are outside of the policy", r.n.ignored.Load())
 	}
-	held := map[Algorithm]bool{}
+	held := map[Protection]bool{}
 	for _, k := range set.keys {
-		if k.CanIssue() && !held[k.alg] {
-			held[k.alg] = true
-			if r.Active(k.alg, now, now) == nil {
-				return fmt.Errorf("keyring: no %s key is active", k.alg)
+		if k.CanIssue() && !held[k.protection] {
+			held[k.protection] = true
+			if r.Active(k.protection, now, now) == nil {
+				return fmt.Errorf("keyring: no %s key is active", k.protection)
 			}
 		}
 	}

@@ -135,7 +135,7 @@ func (e entry) join(o entry) entry {
 
 // equal reports whether two keys are one, whatever is known of it.
 func (k *Key) equal(o *Key) bool {
-	return k == o || k.alg == o.alg && k.times == o.times && k.foreign == o.foreign &&
+	return k == o || k.protection == o.protection && k.times == o.times && k.foreign == o.foreign &&
 		bytes.Equal(k.material(), o.material()) && bytes.Equal(k.pub, o.pub)
 }
 

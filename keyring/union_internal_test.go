@@ -19,7 +19,7 @@ type universe struct {
 func newUniverse(t *testing.T, seed uint64) *universe {
 	u := &universe{Rand: rand.New(rand.NewPCG(seed, 7)), start: time.Unix(1_800_000_000, 0)}
 	for i := range 6 {
-		alg := []Algorithm{HS256, Dir, EdDSA}[i%3]
+		alg := []Protection{Signed, Sealed, Public}[i%3]
 		from := u.start.Add(time.Duration(u.IntN(20)) * time.Second)
 		k, err := Generate(alg, Times{u.start, from, from.Add(time.Duration(5+u.IntN(30)) * time.Second)})
 		if err != nil {
@@ -144,7 +144,7 @@ func TestUnionRefuses(t *testing.T) {
 	}
 	var many []*Key
 	for range MaxKeys {
-		k, err := Generate(u.keys[0].alg, u.keys[0].times)
+		k, err := Generate(u.keys[0].protection, u.keys[0].times)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestStates(t *testing.T) {
 	u := newUniverse(t, 3)
 	at := func(s int) time.Time { return u.start.Add(time.Duration(s) * time.Second) }
 	made := func(from, to int) *Key {
-		k, err := Generate(HS256, Times{u.start, at(from), at(to)})
+		k, err := Generate(Signed, Times{u.start, at(from), at(to)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -127,7 +127,7 @@ func BenchmarkUnknown(b *testing.B) {
 	set, err := keyring.DefaultPolicy().Genesis("shop", time.Now())
 	noError(b, err)
 	noError(b, keyring.Create(b.Context(), store, keyring.InsecurePlaintext(), set))
-	ring, err := keyring.Open(b.Context(), store, keyring.Domain("shop"), keyring.Wrapped(keyring.InsecurePlaintext()), hush())
+	ring, err := keyring.Follow(b.Context(), store, keyring.Domain("shop"), keyring.Wrapped(keyring.InsecurePlaintext()), hush())
 	noError(b, err)
 	defer ring.Close()
 	b.ReportAllocs()
@@ -143,6 +143,6 @@ func BenchmarkActive(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		ring.Active(keyring.HS256, now, now.Add(time.Hour))
+		ring.Active(keyring.Signed, now, now.Add(time.Hour))
 	}
 }

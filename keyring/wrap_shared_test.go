@@ -17,7 +17,7 @@ import (
 func wrapSet(t testing.TB, domain string) []byte {
 	t.Helper()
 	at := time.Unix(1795366000, 0)
-	k, err := Generate(HS256, Times{at, at, at.Add(time.Hour)})
+	k, err := Generate(Signed, Times{at, at, at.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

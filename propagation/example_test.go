@@ -43,10 +43,10 @@ func Example() {
 	// eu-3 true
 }
 
-// exampleAuthority has a key made on the spot. A service opens its ring with keyring.OpenFile.
+// exampleAuthority has a key made on the spot. A service opens its ring with keyring.LoadFile.
 func exampleAuthority() *waybill.Authority {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		panic(err)
 	}

@@ -34,7 +34,7 @@ var keys = func() *keyring.Set {
 		Expires:   time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	var made []*keyring.Key
-	for _, alg := range []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA} {
+	for _, alg := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
 		k, err := keyring.Generate(alg, times)
 		if err != nil {
 			panic(fmt.Sprintf("waybilltest: %v", err))

@@ -54,7 +54,7 @@ func failures(t *testing.T, run func(testing.TB)) []string {
 }
 
 func TestAuthority(t *testing.T) {
-	for name, opt := range map[string]waybill.Option{"signed": waybill.Claims(), "sealed": waybill.Sealed(), "public": waybill.PublicKey()} {
+	for name, opt := range map[string]waybill.Option{"signed": waybill.Claims(), "sealed": waybill.Protect(waybill.Sealed), "public": waybill.Protect(waybill.Public)} {
 		front, back := waybilltest.Authority(t, opt), waybilltest.Authority(t, opt)
 		wb, err := front.Issue()
 		if err != nil {

@@ -19,7 +19,7 @@ func (f *doctorFlags) files(c *checkup, args []string) {
 	}
 	for _, path := range append([]string{f.sealedFlags.roster}, args...) {
 		data, err := os.ReadFile(path)
-		if err == nil && len(args) > 0 && path == args[0] && !keyring.Sealed(data) {
+		if err == nil && len(args) > 0 && path == args[0] && !keyring.IsWrapped(data) {
 			checkMode(c, path, 0o007, "is a plain ring and open to every user", "chmod 0600 "+path)
 			continue
 		}

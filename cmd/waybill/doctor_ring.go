@@ -22,7 +22,7 @@ const (
 func (f *doctorFlags) sealed(c *checkup, s *sealedRing, blob keyring.Blob) *sealedView {
 	reseal := "waybill keys init NEW --from RING --roster " + f.rosterFile()
 	switch {
-	case !keyring.Sealed(blob.Data):
+	case !keyring.IsWrapped(blob.Data):
 		c.risk(reseal, "%s holds a ring that is not sealed: whoever reads it can issue tokens", s.name)
 		return nil
 	case bytes.HasPrefix(blob.Data, []byte(`{"kind"`)):
@@ -83,32 +83,32 @@ func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
 // keys looks whether each algorithm goes on.
 func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 	now, p := time.Now(), f.policy
-	for _, alg := range issuing(set) {
-		due, newest := dueAt(set, alg, p), last(set, alg)
+	for _, protection := range issuing(set) {
+		due, newest := dueAt(set, protection, p), last(set, protection)
 		switch {
-		case set.Active(alg, now, now.Add(p.TokenLife)) == nil:
-			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: nothing can be issued", alg)
+		case set.Active(protection, now, now.Add(p.TokenLife)) == nil:
+			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: nothing can be issued", protection)
 		case now.After(due.Add(rotationGrace)):
 			c.risk(f.where("waybill keys rotate", f.store), "the next %s key was due %s and is not there: nobody rotates",
-				alg, distance(due, now))
+				protection, distance(due, now))
 		case newest.Times().Expires.Before(now.Add(p.Period)):
-			c.risk(f.where("waybill keys rotate", f.store, "--now"), "the newest %s key, %s, expires %s", alg, newest.ID(),
+			c.risk(f.where("waybill keys rotate", f.store, "--now"), "the newest %s key, %s, expires %s", protection, newest.ID(),
 				distance(newest.Times().Expires, now))
 		}
-		if n := count(set, alg); n > keyring.MaxKeys*3/4 {
+		if n := count(set, protection); n > keyring.MaxKeys*3/4 {
 			c.risk(f.rewrap(),
 				"the ring has %d %s keys of at most %d: what has ended leaves with the next writing, or else make --period longer",
-				n, alg, keyring.MaxKeys)
+				n, protection, keyring.MaxKeys)
 		}
 	}
 	if len(issuing(set)) == 0 {
-		c.risk("waybill keys rewrap with a roster of the next --epoch and --alg HS256", "the ring has no key that can issue")
+		c.risk("waybill keys rewrap with a roster of the next --epoch and --protection signed", "the ring has no key that can issue")
 	}
 }
 
-func count(set *keyring.Set, alg keyring.Algorithm) (n int) {
+func count(set *keyring.Set, protection keyring.Protection) (n int) {
 	for _, k := range set.Keys() {
-		if k.Algorithm() == alg {
+		if k.Protection() == protection {
 			n++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/jose"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 func newInspect() *cobra.Command {
@@ -68,7 +69,9 @@ func look(token string, now time.Time) sight {
 	if err != nil {
 		s.Problem = err.Error()
 	}
-	s.Protection = map[jose.Alg]string{jose.HS256: "signed", jose.A256GCM: "sealed", jose.EdDSA: "public"}[alg]
+	if alg != 0 {
+		s.Protection = keyring.Protection(alg).String()
+	}
 	if json.Valid(header) {
 		s.Header = header
 	}

@@ -72,10 +72,10 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 	}
 	opts := []waybill.Option{waybill.Life(time.Duration(f.life)), waybill.Journey(time.Duration(f.journey))}
 	if f.sealed {
-		opts = append(opts, waybill.Sealed())
+		opts = append(opts, waybill.Protect(waybill.Sealed))
 	}
 	if f.public {
-		opts = append(opts, waybill.PublicKey())
+		opts = append(opts, waybill.Protect(waybill.Public))
 	}
 	var changes []waybill.Change
 	for _, c := range claims {

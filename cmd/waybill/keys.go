@@ -36,7 +36,7 @@ func newKeysPublic() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "public FILE",
 		Short: "Print the public halves as a JWK Set",
-		Long: `Print the public halves of a ring's EdDSA keys as a JWK Set: what a gateway,
+		Long: `Print the public halves of a ring's public keys as a JWK Set: what a gateway,
 an edge or another domain needs to verify public waybills. It is a ring itself,
 and cannot issue. FILE may be "-" for standard input. The output is JSON.`,
 		Example: `  waybill keys public ring.jwks > public.jwks
@@ -47,7 +47,7 @@ and cannot issue. FILE may be "-" for standard input. The output is JSON.`,
 			if err != nil {
 				return err
 			}
-			return printPublic(cmd, set, "add one with: waybill keys new FILE --add --alg EdDSA")
+			return printPublic(cmd, set, "add one with: waybill keys new FILE --add --protection public")
 		},
 	}
 	out.register(cmd)

@@ -21,7 +21,7 @@ func newKeysExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export [STORE]",
 		Short: "Print the public halves, or all keys sealed to somebody",
-		Long: `Print what a sealed ring holds: with --public the public halves of its EdDSA keys
+		Long: `Print what a sealed ring holds: with --public the public halves of its public keys
 as a JWK Set, with --escrow the whole ring, sealed to the age recipients of -r.
 There is no other way for a key to leave the ring, and none without a seal.
 
@@ -53,7 +53,7 @@ What was escrowed is an age file; opened, it is a ring as "waybill keys new" mak
 				return err
 			}
 			if public {
-				return printPublic(cmd, v.set, "EdDSA is chosen when a ring is made: waybill keys init --alg")
+				return printPublic(cmd, v.set, "public keys are made with the ring: waybill keys init --protection")
 			}
 			sealed, err := escrowed(v.set, recipients)
 			if err != nil {
@@ -105,9 +105,9 @@ func escrowed(set *keyring.Set, to []age.Recipient) ([]byte, error) {
 // printPublic prints the public halves of a set, if it has any.
 func printPublic(cmd *cobra.Command, set *keyring.Set, advice string) error {
 	for _, k := range set.Keys() {
-		if k.Algorithm() == keyring.EdDSA {
+		if k.Protection() == keyring.Public {
 			return write(cmd, set.PublicJWKS())
 		}
 	}
-	return &failure{exitKey, errors.New("the ring has no EdDSA key, so nothing of it is public"), advice}
+	return &failure{exitKey, errors.New("the ring has no public keys"), advice}
 }

@@ -16,7 +16,7 @@ import (
 type initFlags struct {
 	sealedFlags
 	policyFlags
-	algs     []string
+	names    []string
 	from     string
 	replicas int
 }
@@ -44,20 +44,22 @@ so far, or one from escrow. What it revoked stays revoked.`,
 	f.sealedFlags.register(cmd)
 	f.policyFlags.register(cmd)
 	cmd.Flags().Lookup("roster").Usage = "file of the signed roster"
-	cmd.Flags().StringSliceVar(&f.algs, "alg", []string{"HS256"}, "algorithms: HS256, dir, EdDSA")
+	registerProtections(cmd, &f.names, "all")
 	cmd.Flags().StringVar(&f.from, "from", "", `file of a plain ring whose keys to take, "-" for standard input`)
-	cmd.MarkFlagsMutuallyExclusive("alg", "from")
+	cmd.MarkFlagsMutuallyExclusive("protection", "from")
 	cmd.Flags().IntVar(&f.replicas, "replicas", 1, "servers that hold a new NATS bucket: 1, 3 or 5")
-	complete(cmd, "alg", "HS256", "dir", "EdDSA")
 	return cmd
 }
 
 func (f *initFlags) run(cmd *cobra.Command, args []string) error {
-	algs, err := parseAlgorithms(f.algs)
+	protections, err := parseProtections("--protection", f.names)
 	if err != nil {
 		return err
 	}
-	policy, err := f.policy(algs)
+	if len(protections) == 0 {
+		protections = allProtections
+	}
+	policy, err := f.policy(protections)
 	if err != nil {
 		return err
 	}

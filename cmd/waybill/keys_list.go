@@ -52,7 +52,7 @@ never shows key material. FILE may be "-" for standard input.
 // listedKey is what the list shows of a key. Times are empty where a key has none.
 type listedKey struct {
 	Kid        string `json:"kid"`
-	Alg        string `json:"alg,omitempty"`
+	Protection string `json:"protection,omitempty"`
 	State      string `json:"state"`
 	CanIssue   bool   `json:"can_issue"`
 	Created    string `json:"created,omitempty"`
@@ -67,7 +67,7 @@ func listed(set *keyring.Set, now time.Time, renew string) []listedKey {
 	var rows []listedKey
 	for _, k := range set.Keys() {
 		t := k.Times()
-		row := listedKey{Kid: k.ID(), Alg: string(k.Algorithm()), CanIssue: k.CanIssue(),
+		row := listedKey{Kid: k.ID(), Protection: k.Protection().String(), CanIssue: k.CanIssue(),
 			Created: stamp(t.Created), ActiveFrom: stamp(t.NotBefore), Expires: stamp(t.Expires)}
 		row.State, row.Next = outlook(set, k, now, renew)
 		rows = append(rows, row)
@@ -96,7 +96,7 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (sta
 			return "pending", "opens only"
 		}
 		return "pending", "issues " + distance(t.NotBefore, now)
-	case k != newest(set, k.Algorithm(), now):
+	case k != newest(set, k.Protection(), now):
 		return "retired", "opens until it expires " + distance(t.Expires, now)
 	case !k.CanIssue():
 		return "active", "opens only, without its private half; " + ends
@@ -109,12 +109,12 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (sta
 
 // newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it is the one that
 // issues elsewhere.
-func newest(set *keyring.Set, alg keyring.Algorithm, now time.Time) *keyring.Key {
-	if k := set.Active(alg, now, now); k != nil {
+func newest(set *keyring.Set, p keyring.Protection, now time.Time) *keyring.Key {
+	if k := set.Active(p, now, now); k != nil {
 		return k
 	}
 	for _, k := range set.Keys() {
-		if k.Algorithm() == alg && !k.Times().NotBefore.After(now) && !k.Gone(now) {
+		if k.Protection() == p && !k.Times().NotBefore.After(now) && !k.Gone(now) {
 			return k
 		}
 	}
@@ -125,7 +125,7 @@ func newest(set *keyring.Set, alg keyring.Algorithm, now time.Time) *keyring.Key
 func successor(set *keyring.Set, k *keyring.Key, now time.Time) *keyring.Key {
 	var next *keyring.Key
 	for _, s := range set.Keys() { // newest first
-		if s.Algorithm() == k.Algorithm() && s.CanIssue() && s.Times().NotBefore.After(now) {
+		if s.Protection() == k.Protection() && s.CanIssue() && s.Times().NotBefore.After(now) {
 			next = s
 		}
 	}
@@ -138,7 +138,7 @@ func successor(set *keyring.Set, k *keyring.Key, now time.Time) *keyring.Key {
 func table(rows []listedKey) []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KID\tALG\tSTATE\tCREATED\tACTIVE FROM\tEXPIRES\tNEXT")
+	fmt.Fprintln(w, "KID\tPROTECTION\tSTATE\tCREATED\tACTIVE FROM\tEXPIRES\tNEXT")
 	dash := func(s string) string {
 		if s == "" {
 			return "-"
@@ -146,7 +146,7 @@ func table(rows []listedKey) []byte {
 		return s
 	}
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Kid, dash(r.Alg), r.State,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Kid, dash(r.Protection), r.State,
 			dash(r.Created), dash(r.ActiveFrom), dash(r.Expires), printable([]byte(r.Next)))
 	}
 	w.Flush()

@@ -23,13 +23,11 @@ const (
 	activationDelay = 2 * time.Minute
 )
 
-var algorithms = []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA}
-
 // newFlags are the flags of "keys new".
 type newFlags struct {
 	out        output
 	domain     string
-	algs       []string
+	names      []string
 	life       duration
 	activateIn duration
 	add        bool
@@ -40,17 +38,17 @@ func newKeysNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new FILE",
 		Short: "Make a ring, or add the next keys to one",
-		Long: `Make a ring with one new key of each algorithm, in a file that only you can read
-(mode 0600). An existing file is never overwritten.
+		Long: `Make a ring with one new key of each protection, in a file that only you can
+read (mode 0600). An existing file is never overwritten.
 
 With --add, put the next keys into an existing ring: that is a rotation. The new
 keys open tokens at once and issue after --activate-in. Copy the file to every
 node within that time; the keys before them go on opening until they expire, and
 then leave the ring. The file keeps its mode and owner.
 
-Algorithms: HS256 for signed waybills, dir for sealed ones, EdDSA for public ones.`,
+Protections: signed, sealed and public.`,
 		Example: `  waybill keys new ring.jwks --domain shop
-  waybill keys new ring.jwks --domain shop --alg HS256,dir,EdDSA --life 30d
+  waybill keys new ring.jwks --domain shop --protection signed,public --life 30d
   waybill keys new ring.jwks --add
   waybill keys new ring.jwks --add --activate-in 1h`,
 		Args: cobra.ExactArgs(1),
@@ -58,19 +56,17 @@ Algorithms: HS256 for signed waybills, dir for sealed ones, EdDSA for public one
 	}
 	f.out.register(cmd)
 	cmd.Flags().StringVar(&f.domain, "domain", "", `trust domain, the "aud" of its tokens; with --add that of the ring`)
-	cmd.Flags().StringSliceVar(&f.algs, "alg", nil,
-		"algorithms: HS256, dir, EdDSA (default HS256; with --add those that the ring issues with)")
+	registerProtections(cmd, &f.names, "all; with --add those that the ring can issue")
 	cmd.Flags().Var(&f.life, "life", "time for which a key issues and opens")
 	cmd.Flags().Var(&f.activateIn, "activate-in", "time until it issues")
 	cmd.Flags().BoolVar(&f.add, "add", false, "add to an existing ring")
 	cmd.Flags().Lookup("activate-in").DefValue = "at once; with --add 2m"
-	complete(cmd, "alg", "HS256", "dir", "EdDSA")
 	complete(cmd, "domain")
 	return cmd
 }
 
 func (f *newFlags) run(cmd *cobra.Command, path string) error {
-	algs, err := f.algorithms()
+	protections, err := f.protections()
 	if err != nil {
 		return err
 	}
@@ -93,7 +89,7 @@ func (f *newFlags) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	set, made, err := f.next(before.Data, algs)
+	set, made, err := f.next(before.Data, protections)
 	if err != nil {
 		return err
 	}
@@ -127,16 +123,17 @@ func (f *newFlags) before(ctx context.Context, store keyring.FileStore) (keyring
 	return keyring.Blob{}, nil
 }
 
-func (f *newFlags) algorithms() ([]keyring.Algorithm, error) {
-	out, err := parseAlgorithms(f.algs)
+// protections are those to make keys of; none: those that the ring to add to can issue.
+func (f *newFlags) protections() ([]keyring.Protection, error) {
+	out, err := parseProtections("--protection", f.names)
 	if err == nil && len(out) == 0 && !f.add {
-		out = []keyring.Algorithm{keyring.HS256}
+		out = allProtections
 	}
 	return out, err
 }
 
 // next makes the keys, and the set that holds them: the first generation, or the one after old.
-func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*keyring.Key, error) {
+func (f *newFlags) next(old []byte, protections []keyring.Protection) (*keyring.Set, []*keyring.Key, error) {
 	var set *keyring.Set
 	if f.add {
 		var err error
@@ -146,18 +143,18 @@ func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*
 		if f.domain != "" && f.domain != set.Domain() {
 			return nil, nil, judged(fmt.Errorf("%w: the ring is of %s, not %s", keyring.ErrDomain, set.Domain(), f.domain))
 		}
-		if len(algs) == 0 {
-			algs = issuing(set)
+		if len(protections) == 0 {
+			protections = issuing(set)
 		}
-		if len(algs) == 0 {
+		if len(protections) == 0 {
 			return nil, nil, &failure{exitKey, errors.New("this ring holds public halves only"), "add to the one that issues"}
 		}
 	}
 	now := time.Now()
 	times := f.times(now)
 	var made []*keyring.Key
-	for _, alg := range algs {
-		key, err := keyring.Generate(alg, times)
+	for _, p := range protections {
+		key, err := keyring.Generate(p, times)
 		if err != nil {
 			return nil, nil, judged(err)
 		}
@@ -171,12 +168,12 @@ func (f *newFlags) next(old []byte, algs []keyring.Algorithm) (*keyring.Set, []*
 	return set, made, judged(err)
 }
 
-// issuing returns the algorithms that the set has a secret key of.
-func issuing(set *keyring.Set) []keyring.Algorithm {
-	var out []keyring.Algorithm
-	for _, alg := range algorithms {
-		if slices.ContainsFunc(set.Keys(), func(k *keyring.Key) bool { return k.Algorithm() == alg && k.CanIssue() }) {
-			out = append(out, alg)
+// issuing returns the protections of the keys with which the set can issue.
+func issuing(set *keyring.Set) []keyring.Protection {
+	var out []keyring.Protection
+	for _, p := range allProtections {
+		if slices.ContainsFunc(set.Keys(), func(k *keyring.Key) bool { return k.Protection() == p && k.CanIssue() }) {
+			out = append(out, p)
 		}
 	}
 	return out
@@ -200,7 +197,7 @@ func (f *newFlags) report(cmd *cobra.Command, path string, set *keyring.Set, mad
 	for _, k := range made {
 		t := k.Times()
 		say(w, fmt.Sprintf("%s key %s issues from %s, expires %s",
-			k.Algorithm(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
+			k.Protection(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
 	}
 	if f.add {
 		say(w, fmt.Sprintf("copy %s to every node before %s: nodes without it refuse tokens of the new keys",
@@ -209,11 +206,11 @@ func (f *newFlags) report(cmd *cobra.Command, path string, set *keyring.Set, mad
 }
 
 type madeKey struct {
-	Kid        string `json:"kid"`
-	Alg        string `json:"alg"`
-	Created    string `json:"created"`
-	ActiveFrom string `json:"active_from"`
-	Expires    string `json:"expires"`
+	Kid        string             `json:"kid"`
+	Protection keyring.Protection `json:"protection"`
+	Created    string             `json:"created"`
+	ActiveFrom string             `json:"active_from"`
+	Expires    string             `json:"expires"`
 }
 
 // printMade prints the keys that were made.
@@ -228,7 +225,7 @@ func printMade(cmd *cobra.Command, out output, name string, set *keyring.Set, ma
 	keys := []madeKey{}
 	for _, k := range made {
 		t := k.Times()
-		keys = append(keys, madeKey{k.ID(), string(k.Algorithm()), stamp(t.Created), stamp(t.NotBefore), stamp(t.Expires)})
+		keys = append(keys, madeKey{k.ID(), k.Protection(), stamp(t.Created), stamp(t.NotBefore), stamp(t.Expires)})
 	}
 	return writeJSON(cmd, struct {
 		File       string    `json:"file"`

@@ -80,7 +80,7 @@ func revokeAll(ctx context.Context, cmd *cobra.Command, out output, s *sealedRin
 	if err != nil {
 		return err
 	}
-	if p.Algorithms = issuing(v.set); len(p.Algorithms) == 0 {
+	if p.Protections = issuing(v.set); len(p.Protections) == 0 {
 		return &failure{exitKey, errors.New("the ring has no key that issues"), "sign a roster of the next epoch"}
 	}
 	first, err := firstKeys(p, s.wrapper.Roster())

@@ -15,7 +15,7 @@ import (
 type rewrapFlags struct {
 	sealedFlags
 	policyFlags
-	algs []string
+	names []string
 }
 
 func newKeysRewrap() *cobra.Command {
@@ -29,7 +29,7 @@ knew: the command says until when they live. Revoke them, or sign a roster of th
 next epoch, if that is too long.
 
 If the roster is of a later epoch, all keys before it are burnt: the ring gets new
-ones that issue at once, and tokens under any other are refused. Say --alg if the
+ones that issue at once, and tokens under any other are refused. Say --protection if the
 ring in the store cannot be read any more.`,
 		Example: `  waybill keys rewrap shop.ring --roster shop.roster --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)"`,
@@ -39,18 +39,16 @@ ring in the store cannot be read any more.`,
 	f.sealedFlags.register(cmd)
 	f.policyFlags.register(cmd)
 	cmd.Flags().Lookup("roster").Usage = "file of the new signed roster"
-	cmd.Flags().StringSliceVar(&f.algs, "alg", nil,
-		"algorithms of the new keys of a later epoch (default those that the ring issues with)")
-	complete(cmd, "alg", "HS256", "dir", "EdDSA")
+	registerProtections(cmd, &f.names, "those that the ring can issue; for new keys of a later epoch")
 	return cmd
 }
 
 func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
-	algs, err := parseAlgorithms(f.algs)
+	protections, err := parseProtections("--protection", f.names)
 	if err != nil {
 		return err
 	}
-	policy, err := f.policy(algs)
+	policy, err := f.policy(protections)
 	if err != nil {
 		return err
 	}
@@ -69,7 +67,7 @@ func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	before, err := s.before(blob, f.roster)
-	burnt := err != nil && len(algs) > 0 // of what cannot be read only a burn makes something
+	burnt := err != nil && len(protections) > 0 // of what cannot be read only a burn makes something
 	if err != nil && !burnt {
 		return judged(err)
 	}
@@ -82,8 +80,8 @@ func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
 		return &failure{exitFailure, err, "only a roster of a later epoch makes a ring anew"}
 	}
 	if !burnt && roster.Epoch > before.set.Epoch() {
-		if burnt = true; len(algs) == 0 {
-			policy.Algorithms = issuing(before.set)
+		if burnt = true; len(protections) == 0 {
+			policy.Protections = issuing(before.set)
 		}
 	}
 	var set *keyring.Set

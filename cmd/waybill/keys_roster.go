@@ -133,7 +133,7 @@ func rosterBefore(path string, root agering.PublicRoot) (*agering.Roster, error)
 	if err != nil {
 		return nil, err
 	}
-	return agering.OpenRoster(signed, root)
+	return agering.VerifyRoster(signed, root)
 }
 
 func (f *rosterFlags) next(cmd *cobra.Command, before *agering.Roster) (*agering.Roster, error) {
@@ -227,7 +227,7 @@ func newKeysRosterShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := agering.OpenRoster(signed, public...)
+			r, err := agering.VerifyRoster(signed, public...)
 			if err != nil {
 				return judged(err)
 			}

@@ -76,20 +76,20 @@ func rotateDue(ctx context.Context, cmd *cobra.Command, out output, s *sealedRin
 	p keyring.Policy) error {
 	now := time.Now()
 	var made []*keyring.Key
-	for _, alg := range issuing(v.set) {
-		due := dueAt(v.set, alg, p)
+	for _, protection := range issuing(v.set) {
+		due := dueAt(v.set, protection, p)
 		if now.Before(due) {
-			say(cmd.ErrOrStderr(), fmt.Sprintf("the next %s key is due %s (%s)", alg, stamp(due), distance(due, now)))
+			say(cmd.ErrOrStderr(), fmt.Sprintf("the next %s key is due %s (%s)", protection, stamp(due), distance(due, now)))
 			continue
 		}
 		from := now.Add(p.Delay)
-		if v.set.Active(alg, now, now.Add(p.TokenLife)) == nil {
+		if v.set.Active(protection, now, now.Add(p.TokenLife)) == nil {
 			from = now.Add(p.MinDelay())
 		}
-		if next := last(v.set, alg).Times().NotBefore.Add(p.Period); next.After(from) {
+		if next := last(v.set, protection).Times().NotBefore.Add(p.Period); next.After(from) {
 			from = next
 		}
-		key, err := keyring.Generate(alg, keyring.Times{
+		key, err := keyring.Generate(protection, keyring.Times{
 			Created: now, NotBefore: from, Expires: from.Add(p.Period + p.Horizon + p.Slack)})
 		if err != nil {
 			return judged(err)
@@ -114,20 +114,20 @@ func rotated(cmd *cobra.Command, out output, s *sealedRing, set *keyring.Set, ma
 	for _, k := range made {
 		t := k.Times()
 		say(cmd.ErrOrStderr(), fmt.Sprintf("%s key %s issues from %s, expires %s",
-			k.Algorithm(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
+			k.Protection(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
 	}
 	return printMade(cmd, out, s.name, set, made)
 }
 
-// dueAt is when the key after the newest of an algorithm is to be made.
-func dueAt(set *keyring.Set, alg keyring.Algorithm, p keyring.Policy) time.Time {
-	return last(set, alg).Times().NotBefore.Add(p.Period - p.Delay)
+// dueAt is when the key after the newest of a protection is to be made.
+func dueAt(set *keyring.Set, protection keyring.Protection, p keyring.Policy) time.Time {
+	return last(set, protection).Times().NotBefore.Add(p.Period - p.Delay)
 }
 
-// last is the newest key of an algorithm, pending or not. The set has one.
-func last(set *keyring.Set, alg keyring.Algorithm) *keyring.Key {
+// last is the newest key of a protection, pending or not. The set has one.
+func last(set *keyring.Set, protection keyring.Protection) *keyring.Key {
 	for _, k := range set.Keys() { // newest first
-		if k.Algorithm() == alg && k.CanIssue() {
+		if k.Protection() == protection && k.CanIssue() {
 			return k
 		}
 	}

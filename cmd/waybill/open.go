@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,9 +20,6 @@ type openFlags struct {
 	leeway  duration
 	limit   int
 }
-
-var protections = []waybill.Protection{
-	waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic}
 
 func newOpen() *cobra.Command {
 	f := openFlags{maxLife: duration(waybill.DefaultMaxLife), leeway: duration(waybill.DefaultLeeway)}
@@ -97,24 +93,15 @@ func (f *openFlags) options() ([]waybill.Option, error) {
 	if f.maxLife < duration(waybill.DefaultLife) {
 		opts = append(opts, waybill.Life(time.Duration(f.maxLife)))
 	}
-	for i, name := range f.accept {
-		n := slices.IndexFunc(protections, func(p waybill.Protection) bool { return p.String() == name })
-		if n < 0 {
-			return nil, usage("--accept %q: want signed, sealed or public", name)
-		}
-		// The protection that an Authority issues is accepted without being named: it must be one that was.
-		if p := protections[n]; i == 0 && p == waybill.ProtectionSealed {
-			opts = append(opts, waybill.Sealed())
-		} else if i == 0 && p == waybill.ProtectionPublic {
-			opts = append(opts, waybill.PublicKey())
-		} else {
-			opts = append(opts, waybill.Opens(p))
-		}
+	accept, err := parseProtections("--accept", f.accept)
+	if err != nil {
+		return nil, err
 	}
-	if len(f.accept) == 0 {
-		return nil, usage("--accept is empty: want signed, sealed or public")
+	if len(accept) == 0 {
+		return nil, usage("--accept is empty: use signed, sealed or public")
 	}
-	return opts, nil
+	// An Authority always opens what it issues, so it must issue one of those.
+	return append(opts, waybill.Protect(accept[0]), waybill.AlsoOpen(accept[1:]...)), nil
 }
 
 func (f *openFlags) print(cmd *cobra.Command, wb *waybill.Waybill, at time.Time) error {

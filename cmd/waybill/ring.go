@@ -66,7 +66,7 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	var own struct {
 		Ring *string `json:"ring"`
 	}
-	if keyring.Sealed(data) {
+	if keyring.IsWrapped(data) {
 		return nil, errSealed
 	}
 	if json.Unmarshal(data, &own) == nil && own.Ring == nil {
@@ -112,7 +112,7 @@ func readSet(cmd *cobra.Command, path string) (*keyring.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if keyring.Sealed(data) {
+	if keyring.IsWrapped(data) {
 		return nil, errSealed
 	}
 	set, err := keyring.ParseSet(data)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -224,7 +223,7 @@ func (s *sealedRing) write(ctx context.Context, revision uint64, set *keyring.Se
 
 // keep runs change on a ring that may write to the store.
 func (s *sealedRing) keep(ctx context.Context, p keyring.Policy, change func(*keyring.Ring) error) error {
-	ring, err := keyring.Keep(ctx, s.store, s.wrapper, keyring.Domain(s.domain), keyring.WithPolicy(p),
+	ring, err := keyring.Maintain(ctx, s.store, s.wrapper, keyring.Domain(s.domain), keyring.WithPolicy(p),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return usage("%s", message(err)) // of the policy
@@ -260,38 +259,22 @@ func (f *policyFlags) register(cmd *cobra.Command) {
 	p := keyring.DefaultPolicy()
 	f.period, f.horizon, f.slack = duration(p.Period), duration(p.Horizon), duration(p.Slack)
 	cmd.Flags().Var(&f.period, "period",
-		"time between two keys of an algorithm; it, --delay, --horizon and --slack as in your services")
+		"time between two keys of a protection; it, --delay, --horizon and --slack as in your services")
 	cmd.Flags().Var(&f.delay, "delay", "time from the making of a key until it issues")
 	cmd.Flags().Var(&f.horizon, "horizon", "time for which a key opens after the next one took over")
 	cmd.Flags().Var(&f.slack, "slack", "time for which it opens beyond that")
 	cmd.Flags().Lookup("delay").DefValue = "half of --period"
 }
 
-func (f *policyFlags) policy(algs []keyring.Algorithm) (keyring.Policy, error) {
+func (f *policyFlags) policy(protections []keyring.Protection) (keyring.Policy, error) {
 	p := keyring.DefaultPolicy()
 	p.Period, p.Horizon, p.Slack = time.Duration(f.period), time.Duration(f.horizon), time.Duration(f.slack)
 	if p.Delay = time.Duration(f.delay); p.Delay == 0 {
 		p.Delay = p.Period / 2
 	}
-	p.Algorithms = algs
+	p.Protections = protections
 	if err := p.Validate(); err != nil {
 		return p, usage("%s", message(err))
 	}
 	return p, nil
-}
-
-// parseAlgorithms reads the values of --alg.
-func parseAlgorithms(names []string) ([]keyring.Algorithm, error) {
-	var out []keyring.Algorithm
-	for _, name := range names {
-		alg := keyring.Algorithm(name)
-		if !slices.Contains(algorithms, alg) {
-			return nil, usage("--alg %q: want HS256, dir or EdDSA", name)
-		}
-		if slices.Contains(out, alg) {
-			return nil, usage("--alg names %s twice", name)
-		}
-		out = append(out, alg)
-	}
-	return out, nil
 }

@@ -19,10 +19,10 @@ var (
 	Coupon = waybill.NewClaim[string]("coupon").OnSuccess()
 )
 
-// Authority has a key made on the spot. A service opens its ring with keyring.OpenFile, and returns the errors.
+// Authority has a key made on the spot. A service opens its ring with keyring.LoadFile, and returns the errors.
 func Authority() *waybill.Authority {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		panic(err)
 	}

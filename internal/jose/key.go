@@ -34,37 +34,47 @@ type Key struct {
 	priv func() ed25519.PrivateKey // nil: verifies only
 }
 
-// NewSecret returns a key of HS256 or A256GCM. It copies what it needs of secret.
-func NewSecret(alg Alg, kid string, secret []byte) (*Key, error) {
-	if !ValidKid(kid) {
-		return nil, errors.New("kid is not 1 to 64 characters of A-Z a-z 0-9 _ -")
+// NewHS256 returns a key that signs tokens with HMAC. It copies secret.
+func NewHS256(kid string, secret []byte) (*Key, error) {
+	if err := checkSecret(kid, secret); err != nil {
+		return nil, err
 	}
-	if len(secret) < MinSecret {
-		return nil, errors.New("secret is shorter than 32 bytes")
-	}
-	k := &Key{alg: alg, kid: kid}
-	switch alg {
-	case HS256:
-		secret = append([]byte(nil), secret...)
-		k.head = string(append(appendHeader(nil, alg, kid, ""), '.'))
-		k.macs.New = func() any { return &macState{mac: hmac.New(sha256.New, secret)} }
-	case A256GCM:
-		prk, err := hkdf.Extract(sha256.New, secret, nil)
-		if err != nil {
-			return nil, err
-		}
-		k.prk = func() []byte { return prk }
-		k.derived.Store(&map[derivation]cipher.AEAD{})
-	default:
-		return nil, errors.New("not a symmetric algorithm")
-	}
+	secret = append([]byte(nil), secret...)
+	k := &Key{alg: HS256, kid: kid, head: string(append(appendHeader(nil, HS256, kid, ""), '.'))}
+	k.macs.New = func() any { return &macState{mac: hmac.New(sha256.New, secret)} }
 	return k, nil
 }
 
-// NewEd25519 returns a key that verifies, and signs too if priv is not nil.
+// NewA256GCM returns a key that seals tokens under keys derived from secret, which it does not keep.
+func NewA256GCM(kid string, secret []byte) (*Key, error) {
+	if err := checkSecret(kid, secret); err != nil {
+		return nil, err
+	}
+	prk, err := hkdf.Extract(sha256.New, secret, nil)
+	if err != nil {
+		return nil, err
+	}
+	k := &Key{alg: A256GCM, kid: kid, prk: func() []byte { return prk }}
+	k.derived.Store(&map[derivation]cipher.AEAD{})
+	return k, nil
+}
+
+func checkSecret(kid string, secret []byte) error {
+	if !ValidKid(kid) {
+		return errKid
+	}
+	if len(secret) < MinSecret {
+		return errors.New("secret is shorter than 32 bytes")
+	}
+	return nil
+}
+
+var errKid = errors.New("kid is not 1 to 64 characters of A-Z a-z 0-9 _ -")
+
+// NewEd25519 returns a key that verifies tokens, and also signs them if priv is not nil.
 func NewEd25519(kid string, pub ed25519.PublicKey, priv ed25519.PrivateKey) (*Key, error) {
 	if !ValidKid(kid) {
-		return nil, errors.New("kid is not 1 to 64 characters of A-Z a-z 0-9 _ -")
+		return nil, errKid
 	}
 	if len(pub) != ed25519.PublicKeySize {
 		return nil, errors.New("public key is not 32 bytes")

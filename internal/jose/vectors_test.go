@@ -51,9 +51,9 @@ func vectorKeys(t testing.TB) []*Key {
 		var k *Key
 		switch j.Alg {
 		case "HS256":
-			k, err = NewSecret(HS256, j.Kid, unbase64(t, j.K))
+			k, err = NewHS256(j.Kid, unbase64(t, j.K))
 		case "dir":
-			k, err = NewSecret(A256GCM, j.Kid, unbase64(t, j.K))
+			k, err = NewA256GCM(j.Kid, unbase64(t, j.K))
 		case "EdDSA":
 			k, err = NewEd25519(j.Kid, unbase64(t, j.X), nil)
 		default:

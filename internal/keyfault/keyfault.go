@@ -14,7 +14,7 @@ type Off struct {
 
 type key struct{}
 
-// NewContext returns a context for keyring.Open and keyring.Keep in which the rules in off do not hold.
+// NewContext returns a context for keyring.Follow and keyring.Maintain in which the rules in off do not hold.
 func NewContext(ctx context.Context, off Off) context.Context {
 	return context.WithValue(ctx, key{}, off)
 }

@@ -9,7 +9,7 @@
 //	…
 //	wrapper, err := agering.New("shop", id, roots)
 //	…
-//	ring, err := keyring.Open(ctx, source, keyring.Wrapped(wrapper), keyring.Domain("shop"))
+//	ring, err := keyring.Follow(ctx, source, keyring.Wrapped(wrapper), keyring.Domain("shop"))
 //
 // An [Identity] is made once for a service, by "waybill keys identity new", and never leaves it; its public line goes to
 // the operator. The operator lists the members in a [Roster] and signs it with a [Root] that stays offline. The public
@@ -31,7 +31,7 @@
 // [Roster.Epoch].
 //
 // A process that starts without memory takes the roster that it meets first, if it has not ended. Give rosters an end,
-// and let services remember with [OpenSeqGuard].
+// and let services remember with [LoadSeqGuard].
 //
 // Members are services, not processes: all processes of a service share one identity.
 package agering

@@ -38,7 +38,7 @@ func Example() {
 	}
 
 	// The operator creates the ring.
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.AddDate(0, 0, 30)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.AddDate(0, 0, 30)})
 	if err != nil {
 		panic(err)
 	}

@@ -99,7 +99,7 @@ func (m *team) writer(name string, opts ...Option) *Wrapper {
 func newKey(t testing.TB, created time.Time) *keyring.Key {
 	t.Helper()
 	times := keyring.Times{Created: created, NotBefore: created, Expires: created.Add(100 * time.Hour)}
-	k, err := keyring.Generate(keyring.HS256, times)
+	k, err := keyring.Generate(keyring.Signed, times)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		say(err)
 		_, err = ParseRoots(bad)
 		say(err)
-		_, err = OpenRoster([]byte(bad), m.root.Public())
+		_, err = VerifyRoster([]byte(bad), m.root.Public())
 		say(err)
 		_, err = w.Unwrap(domain, []byte(bad))
 		say(err)

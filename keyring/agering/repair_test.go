@@ -14,7 +14,7 @@ func keep(t *testing.T, store keyring.Store, w *Wrapper) *keyring.Ring {
 	t.Helper()
 	p := keyring.DefaultPolicy()
 	p.Poll, p.Settle = 10*time.Millisecond, 50*time.Millisecond
-	ring, err := keyring.Keep(t.Context(), store, w, keyring.Domain(domain), keyring.WithPolicy(p), keyring.Clock(clock),
+	ring, err := keyring.Maintain(t.Context(), store, w, keyring.Domain(domain), keyring.WithPolicy(p), keyring.Clock(clock),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func TestRingFollowsABurn(t *testing.T) {
 	}
 	policy := keyring.DefaultPolicy()
 	policy.Poll = 10 * time.Millisecond
-	ring, err := keyring.Open(t.Context(), keyring.File(path), keyring.Wrapped(wrapper), keyring.Domain(domain),
+	ring, err := keyring.Follow(t.Context(), keyring.File(path), keyring.Wrapped(wrapper), keyring.Domain(domain),
 		keyring.WithPolicy(policy), keyring.Logger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func newIdentity(t *testing.T, name string) *agering.Identity {
 func newSet(t *testing.T, domain string) *keyring.Set {
 	t.Helper()
 	p, now := keyring.DefaultPolicy(), time.Now()
-	k, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now,
+	k, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now,
 		Expires: now.Add(p.Period + p.Horizon + p.Slack)})
 	if err != nil {
 		t.Fatal(err)

@@ -103,8 +103,8 @@ func (r *Roster) Sign(root *Root) ([]byte, error) {
 	return out, nil
 }
 
-// OpenRoster reads what [Roster.Sign] returned, if one of the roots signed it. It looks at no clock: see [Roster.Valid].
-func OpenRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
+// VerifyRoster reads what [Roster.Sign] returned, if one of the roots signed it. It looks at no clock: see [Roster.Valid].
+func VerifyRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
 	s, err := parseRoster(signed, roots)
 	if err != nil {
 		return nil, err

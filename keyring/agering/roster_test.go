@@ -15,7 +15,7 @@ func TestRoster(t *testing.T) {
 	m.roster.Seq, m.roster.Epoch, m.roster.EpochStart = 7, 2, start.Add(-time.Hour)
 	signed := m.signed()
 	second := NewRoot().Public()
-	r, err := OpenRoster(signed, second, m.root.Public())
+	r, err := VerifyRoster(signed, second, m.root.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,12 +39,12 @@ func TestRoster(t *testing.T) {
 	if again, err := r.Sign(m.root); err != nil || !bytes.Equal(again, signed) {
 		t.Errorf("signed again: got other bytes, %v", err)
 	}
-	_, err = OpenRoster(signed, second)
+	_, err = VerifyRoster(signed, second)
 	wantErr(t, "by a root that is not configured", err, ErrSignature)
 	for i := range signed {
 		bad := bytes.Clone(signed)
 		bad[i] ^= 1 << (i % 8)
-		if _, err := OpenRoster(bad, m.root.Public()); err == nil {
+		if _, err := VerifyRoster(bad, m.root.Public()); err == nil {
 			t.Fatalf("bit %d of byte %d flipped: it opens", i%8, i)
 		}
 	}

@@ -36,9 +36,9 @@ const maxGuardFile = 1 << 10
 // meets, be it an old one that has not ended.
 func NewSeqGuard() *SeqGuard { return &SeqGuard{} }
 
-// OpenSeqGuard returns a guard that remembers in a file, too. The file need not exist; its directory must. A file that is
+// LoadSeqGuard returns a guard that remembers in a file, too. The file need not exist; its directory must. A file that is
 // not what a guard wrote is an error and never the same as none. Each process has its own file.
-func OpenSeqGuard(path string) (*SeqGuard, error) {
+func LoadSeqGuard(path string) (*SeqGuard, error) {
 	g := &SeqGuard{path: path}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ func TestSeqGuard(t *testing.T) {
 		{"the one before", guarded("shop", 6, 2, 100, 4), ErrOldRoster},
 	} {
 		// Each step in a new process: what counts is in the file.
-		g, err := OpenSeqGuard(path)
+		g, err := LoadSeqGuard(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestSeqGuardFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenSeqGuard(path); err == nil {
+		if _, err := LoadSeqGuard(path); err == nil {
 			t.Errorf("a file with %q was taken for none", text)
 		}
 	}
@@ -75,7 +75,7 @@ func TestSeqGuardFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newTeam(t, NewIdentity)
-	g, err := OpenSeqGuard(filepath.Join(gone, "seq"))
+	g, err := LoadSeqGuard(filepath.Join(gone, "seq"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func crowd(t testing.TB, n int, kind func(string) (*Identity, error)) (*team, []
 	}
 	var keys []*keyring.Key
 	for i := range 11 {
-		for _, alg := range []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA} {
+		for _, alg := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
 			at := start.Add(time.Duration(-i) * 24 * time.Hour)
 			k, err := keyring.Generate(alg, keyring.Times{Created: at, NotBefore: at, Expires: at.Add(11 * 24 * time.Hour)})
 			if err != nil {

@@ -283,7 +283,7 @@ func TestOldRoster(t *testing.T) {
 	m.remove("stock")
 	m.roster.Seq++
 	path := filepath.Join(t.TempDir(), "seq")
-	guard, err := OpenSeqGuard(path)
+	guard, err := LoadSeqGuard(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestOldRoster(t *testing.T) {
 	}
 	wantErr(t, "Learn", w.Learn(first), ErrOldRoster)
 
-	if guard, err = OpenSeqGuard(path); err != nil {
+	if guard, err = LoadSeqGuard(path); err != nil {
 		t.Fatal(err)
 	}
 	_, err = m.wrapper("edge", Remember(guard)).Unwrap(domain, old)

@@ -16,7 +16,7 @@ import (
 	"github.com/waybill-go/waybill/keyring/jwks"
 )
 
-func generate(t testing.TB, alg keyring.Algorithm, times keyring.Times) *keyring.Key {
+func generate(t testing.TB, alg keyring.Protection, times keyring.Times) *keyring.Key {
 	t.Helper()
 	k, err := keyring.Generate(alg, times)
 	if err != nil {
@@ -89,13 +89,13 @@ func kids(t testing.TB, body string) []string {
 
 func TestContent(t *testing.T) {
 	hour := time.Hour
-	active := generate(t, keyring.EdDSA, since(-2*hour, -hour, hour))
-	pending := generate(t, keyring.EdDSA, since(-hour, hour, 3*hour))
-	expired := generate(t, keyring.EdDSA, since(-3*hour, -2*hour, -time.Minute))
-	verifyOnly := generate(t, keyring.EdDSA, since(-2*hour, -hour, 2*hour)).Public()
-	secret, sealing := generate(t, keyring.HS256, since(-hour, -hour, hour)), generate(t, keyring.Dir, since(-hour, -hour, hour))
+	active := generate(t, keyring.Public, since(-2*hour, -hour, hour))
+	pending := generate(t, keyring.Public, since(-hour, hour, 3*hour))
+	expired := generate(t, keyring.Public, since(-3*hour, -2*hour, -time.Minute))
+	verifyOnly := generate(t, keyring.Public, since(-2*hour, -hour, 2*hour)).Public()
+	secret, sealing := generate(t, keyring.Signed, since(-hour, -hour, hour)), generate(t, keyring.Sealed, since(-hour, -hour, hour))
 	// The name of a key that was revoked, as an altered ring has it.
-	gone := generate(t, keyring.EdDSA, since(-2*hour, -hour, hour))
+	gone := generate(t, keyring.Public, since(-2*hour, -hour, hour))
 	ring := newSet(t, active, pending, expired, verifyOnly, secret, sealing)
 	text := strings.Replace(string(ring.SecretJWKS()), `"keys": [`,
 		fmt.Sprintf(`"keys": [{"kid": %q, "revoked": {"revoked_at": 1795366000, "reason": "stolen"}},`, gone.ID()), 1)
@@ -140,7 +140,7 @@ func TestContent(t *testing.T) {
 }
 
 func TestCaching(t *testing.T) {
-	first := newSet(t, generate(t, keyring.EdDSA, since(-time.Hour, -time.Hour, time.Hour)))
+	first := newSet(t, generate(t, keyring.Public, since(-time.Hour, -time.Hour, time.Hour)))
 	ring := keyring.NewRing(first)
 	url := serve(t, ring)
 	resp, body := do(t, "GET", url)
@@ -170,7 +170,7 @@ func TestCaching(t *testing.T) {
 		}
 	}
 	// A new key is served at once, also to those who ask by the old ETag.
-	next, err := first.With(generate(t, keyring.EdDSA, since(0, 20*time.Second, time.Hour)))
+	next, err := first.With(generate(t, keyring.Public, since(0, 20*time.Second, time.Hour)))
 	if err == nil {
 		err = ring.Swap(next)
 	}
@@ -190,7 +190,7 @@ func TestCaching(t *testing.T) {
 // A key expires while nothing else changes.
 func TestExpiryWhileServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		short, long := generate(t, keyring.EdDSA, since(0, 0, time.Hour)), generate(t, keyring.EdDSA, since(0, 0, 2*time.Hour))
+		short, long := generate(t, keyring.Public, since(0, 0, time.Hour)), generate(t, keyring.Public, since(0, 0, 2*time.Hour))
 		handler := jwks.Handler(keyring.NewRing(newSet(t, short, long)))
 		served := func() []string {
 			w := httptest.NewRecorder()
@@ -209,7 +209,7 @@ func TestExpiryWhileServed(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	set := newSet(t, generate(t, keyring.EdDSA, since(-time.Hour, -time.Hour, time.Hour)))
+	set := newSet(t, generate(t, keyring.Public, since(-time.Hour, -time.Hour, time.Hour)))
 	cases := []struct {
 		name, method string
 		ring         *keyring.Ring
@@ -230,7 +230,7 @@ func TestRefusals(t *testing.T) {
 
 func ExampleHandler() {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.EdDSA, keyring.Times{Created: now, NotBefore: now, Expires: now.AddDate(0, 1, 0)})
+	key, err := keyring.Generate(keyring.Public, keyring.Times{Created: now, NotBefore: now, Expires: now.AddDate(0, 1, 0)})
 	if err != nil {
 		panic(err)
 	}

@@ -5,7 +5,7 @@
 //
 //	store, err := natskv.New(nc, "waybill", "shop")
 //	if err != nil { … }
-//	ring, err := keyring.Open(ctx, store, …) // follows; keyring.Keep rotates, too
+//	ring, err := keyring.Follow(ctx, store, …) // follows; keyring.Maintain rotates, too
 //
 // The bucket is a courier, not the truth: JetStream can lose what it acknowledged, so whoever follows a store keeps its
 // keys in memory and puts back what the bucket lost. Reads are answered by the leader of the bucket's stream, never by a

@@ -27,7 +27,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"), keyring.Cache("/var/lib/waybill/ring"))
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.Cache("/var/lib/waybill/ring"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 //
 // The ordinary path is one call after the ring was opened:
 //
-//	ring, err := keyring.Keep(ctx, store, wrapper, …)
+//	ring, err := keyring.Maintain(ctx, store, wrapper, …)
 //	if err != nil { … }
 //	_, err = otelkeys.Register(ring)
 //

@@ -127,7 +127,7 @@ func TestBind(t *testing.T) {
 		t.Errorf("bound: Inject wrote what does not open: %v", err)
 	}
 
-	waybillautoprop.Bind(waybilltest.Authority(t, waybill.Sealed()))
+	waybillautoprop.Bind(waybilltest.Authority(t, waybill.Protect(waybill.Sealed)))
 	if _, err := waybill.FromContext(p.Extract(t.Context(), carrier)); !errors.Is(err, waybill.ErrProtection) {
 		t.Errorf("bound to another Authority: got %v, want %v", err, waybill.ErrProtection)
 	}

@@ -35,7 +35,7 @@ func (booking) UnaryCall(ctx context.Context, _ *grpc_testing.SimpleRequest) (*g
 // ring makes the keys of an example. Services share theirs: see package keyring.
 func ring(domain string) *keyring.Ring {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func forged(token string) string { return token[:len(token)-4] + "AAAA" }
 func foreign(t *testing.T, domain string) string {
 	t.Helper()
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestRefusals(t *testing.T) {
 		{"expired", auth, nil, []string{issue(t, authority(t, past))}, codes.Unauthenticated, "expired"},
 		{"forged", auth, nil, []string{forged(good)}, codes.Unauthenticated, "forged"},
 		{"unknown key", auth, nil, []string{foreign(t, waybilltest.Domain)}, codes.Unauthenticated, "unknown_key"},
-		{"protection", auth, nil, []string{issue(t, authority(t, waybill.Sealed()))}, codes.Unauthenticated, "protection"},
+		{"protection", auth, nil, []string{issue(t, authority(t, waybill.Protect(waybill.Sealed)))}, codes.Unauthenticated, "protection"},
 		{"malformed", auth, nil, []string{"no token"}, codes.InvalidArgument, "malformed"},
 		{"joined", auth, nil, []string{good + ", " + good}, codes.InvalidArgument, "malformed"},
 		{"empty", auth, nil, []string{""}, codes.InvalidArgument, "malformed"},

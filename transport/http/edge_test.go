@@ -111,13 +111,13 @@ func TestEdgeRefusesWhatWasNeverGood(t *testing.T) {
 		t.Error("the handler ran, want the request refused")
 	}, waybillhttp.Edge(nil)))
 	for token, want := range map[string]int{
-		forge(issue(t, auth)):                             401,
-		"garbage":                                         400,
-		issue(t, authority(t, waybill.Sealed())):          401,
-		strings.Repeat("a", waybill.DefaultAcceptLimit+1): 431,
-		issue(t, authority(t, waybill.Life(2*time.Hour))): 401,
-		issue(t, authority(t, at(time.Hour))):             401,
-		forge(issue(t, authority(t, at(-time.Hour)))):     401, // forged before it is expired
+		forge(issue(t, auth)): 401,
+		"garbage":             400,
+		issue(t, authority(t, waybill.Protect(waybill.Sealed))): 401,
+		strings.Repeat("a", waybill.DefaultAcceptLimit+1):       431,
+		issue(t, authority(t, waybill.Life(2*time.Hour))):       401,
+		issue(t, authority(t, at(time.Hour))):                   401,
+		forge(issue(t, authority(t, at(-time.Hour)))):           401, // forged before it is expired
 	} {
 		a := present(t, s, token)
 		if a.StatusCode != want || a.Header[updateKey] != nil {
@@ -193,7 +193,7 @@ func TestEdgeCannotBegin(t *testing.T) {
 // A renewal that fails leaves the client with a token that is still good.
 func TestEdgeCannotRenew(t *testing.T) {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{ // too old for another 15 minutes
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{ // too old for another 15 minutes
 		Created: now.Add(-time.Hour), NotBefore: now.Add(-time.Hour), Expires: now.Add(10 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)

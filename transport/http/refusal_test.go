@@ -35,7 +35,7 @@ func TestRefusals(t *testing.T) {
 		{"forged", auth, []string{forge(good)}, 401, "forged"},
 		{"of another algorithm", auth,
 			[]string{header(`{"alg":"none","kid":"k","typ":"waybill+jwt"}`) + good[strings.IndexByte(good, '.'):]}, 401, "algorithm"},
-		{"of another protection", auth, []string{issue(t, authority(t, waybill.Sealed()))}, 401, "protection"},
+		{"of another protection", auth, []string{issue(t, authority(t, waybill.Protect(waybill.Sealed)))}, 401, "protection"},
 		{"of another domain", otherDomain(t), []string{good}, 401, "audience"},
 		{"from the future", auth, []string{issue(t, authority(t, at(time.Hour)))}, 401, "not_yet_valid"},
 		{"too long a life", auth, []string{issue(t, authority(t, waybill.Life(2*time.Hour)))}, 401, "lifetime"},
@@ -145,7 +145,7 @@ func withRing(t testing.TB, ring *keyring.Ring, opts ...waybill.Option) *waybill
 func newKey(t testing.TB) *keyring.Key {
 	t.Helper()
 	now := time.Now().Add(-time.Minute)
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func revokedRing(t testing.TB, kid string) *keyring.Ring {
 func staleRing(t testing.TB) *keyring.Ring {
 	t.Helper()
 	source := &flaky{data: newSet(t, waybilltest.Domain, newKey(t)).SecretJWKS(), failed: make(chan struct{})}
-	ring, err := keyring.Open(t.Context(), source, keyring.Poll(time.Millisecond), keyring.Logger(nolog))
+	ring, err := keyring.Follow(t.Context(), source, keyring.Poll(time.Millisecond), keyring.Logger(nolog))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 		{"empty", []string{"", ""}, waybill.ErrMalformed},
 		{"two", []string{updated(seats.To(98)), updated(seats.To(99))}, waybill.ErrMalformed},
 		{"too large", []string{strings.Repeat("a", waybill.DefaultAcceptLimit+1)}, waybill.ErrTooLarge},
-		{"of another protection", []string{issue(t, authority(t, waybill.Sealed()))}, waybill.ErrProtection},
+		{"of another protection", []string{issue(t, authority(t, waybill.Protect(waybill.Sealed)))}, waybill.ErrProtection},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &meter{}

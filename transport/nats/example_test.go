@@ -20,7 +20,7 @@ var (
 
 // A queue group that answers requests, and changes a claim.
 func ExampleHandler() {
-	ring, err := keyring.OpenFile(context.Background(), "/etc/waybill/ring.jwks")
+	ring, err := keyring.LoadFile(context.Background(), "/etc/waybill/ring.jwks")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -39,7 +39,7 @@ var Steady = keyring.Policy{
 	MaxSkew:   200 * time.Millisecond,
 	TokenLife: Life,
 
-	Algorithms: []keyring.Algorithm{keyring.HS256},
+	Protections: []keyring.Protection{keyring.Signed},
 }
 
 // Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the

@@ -68,7 +68,7 @@ func TestRotation(t *testing.T) {
 	for service, ring := range rings {
 		await(t, service+" issues with the new key", swap.Active.Add(period), func() bool {
 			now := time.Now()
-			k := ring.Active(keyring.HS256, now, now.Add(keys.Life))
+			k := ring.Active(keyring.Signed, now, now.Add(keys.Life))
 			return k != nil && k.ID() == swap.New
 		})
 		if ring.Set().Lookup([]byte(swap.Old)) == nil {

@@ -41,9 +41,9 @@ func (m *Member) Open(ctx context.Context, nc *nats.Conn, domain string) (*keyri
 	}
 	var ring *keyring.Ring
 	if m.Proposes {
-		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
+		ring, err = keyring.Maintain(ctx, store, wrapper, keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
 	} else {
-		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
+		ring, err = keyring.Follow(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(domain), keyring.WithPolicy(*m.Policy))
 	}
 	if err != nil {
 		return nil, err

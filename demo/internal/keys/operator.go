@@ -113,7 +113,7 @@ func (o *Operator) Begin(ctx context.Context) error {
 
 // Keep opens the ring as one who may change it.
 func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
-	return keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
+	return keyring.Maintain(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
 }
 
 // Rotate proposes the next key out of turn, and returns it. The operator keeps the ring for no longer than that takes: to

@@ -20,7 +20,7 @@ type Swap struct {
 // Watch follows the ring as the operator, who proposes nothing, and tells of each new key well before it issues, and of
 // the kids that are revoked, again and again.
 func (o *Operator) Watch(ctx context.Context, swapped func(Swap), revoked func(kid string)) (*keyring.Ring, error) {
-	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}),
+	return keyring.Follow(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}),
 		keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
 }
 

@@ -98,7 +98,7 @@ func (o *Operator) revive(ctx context.Context, w io.Writer) error {
 			"begin anew with: docker compose down -v: %w", err)
 	}
 	defer ring.Close()
-	if now := time.Now(); ring.Set().Active(keyring.HS256, now, now) != nil {
+	if now := time.Now(); ring.Set().Active(keyring.Signed, now, now) != nil {
 		fmt.Fprintln(w, "the streams and the ring are there: nothing to do")
 		return nil
 	}

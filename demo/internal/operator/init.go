@@ -113,7 +113,7 @@ func (v volumes) enrolled(own *agering.Identity, services []*agering.Identity) b
 	if err != nil {
 		return false
 	}
-	roster, err := agering.OpenRoster(signed, roots...)
+	roster, err := agering.VerifyRoster(signed, roots...)
 	if err != nil || len(roster.Members) != len(known) {
 		return false
 	}

@@ -212,7 +212,7 @@ func TestRevive(t *testing.T) {
 	quick := keyring.Policy{
 		Period: 100 * time.Millisecond, Delay: 80 * time.Millisecond, Settle: 10 * time.Millisecond, Poll: 10 * time.Millisecond,
 		Horizon: 100 * time.Millisecond, Slack: 100 * time.Millisecond, MaxSkew: 10 * time.Millisecond,
-		TokenLife: 100 * time.Millisecond, Algorithms: []keyring.Algorithm{keyring.HS256},
+		TokenLife: 100 * time.Millisecond, Protections: []keyring.Protection{keyring.Signed},
 	}
 	steady := o.Policy
 	o.Policy = quick

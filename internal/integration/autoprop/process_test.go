@@ -71,7 +71,7 @@ func service() {
 
 func authority() *waybill.Authority {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		panic(err)
 	}

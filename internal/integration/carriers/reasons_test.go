@@ -63,7 +63,7 @@ func refusals(t *testing.T) []refusal {
 		{"unknown key", "unknown_key", waybill.Unauthenticated, auth, []string{stranger}},
 		{"unknown key, ring out of touch", "unknown_key", waybill.Unavailable, over(t, outOfTouch(t)), []string{stranger}},
 		{"revoked key", "revoked", waybill.Unauthenticated, over(t, revoking(t, strange)), []string{stranger}},
-		{"another protection", "protection", waybill.Unauthenticated, auth, []string{token(t, authority(t, waybill.Sealed()), full...)}},
+		{"another protection", "protection", waybill.Unauthenticated, auth, []string{token(t, authority(t, waybill.Protect(waybill.Sealed)), full...)}},
 		{"another domain", "audience", waybill.Unauthenticated, on(t, "bank", auth.Ring().Set().Keys()...), []string{good}},
 		{"expired", "expired", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(-time.Hour)), full...)}},
 		{"of the future", "not_yet_valid", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(time.Hour)), full...)}},
@@ -86,7 +86,7 @@ func forged(token string) string {
 func newKey(t testing.TB) *keyring.Key {
 	t.Helper()
 	from := time.Now().Add(-time.Minute)
-	k, err := keyring.Generate(keyring.HS256, keyring.Times{Created: from, NotBefore: from, Expires: from.Add(24 * time.Hour)})
+	k, err := keyring.Generate(keyring.Signed, keyring.Times{Created: from, NotBefore: from, Expires: from.Add(24 * time.Hour)})
 	check(t, err)
 	return k
 }
@@ -122,7 +122,7 @@ func outOfTouch(t testing.TB) *keyring.Ring {
 	t.Helper()
 	set, err := keyring.NewSet(waybilltest.Domain, newKey(t))
 	check(t, err)
-	ring, err := keyring.Open(t.Context(), &once{data: set.SecretJWKS()}, keyring.Poll(time.Millisecond),
+	ring, err := keyring.Follow(t.Context(), &once{data: set.SecretJWKS()}, keyring.Poll(time.Millisecond),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(t, err)
 	t.Cleanup(func() { ring.Close() })

@@ -156,7 +156,7 @@ func statesCmd(ts *testscript.TestScript, neg bool, args []string) {
 		{"GONE", -100 * day, -10*day - 90*time.Minute},
 		{"REVOKED", -60 * day, 30 * day},
 	} {
-		key, err := keyring.Generate(keyring.HS256, keyring.Times{
+		key, err := keyring.Generate(keyring.Signed, keyring.Times{
 			Created: now.Add(min(k.active, 0)), NotBefore: now.Add(k.active), Expires: now.Add(k.expires)})
 		ts.Check(err)
 		ts.Setenv(k.name, key.ID())

@@ -254,7 +254,7 @@ func TestDoctorOfNodesAndStreams(t *testing.T) {
 	for name, skew := range map[string]time.Duration{"orders": 0, "late": -time.Hour} {
 		store, err := natskv.New(c.conn, "waybill", "shop")
 		c.check(err)
-		ring, err := keyring.Keep(t.Context(), store, c.wrapper("orders"), keyring.Domain("shop"),
+		ring, err := keyring.Maintain(t.Context(), store, c.wrapper("orders"), keyring.Domain("shop"),
 			keyring.Clock(func() time.Time { return time.Now().Add(skew) }), keyring.Logger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 		c.check(err)
 		defer ring.Close()

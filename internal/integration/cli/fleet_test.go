@@ -128,7 +128,7 @@ func service(t *testing.T, url, identity, root string) *keyring.Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Keep(context.Background(), store, wrapper, keyring.Domain("shop"),
+	ring, err := keyring.Maintain(context.Background(), store, wrapper, keyring.Domain("shop"),
 		keyring.Logger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 	if err != nil {
 		t.Fatal(err)

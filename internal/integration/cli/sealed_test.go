@@ -57,7 +57,7 @@ func followCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ring, err := keyring.Open(ctx, keyring.File(ts.MkAbs(args[0])), keyring.Domain(args[1]), keyring.Wrapped(wrapper))
+	ring, err := keyring.Follow(ctx, keyring.File(ts.MkAbs(args[0])), keyring.Domain(args[1]), keyring.Wrapped(wrapper))
 	ts.Check(err)
 	defer ring.Close()
 	state := "ready"

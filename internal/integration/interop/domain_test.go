@@ -50,7 +50,7 @@ func newParty(t *testing.T) *party {
 	t.Helper()
 	begin := time.Now()
 	var keys []*keyring.Key
-	for _, alg := range []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA} {
+	for _, alg := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
 		k, err := keyring.Generate(alg, keyring.Times{Created: begin, NotBefore: begin, Expires: begin.Add(100 * time.Hour)})
 		if err != nil {
 			t.Fatal(err)
@@ -62,9 +62,9 @@ func newParty(t *testing.T) *party {
 		t.Fatal(err)
 	}
 	p := &party{file: set.SecretJWKS(), auth: map[string]*waybill.Authority{}}
-	for name, opt := range map[string]waybill.Option{"signed": waybill.Claims(), "sealed": waybill.Sealed(), "public": waybill.PublicKey()} {
+	for name, opt := range map[string]waybill.Option{"signed": waybill.Claims(), "sealed": waybill.Protect(waybill.Sealed), "public": waybill.Protect(waybill.Public)} {
 		p.auth[name], err = waybill.New(domain, keyring.NewRing(set), opt, waybill.Claims(Cell, Seats, Trail),
-			waybill.Opens(waybill.ProtectionSigned, waybill.ProtectionSealed, waybill.ProtectionPublic))
+			waybill.AlsoOpen(waybill.Signed, waybill.Sealed, waybill.Public))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ func refusals(t *testing.T) []refused {
 	foreign := func(domain string) *waybill.Authority {
 		now := time.Now()
 		times := keyring.Times{Created: now, NotBefore: now, Expires: now.Add(24 * time.Hour)}
-		key, err := keyring.Generate(keyring.HS256, times)
+		key, err := keyring.Generate(keyring.Signed, times)
 		check(t, err)
 		set, err := keyring.NewSet(domain, key)
 		check(t, err)
@@ -108,7 +108,7 @@ func refusals(t *testing.T) []refused {
 		{"expired", nil, with(past, as), "401", "expired"},
 		{"of the future", nil, with(future, as), "401", "not_yet_valid"},
 		{"forged", nil, with(ordinary, forge), "401", "forged"},
-		{"of another protection", nil, with(waybilltest.Authority(t, claims, waybill.Sealed()), as), "401", "protection"},
+		{"of another protection", nil, with(waybilltest.Authority(t, claims, waybill.Protect(waybill.Sealed)), as), "401", "protection"},
 		{"unknown key", nil, with(foreign(waybilltest.Domain), as), "401", "unknown_key"},
 		{"of another domain", nil, with(foreign("other"), as), "401", "unknown_key"},
 		{"lacks a claim", nil, lacks, "403", "missing_claim"},

@@ -36,7 +36,7 @@ func generate(t testing.TB) *keyring.Key {
 	t.Helper()
 	now := time.Now()
 	times := keyring.Times{Created: now, NotBefore: now, Expires: now.Add(24 * time.Hour)}
-	key, err := keyring.Generate(keyring.HS256, times)
+	key, err := keyring.Generate(keyring.Signed, times)
 	check(t, err)
 	return key
 }
@@ -135,7 +135,7 @@ func newSource() *source { return &source{reads: make(chan struct{}, 1)} }
 
 // follow opens a ring over a source until the test ends.
 func follow(t testing.TB, src *source) *keyring.Ring {
-	ring, err := keyring.Open(t.Context(), src, keyring.Poll(20*time.Millisecond))
+	ring, err := keyring.Follow(t.Context(), src, keyring.Poll(20*time.Millisecond))
 	check(t, err)
 	t.Cleanup(func() { check(t, ring.Close()) })
 	return ring

@@ -52,7 +52,7 @@ func TestReasonsTellNothing(t *testing.T) {
 			cases = append(cases, c)
 		}
 	}
-	sealed := waybilltest.Authority(t, claims, waybill.Sealed())
+	sealed := waybilltest.Authority(t, claims, waybill.Protect(waybill.Sealed))
 	wb, err := sealed.Issue(Cell.To("secret-cell"))
 	check(t, err)
 	cases = append(cases, refused{name: "sealed", header: func(*testing.T) nats.Header {

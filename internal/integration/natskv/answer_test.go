@@ -39,7 +39,7 @@ func TestAnswer(t *testing.T) {
 	check(t, err)
 	check(t, keyring.Create(t.Context(), asker, keyring.InsecurePlaintext(), first))
 	store := newStore(t, member, "shop")
-	ring, err := keyring.Keep(t.Context(), store, keyring.InsecurePlaintext(), keyring.Domain("shop"),
+	ring, err := keyring.Maintain(t.Context(), store, keyring.InsecurePlaintext(), keyring.Domain("shop"),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(t, err)
 	defer ring.Close()

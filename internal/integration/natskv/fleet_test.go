@@ -40,7 +40,7 @@ func startNode(t testing.TB, ctx context.Context, url string, w keyring.Wrapper)
 	nc := connect(t, url, nats.RetryOnFailedConnect(true))
 	off := rand.N(2*skew) - skew
 	now := func() time.Time { return time.Now().Add(off) }
-	ring, err := keyring.Keep(ctx, newStore(t, nc, "shop"), w, keyring.Domain("shop"),
+	ring, err := keyring.Maintain(ctx, newStore(t, nc, "shop"), w, keyring.Domain("shop"),
 		keyring.WithPolicy(fast), keyring.Clock(now), keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(t, err)
 	t.Cleanup(func() { ring.Close() })

@@ -69,7 +69,7 @@ func openShop(t testing.TB, names ...string) *shop {
 // process starts one of a service.
 func (s *shop) process(store keyring.Store, w keyring.Wrapper, p keyring.Policy) *node {
 	s.t.Helper()
-	ring, err := keyring.Keep(s.t.Context(), store, w, keyring.Domain("shop"), keyring.WithPolicy(p),
+	ring, err := keyring.Maintain(s.t.Context(), store, w, keyring.Domain("shop"), keyring.WithPolicy(p),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(s.t, err)
 	s.t.Cleanup(func() { ring.Close() })
@@ -198,7 +198,7 @@ func TestBurnedEverywhere(t *testing.T) {
 	// What a thief added and showed to a single node.
 	seen := all[0].ring.Set()
 	now := time.Now()
-	stolen, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(11 * 24 * time.Hour)})
+	stolen, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(11 * 24 * time.Hour)})
 	check(t, err)
 	more, err := seen.With(stolen)
 	check(t, err)
@@ -206,7 +206,7 @@ func TestBurnedEverywhere(t *testing.T) {
 	check(t, err)
 	source := &forked{Source: s.store}
 	source.other.Store(&data)
-	lone, err := keyring.Open(t.Context(), source, keyring.Wrapped(s.stranger("orders")), keyring.Domain("shop"),
+	lone, err := keyring.Follow(t.Context(), source, keyring.Wrapped(s.stranger("orders")), keyring.Domain("shop"),
 		keyring.Poll(100*time.Millisecond), keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(t, err)
 	defer lone.Close()

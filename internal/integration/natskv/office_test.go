@@ -66,7 +66,7 @@ func (o *office) wrapper(name string) *agering.Wrapper {
 // guard remembers in a file of the process that has this number.
 func (o *office) guard(process int) agering.Option {
 	o.t.Helper()
-	g, err := agering.OpenSeqGuard(filepath.Join(o.dir, fmt.Sprint(process)))
+	g, err := agering.LoadSeqGuard(filepath.Join(o.dir, fmt.Sprint(process)))
 	check(o.t, err)
 	return agering.Remember(g)
 }

@@ -23,7 +23,7 @@ func (frozen) Nudges(context.Context) <-chan struct{} { return nil }
 // seeing opens a ring that shows w nothing but data.
 func seeing(t testing.TB, data []byte, w *agering.Wrapper) *keyring.Ring {
 	t.Helper()
-	ring, err := keyring.Open(t.Context(), frozen(data), keyring.Wrapped(w), keyring.Domain("shop"),
+	ring, err := keyring.Follow(t.Context(), frozen(data), keyring.Wrapped(w), keyring.Domain("shop"),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	check(t, err)
 	t.Cleanup(func() { ring.Close() })

@@ -30,7 +30,7 @@ import (
 const asVictim = "WAYBILL_TEST_VICTIM"
 
 func panicWith(path string) {
-	ring, err := keyring.OpenFile(context.Background(), path)
+	ring, err := keyring.LoadFile(context.Background(), path)
 	if err != nil {
 		panic(err)
 	}
@@ -122,13 +122,13 @@ func TestNoSecretAnywhere(t *testing.T) {
 			creator = keyring.InsecurePlaintext()
 		}
 		policy := asDefault
-		policy.Algorithms = []keyring.Algorithm{keyring.HS256, keyring.Dir, keyring.EdDSA}
+		policy.Protections = []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public}
 		first, err := policy.Genesis("shop", time.Now())
 		check(t, err)
 		store := newStore(t, nc, "shop")
 		check(t, keyring.Create(t.Context(), store, creator, first.WithEpoch(1)))
 		var said safe
-		ring, err := keyring.Keep(t.Context(), store, wrapper(), keyring.Domain("shop"), keyring.WithPolicy(policy),
+		ring, err := keyring.Maintain(t.Context(), store, wrapper(), keyring.Domain("shop"), keyring.WithPolicy(policy),
 			keyring.Cache(filepath.Join(dir, "cache")), keyring.Poll(50*time.Millisecond),
 			keyring.Logger(slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		check(t, err)

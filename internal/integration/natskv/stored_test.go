@@ -30,7 +30,7 @@ func TestKeyOfStoredMessage(t *testing.T) {
 	check(t, err)
 	start := func(opts ...keyring.Option) *keyring.Ring {
 		t.Helper()
-		ring, err := keyring.Keep(t.Context(), newStore(t, connect(t, nc.ConnectedUrl()), "shop"), keyring.InsecurePlaintext(),
+		ring, err := keyring.Maintain(t.Context(), newStore(t, connect(t, nc.ConnectedUrl()), "shop"), keyring.InsecurePlaintext(),
 			append(opts, keyring.Domain("shop"), keyring.WithPolicy(policy), keyring.Logger(slog.New(slog.DiscardHandler)))...)
 		check(t, err)
 		t.Cleanup(func() { ring.Close() })

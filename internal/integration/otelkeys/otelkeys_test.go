@@ -119,7 +119,7 @@ func TestMetrics(t *testing.T) {
 	if err := keyring.Create(ctx, store, wrapper, first); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"))
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestMetrics(t *testing.T) {
 // A ring without keys has no domain yet, and its failures are seen all the same.
 func TestNotLoaded(t *testing.T) {
 	store := keyring.FileStore(filepath.Join(t.TempDir(), "ring"))
-	ring, err := keyring.Open(t.Context(), store, keyring.Domain("shop"), keyring.Wrapped(keyring.InsecurePlaintext()),
+	ring, err := keyring.Follow(t.Context(), store, keyring.Domain("shop"), keyring.Wrapped(keyring.InsecurePlaintext()),
 		keyring.Poll(time.Minute))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestTwoRings(t *testing.T) {
 		}
 		now := time.Now()
 		for range keys {
-			key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now.Add(time.Hour), Expires: now.Add(2 * time.Hour)})
+			key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now.Add(time.Hour), Expires: now.Add(2 * time.Hour)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -107,7 +107,7 @@ func (o *office) create(t *testing.T, store keyring.Store) {
 // keep opens the operator's own ring.
 func (o *office) keep(t *testing.T, store keyring.Store) *keyring.Ring {
 	t.Helper()
-	ring, err := keyring.Keep(t.Context(), store, o.wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), quiet)
+	ring, err := keyring.Maintain(t.Context(), store, o.wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func (o *office) wrapperOf(t *testing.T, dir, name string) *agering.Wrapper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := agering.OpenSeqGuard(state) // so that a restarted process takes no older roster
+	guard, err := agering.LoadSeqGuard(state) // so that a restarted process takes no older roster
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func (o *office) overNATS(t *testing.T, nc *nats.Conn, dir, name string) service
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), keyring.Cache(cache))
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), keyring.Cache(cache))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (o *office) overFile(t *testing.T, file, dir, name string) service {
 	t.Helper()
 	ctx, wrapper := t.Context(), o.wrapperOf(t, dir, name)
 
-	ring, err := keyring.Open(ctx, keyring.File(file), keyring.Wrapped(wrapper), keyring.Domain("shop"), keyring.WithPolicy(policy))
+	ring, err := keyring.Follow(ctx, keyring.File(file), keyring.Wrapped(wrapper), keyring.Domain("shop"), keyring.WithPolicy(policy))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestKeysByFile(t *testing.T) {
 
 	store, wrapper := keyring.FileStore(path), o.wrapper
 
-	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy))
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ var (
 func authority(t *testing.T, path string) *waybill.Authority {
 	ctx := t.Context()
 
-	ring, err := keyring.OpenFile(ctx, path) // polled; a new file replaces the keys
+	ring, err := keyring.LoadFile(ctx, path) // polled; a new file replaces the keys
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func authority(t *testing.T, path string) *waybill.Authority {
 // ringFile writes what "waybill keys new" writes.
 func ringFile(t *testing.T) string {
 	now := time.Now()
-	key, err := keyring.Generate(keyring.HS256, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(90 * 24 * time.Hour)})
+	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(90 * 24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // An operator makes the ring once; each node keeps it. Stores that outlive a process are keyring.FileStore and package
 // natskv, and package agering seals what they hold.
-func ExampleKeep() {
+func ExampleMaintain() {
 	ctx := context.Background()
 	store, wrapper := new(memory), keyring.InsecurePlaintext()
 	policy := keyring.Policy{Period: 12 * time.Hour}
@@ -23,7 +23,7 @@ func ExampleKeep() {
 		panic(err)
 	}
 
-	ring, err := keyring.Keep(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy))
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy))
 	if err != nil {
 		panic(err)
 	}
