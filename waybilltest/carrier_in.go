@@ -167,7 +167,7 @@ func (c carrierCheck) inherited() {
 // begun: two requests that inherit the context of one that has no waybill are on two journeys.
 func (c carrierCheck) begun() {
 	auth := c.authority()
-	base, hop := auth.Receive(context.Background(), nil, nil)
+	base, _ := auth.Receive(context.Background(), nil, nil)
 	s, visits := c.service(auth, nil)
 	s.Context = base
 	pass := s.Handle
