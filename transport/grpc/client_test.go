@@ -83,7 +83,7 @@ func TestOutgoingMetadata(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := dial(t, target, waybillgrpc.DialOptions(auth, tt.opts...)...)
-			md := metadata.MD{"Waybill": {"copied"}, waybill.HeaderUpdate: {"copied"}, "theirs": {"1"}}
+			md := metadata.MD{"Waybill": {"copied"}, waybill.HeaderReturn: {"copied"}, "theirs": {"1"}}
 			ctx := metadata.NewOutgoingContext(tt.ctx, md)
 			ctx = metadata.AppendToOutgoingContext(ctx, "WAYBILL", "by hand", "theirs", "2")
 			var want []string
@@ -101,7 +101,7 @@ func TestOutgoingMetadata(t *testing.T) {
 				if !slices.Equal(got[waybill.Header], want) {
 					t.Errorf("%s: the wire has %d tokens, want %d, the pinned one", kind.name, len(got[waybill.Header]), len(want))
 				}
-				if got[waybill.HeaderUpdate] != nil {
+				if got[waybill.HeaderReturn] != nil {
 					t.Errorf("%s: the wire has an update, want none", kind.name)
 				}
 				if !slices.Equal(got["theirs"], []string{"1", "2"}) {
@@ -214,7 +214,7 @@ func TestNothingToSend(t *testing.T) {
 		{"expired", []string{issue(t, authority(t, past))}, "expired"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, _ := auth.Receive(t.Context(), tt.values)
+			ctx, _ := auth.Receive(t.Context(), tt.values, nil)
 			var metrics meters
 			client := dial(t, target, waybillgrpc.DialOptions(auth,
 				waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)

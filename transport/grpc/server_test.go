@@ -165,7 +165,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client := dial(t, serve(t, func(ctx context.Context) error {
 				md, _ := metadata.FromIncomingContext(ctx)
-				if md[waybill.Header] != nil || md[waybill.HeaderUpdate] != nil {
+				if md[waybill.Header] != nil || md[waybill.HeaderReturn] != nil {
 					t.Error("the handler sees a token in its metadata")
 				}
 				if got := md["theirs"]; !slices.Equal(got, []string{"1", "2"}) {
@@ -179,7 +179,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 			for _, kind := range kinds {
 				ctx := metadata.AppendToOutgoingContext(bearing(t, tt.token...), "theirs", "1", "theirs", "2")
 				if tt.update {
-					ctx = metadata.AppendToOutgoingContext(ctx, waybill.HeaderUpdate, good)
+					ctx = metadata.AppendToOutgoingContext(ctx, waybill.HeaderReturn, good)
 				}
 				if _, err := kind.call(ctx, client); err != nil {
 					t.Errorf("%s: %v", kind.name, err)
@@ -269,15 +269,14 @@ func inProcess(
 func TestHopOfAnother(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Seats.To(1))
-	ctx, hop := auth.Receive(t.Context(), []string{token})
-	hop.Begin()
+	ctx, hop := auth.Receive(t.Context(), []string{token}, nil)
 	trailer, err := inProcess(ctx, waybillgrpc.UnaryServerInterceptor(auth), token, func(ctx context.Context) error {
 		return waybill.Update(ctx, Seats.To(5))
 	})
-	if err != nil || len(trailer[waybill.HeaderUpdate]) != 1 {
-		t.Errorf("trailer: got %d updates (%v), want one", len(trailer[waybill.HeaderUpdate]), err)
+	if err != nil || len(trailer[waybill.HeaderReturn]) != 1 {
+		t.Errorf("trailer: got %d updates (%v), want one", len(trailer[waybill.HeaderReturn]), err)
 	}
-	if hop.Commit(false) != "" {
+	if hop.Commit(waybill.Succeeded) != "" {
 		t.Error("the other transport: got an update, want none")
 	}
 }
@@ -299,16 +298,16 @@ func TestInheritedContext(t *testing.T) {
 			}
 			return waybill.Update(ctx, Seats.To(3))
 		})
-		if err != nil || len(inner[waybill.HeaderUpdate]) != 1 {
-			t.Errorf("inner call: got %d updates (%v), want 1", len(inner[waybill.HeaderUpdate]), err)
+		if err != nil || len(inner[waybill.HeaderReturn]) != 1 {
+			t.Errorf("inner call: got %d updates (%v), want 1", len(inner[waybill.HeaderReturn]), err)
 		}
 		if seats, _ := Seats.Get(ctx); seats != 1 {
 			t.Errorf("outer call: got %d seats, want its own 1", seats)
 		}
 		return nil
 	})
-	if err != nil || len(outer[waybill.HeaderUpdate]) != 0 {
-		t.Errorf("outer call: got %d updates (%v), want none", len(outer[waybill.HeaderUpdate]), err)
+	if err != nil || len(outer[waybill.HeaderReturn]) != 0 {
+		t.Errorf("outer call: got %d updates (%v), want none", len(outer[waybill.HeaderReturn]), err)
 	}
 }
 
@@ -391,7 +390,7 @@ func TestStartInHandler(t *testing.T) {
 		if _, err := kind.call(t.Context(), client, grpc.Trailer(&trailer)); err != nil {
 			t.Fatalf("%s: %v", kind.name, err)
 		}
-		wb, err := auth.Open(strings.Join(trailer[waybill.HeaderUpdate], ""))
+		wb, err := auth.Open(strings.Join(trailer[waybill.HeaderReturn], ""))
 		if cell, _ := Cell.Of(wb); cell != "eu-3" {
 			t.Errorf("%s: got %v (%v), want a waybill with the cell eu-3", kind.name, wb, err)
 		}

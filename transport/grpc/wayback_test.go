@@ -70,7 +70,7 @@ func TestWayBack(t *testing.T) {
 				for where, md := range map[string]metadata.MD{
 					"grpc.Header": header, "grpc.Trailer": trailer, "Header()": got.header, "Trailer()": got.trailer,
 				} {
-					if md.Get(waybill.HeaderUpdate) != nil {
+					if md.Get(waybill.HeaderReturn) != nil {
 						t.Errorf("%s shows the update to the caller", where)
 					}
 				}
@@ -160,10 +160,10 @@ func TestTrailerOnly(t *testing.T) {
 				if _, err := kind.call(ctx, client, grpc.Header(&header), grpc.Trailer(&trailer)); err != nil {
 					t.Fatal(err)
 				}
-				if got := header.Get(waybill.HeaderUpdate); got != nil {
+				if got := header.Get(waybill.HeaderReturn); got != nil {
 					t.Errorf("header: got an update, want none")
 				}
-				if got := trailer.Get(waybill.HeaderUpdate); len(got) != tt.updates {
+				if got := trailer.Get(waybill.HeaderReturn); len(got) != tt.updates {
 					t.Errorf("trailer: got %d updates, want %d", len(got), tt.updates)
 				}
 			})
@@ -208,11 +208,11 @@ func TestRefusedUpdates(t *testing.T) {
 	journey := start(t, auth, Seats.To(1))
 	pinned := token(t, journey)
 	update := func(t *testing.T, of string) string {
-		ctx, hop := auth.Receive(t.Context(), []string{of})
+		ctx, hop := auth.Receive(t.Context(), []string{of}, nil)
 		if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 			t.Fatal(err)
 		}
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	good := update(t, pinned)
 	for _, tt := range []struct {
@@ -233,12 +233,12 @@ func TestRefusedUpdates(t *testing.T) {
 				target := serve(t, func(ctx context.Context) error { // not ours: it answers what it likes
 					md, _ := metadata.FromIncomingContext(ctx)
 					sent = md[waybill.Header]
-					return grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderUpdate: tt.updates})
+					return grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderReturn: tt.updates})
 				})
 				var metrics meters
 				client := dial(t, target, waybillgrpc.DialOptions(auth,
 					waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
-				ctx, _ := auth.Receive(t.Context(), []string{pinned})
+				ctx, _ := auth.Receive(t.Context(), []string{pinned}, nil)
 
 				if _, err := kind.call(ctx, client); err != nil {
 					t.Errorf("call: got %v, want nil", err)
@@ -275,11 +275,11 @@ func TestFailedCall(t *testing.T) {
 	}, waybillgrpc.ServerOptions(auth)...))
 	theirs := dial(t, serve(t, func(ctx context.Context) error {
 		md, _ := metadata.FromIncomingContext(ctx)
-		hopCtx, hop := auth.Receive(ctx, md[waybill.Header])
+		hopCtx, hop := auth.Receive(ctx, md[waybill.Header], nil)
 		if err := waybill.Update(hopCtx, Seats.To(5), Booked.To(true)); err != nil {
 			t.Error(err)
 		}
-		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderUpdate, hop.Commit(false))); err != nil {
+		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, hop.Commit(waybill.Succeeded))); err != nil {
 			t.Error(err)
 		}
 		return failed
@@ -291,7 +291,7 @@ func TestFailedCall(t *testing.T) {
 			if _, err := kind.call(ctx, ours, grpc.Trailer(&trailer)); status.Code(err) != codes.NotFound {
 				t.Fatalf("call of our server: got %v, want %v", err, failed)
 			}
-			wb, err := auth.Open(strings.Join(trailer[waybill.HeaderUpdate], ""))
+			wb, err := auth.Open(strings.Join(trailer[waybill.HeaderReturn], ""))
 			seats, _ := Seats.Of(wb)
 			if booked, _ := Booked.Of(wb); seats != 5 || booked {
 				t.Errorf("our server sent %d seats, booked %v (%v); want 5 and not booked", seats, booked, err)
@@ -312,11 +312,11 @@ func TestFailedCall(t *testing.T) {
 func TestUpdateOfHeldBack(t *testing.T) {
 	auth := authority(t)
 	ctx := start(t, auth, Seats.To(1))
-	hop, answer := auth.Receive(t.Context(), []string{token(t, ctx)})
+	hop, answer := auth.Receive(t.Context(), []string{token(t, ctx)}, nil)
 	if err := waybill.Update(hop, Seats.To(5)); err != nil {
 		t.Fatal(err)
 	}
-	update := metadata.Pairs(waybill.HeaderUpdate, answer.Commit(false))
+	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(false))
 	client := dial(t, serve(t, func(ctx context.Context) error { return grpc.SetTrailer(ctx, update) }),
 		waybillgrpc.DialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
 	for _, kind := range kinds {
@@ -332,7 +332,7 @@ func TestUpdateOfHeldBack(t *testing.T) {
 // Who sends no waybill takes none, and does not show the caller what came.
 func TestUninvitedUpdate(t *testing.T) {
 	auth := authority(t)
-	update := metadata.Pairs(waybill.HeaderUpdate, token(t, start(t, auth)), "theirs", "1")
+	update := metadata.Pairs(waybill.HeaderReturn, token(t, start(t, auth)), "theirs", "1")
 	client := dial(t, serve(t, func(ctx context.Context) error {
 		return errors.Join(grpc.SetHeader(ctx, update), grpc.SetTrailer(ctx, update))
 	}), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
@@ -341,7 +341,7 @@ func TestUninvitedUpdate(t *testing.T) {
 			continue // their headers have left when the handler runs
 		}
 		t.Run(kind.name, func(t *testing.T) {
-			ctx, _ := auth.Receive(t.Context(), nil)
+			ctx, _ := auth.Receive(t.Context(), nil, nil)
 			var header, trailer metadata.MD
 			got, err := kind.call(ctx, client, grpc.Header(&header), grpc.Trailer(&trailer))
 			if err != nil {
@@ -355,7 +355,7 @@ func TestUninvitedUpdate(t *testing.T) {
 				all = append(all, got.header, got.trailer)
 			}
 			for _, md := range all {
-				if keys := slices.Collect(maps.Keys(md)); md.Get(waybill.HeaderUpdate) != nil || md.Get("theirs") == nil {
+				if keys := slices.Collect(maps.Keys(md)); md.Get(waybill.HeaderReturn) != nil || md.Get("theirs") == nil {
 					t.Errorf("the caller sees %v, want theirs and no update", keys)
 				}
 			}

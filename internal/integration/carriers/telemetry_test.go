@@ -121,21 +121,21 @@ var happenings = []happening{
 	{"an update refused", true, func(t *testing.T, c waybilltest.Carrier) {
 		auth := authority(t)
 		check(t, c.Answer(waybilltest.Context(t, auth, Cell.To("a")), auth, func(waybilltest.Headers) waybilltest.Headers {
-			return waybilltest.Headers{waybill.HeaderUpdate: {"garbage"}}
+			return waybilltest.Headers{waybill.HeaderReturn: {"garbage"}}
 		}))
 	}, map[string]int64{"waybill.inject sent": 1, "waybill.update refused": 1}},
 	{"two changes that nobody can join", true, func(t *testing.T, c waybilltest.Carrier) {
 		nobody, auth := waybilltest.Authority(t), authority(t)
-		ctx, hop := nobody.Receive(t.Context(), []string{token(t, auth, Seats.To(1))})
+		ctx, hop := nobody.Receive(t.Context(), []string{token(t, auth, Seats.To(1))}, nil)
 		check(t, hop.Err())
 		answer := func(seats int, first func()) {
 			check(t, c.Answer(ctx, nobody, func(h waybilltest.Headers) waybilltest.Headers {
 				first()
-				callee, hop := auth.Receive(context.Background(), h[waybill.Header])
+				callee, hop := auth.Receive(context.Background(), h[waybill.Header], nil)
 				if err := waybill.Update(callee, Seats.To(seats)); err != nil {
 					t.Error(err)
 				}
-				return waybilltest.Headers{waybill.HeaderUpdate: {hop.Commit(false)}}
+				return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(waybill.Succeeded)}}
 			}))
 		}
 		answer(9, func() { answer(5, func() {}) }) // the second call ends within the first

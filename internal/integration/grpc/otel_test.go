@@ -150,7 +150,7 @@ func TestForeignServer(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			var tokens, traces, copied []string
 			foreign := dial(t, serve(t, func(ctx context.Context) error {
-				tokens = slices.Concat(incoming(ctx, waybill.Header), incoming(ctx, waybill.HeaderUpdate))
+				tokens = slices.Concat(incoming(ctx, waybill.Header), incoming(ctx, waybill.HeaderReturn))
 				traces = incoming(ctx, "traceparent")
 				copied = incoming(ctx, "theirs")
 				return nil

@@ -118,7 +118,7 @@ func (s *refusing) take(f *http2.MetaHeadersFrame) error {
 }
 
 func (s *refusing) answer(framer *http2.Framer, stream uint32) error {
-	ctx, hop := s.auth.Receive(s.t.Context(), s.tokens[1:])
+	ctx, hop := s.auth.Receive(s.t.Context(), s.tokens[1:], nil)
 	if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 		return fmt.Errorf("second attempt: %w", err)
 	}
@@ -141,5 +141,5 @@ func (s *refusing) answer(framer *http2.Framer, stream uint32) error {
 	if err := framer.WriteData(stream, false, empty); err != nil {
 		return err
 	}
-	return headers(true, "grpc-status", "0", waybill.HeaderUpdate, hop.Commit(false))
+	return headers(true, "grpc-status", "0", waybill.HeaderReturn, hop.Commit(waybill.Succeeded))
 }
