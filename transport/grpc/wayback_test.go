@@ -152,7 +152,7 @@ func TestTrailerOnly(t *testing.T) {
 		{"unchanged", func(context.Context) error { return nil }, 0},
 		{"changed", func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(2)) }, 1},
 	} {
-		client := dial(t, serve(t, tt.handle, waybillgrpc.ServerOptions(auth)...)) // without our interceptors
+		client := dial(t, serve(t, tt.handle, serverOptions(auth)...)) // without our interceptors
 		for _, kind := range kinds {
 			t.Run(tt.name+", "+kind.name, func(t *testing.T) {
 				ctx := metadata.AppendToOutgoingContext(t.Context(), waybill.Header, token(t, start(t, auth, Seats.To(1))))
@@ -174,7 +174,7 @@ func TestTrailerOnly(t *testing.T) {
 // A server behind net/http answers as one of its own.
 func TestServeHTTP(t *testing.T) {
 	auth := authority(t)
-	server := grpc.NewServer(waybillgrpc.ServerOptions(auth)...)
+	server := grpc.NewServer(serverOptions(auth)...)
 	grpc_testing.RegisterTestServiceServer(server, &service{handle: func(ctx context.Context) error {
 		if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 			t.Error(err)
@@ -188,7 +188,7 @@ func TestServeHTTP(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(web.Certificate())
 	client := dial(t, web.Listener.Addr().String(),
-		append(waybillgrpc.DialOptions(auth), withTLS(&tls.Config{RootCAs: roots}))...)
+		append(dialOptions(auth), withTLS(&tls.Config{RootCAs: roots}))...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1))
@@ -236,7 +236,7 @@ func TestRefusedUpdates(t *testing.T) {
 					return grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderReturn: tt.updates})
 				})
 				var metrics meters
-				client := dial(t, target, waybillgrpc.DialOptions(auth,
+				client := dial(t, target, dialOptions(auth,
 					waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
 				ctx, _ := auth.Receive(t.Context(), []string{pinned}, nil)
 
@@ -252,11 +252,11 @@ func TestRefusedUpdates(t *testing.T) {
 				if err := waybill.Lost(ctx); !errors.Is(err, tt.want) {
 					t.Errorf("lost: got %v, want %v", err, tt.want)
 				}
-				outcome := "refused"
+				outcome := "rejected"
 				if tt.want == waybill.ErrTooLarge {
 					outcome = "too_large"
 				}
-				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.update " + outcome: 1})
+				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.return " + outcome: 1})
 			})
 		}
 	}
@@ -272,7 +272,7 @@ func TestFailedCall(t *testing.T) {
 			t.Error(err)
 		}
 		return failed
-	}, waybillgrpc.ServerOptions(auth)...))
+	}, serverOptions(auth)...))
 	theirs := dial(t, serve(t, func(ctx context.Context) error {
 		md, _ := metadata.FromIncomingContext(ctx)
 		hopCtx, hop := auth.Receive(ctx, md[waybill.Header], nil)
@@ -283,7 +283,7 @@ func TestFailedCall(t *testing.T) {
 			t.Error(err)
 		}
 		return failed
-	}), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
+	}), dialOptions(auth, waybillgrpc.AllowPlaintext())...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			var trailer metadata.MD
@@ -316,9 +316,9 @@ func TestUpdateOfHeldBack(t *testing.T) {
 	if err := waybill.Update(hop, Seats.To(5)); err != nil {
 		t.Fatal(err)
 	}
-	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(false))
+	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(waybill.Succeeded))
 	client := dial(t, serve(t, func(ctx context.Context) error { return grpc.SetTrailer(ctx, update) }),
-		waybillgrpc.DialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
+		dialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
 	for _, kind := range kinds {
 		if _, err := kind.call(ctx, client); err != nil {
 			t.Errorf("%s: %v", kind.name, err)
@@ -335,7 +335,7 @@ func TestUninvitedUpdate(t *testing.T) {
 	update := metadata.Pairs(waybill.HeaderReturn, token(t, start(t, auth)), "theirs", "1")
 	client := dial(t, serve(t, func(ctx context.Context) error {
 		return errors.Join(grpc.SetHeader(ctx, update), grpc.SetTrailer(ctx, update))
-	}), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
+	}), dialOptions(auth, waybillgrpc.AllowPlaintext())...)
 	for _, kind := range kinds {
 		if kind.name == "server stream" || kind.name == "bidirectional stream" {
 			continue // their headers have left when the handler runs
@@ -367,8 +367,8 @@ func TestAcceptBack(t *testing.T) {
 	auth := authority(t)
 	target := serve(t, func(ctx context.Context) error {
 		return waybill.Update(ctx, Seats.To(5), Cell.To("us-1"))
-	}, waybillgrpc.ServerOptions(auth)...)
-	client := dial(t, target, waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.AcceptBack(Seats))...)
+	}, serverOptions(auth)...)
+	client := dial(t, target, dialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.OnlyAccept(Seats))...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1), Cell.To("eu-3"))
@@ -427,8 +427,8 @@ func TestUpdateBesideLargeAnswer(t *testing.T) {
 						t.Error(err)
 					}
 					return tt.status.Err()
-				}, waybillgrpc.ServerOptions(auth, waybillgrpc.MeterProvider(&metrics))...)
-				client := dial(t, target, append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+				}, serverOptions(auth, waybillgrpc.MeterProvider(&metrics))...)
+				client := dial(t, target, append(dialOptions(auth, waybillgrpc.AllowPlaintext()),
 					grpc.WithMaxHeaderListSize(limit))...)
 				ctx := start(t, auth, Seats.To(1))
 
@@ -436,7 +436,7 @@ func TestUpdateBesideLargeAnswer(t *testing.T) {
 				if got, want := status.Code(err), tt.status.Code(); got != want {
 					t.Errorf("call: got %v, want %v", got, want)
 				}
-				metrics.want(t, map[string]int64{"waybill.open ok": 1, "waybill.update " + tt.want: 1})
+				metrics.want(t, map[string]int64{"waybill.open ok": 1, "waybill.return " + tt.want: 1})
 				if seats, _ := Seats.Get(ctx); (seats == 5) != (tt.want == "answered") {
 					t.Errorf("seats: got %d, with an update that is %s", seats, tt.want)
 				}

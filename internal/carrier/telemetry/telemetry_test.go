@@ -217,13 +217,6 @@ func TestRefused(t *testing.T) {
 		"waybill.refuse outcome=expired,transport=http 1", "waybill.refuse outcome=missing_claim,transport=http 1")
 }
 
-// TestWithheld: what a propagator holds back is no outgoing call.
-func TestWithheld(t *testing.T) {
-	m := newMeter()
-	telemetry.Withheld(m).Add(t.Context(), 2)
-	m.want(t, "withheld", "waybill.withheld  2")
-}
-
 func TestInjected(t *testing.T) {
 	m := newMeter()
 	r := telemetry.New("grpc", m, nil)
@@ -292,9 +285,8 @@ func TestBrokenProvider(t *testing.T) {
 	m := newMeter()
 	m.fail = errors.New("no instrument")
 	r := telemetry.New("http", m, nil)
-	telemetry.Withheld(m)
-	if len(reported) != 7 || !errors.Is(reported[0], m.fail) {
-		t.Errorf("got %v, want an error for each of 7 instruments", reported)
+	if len(reported) != 6 || !errors.Is(reported[0], m.fail) {
+		t.Errorf("got %v, want an error for each of 6 instruments", reported)
 	}
 	r.Injected(t.Context(), nil)
 	r.Returned(t.Context(), telemetry.Answered)

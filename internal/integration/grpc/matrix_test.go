@@ -190,7 +190,7 @@ func TestMatrix(t *testing.T) {
 						close(r.entered)
 						<-r.release
 						return outcome.result
-					}}, waybillgrpc.ServerOptions(auth, waybillgrpc.Required(), skipEmptyCall)...)
+					}}, serverOptions(auth, waybillgrpc.Required(), skipEmptyCall)...)
 					r.client = dialTLS(t, auth, p, grpc.WithStatsHandler(r.wire))
 					var err error
 					if r.ctx, err = auth.Start(t.Context(), Cell.To("eu-3"), Seats.To(1)); err != nil {

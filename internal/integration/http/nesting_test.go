@@ -83,8 +83,8 @@ func TestOneOpenPerHop(t *testing.T) {
 						"waybill.open ok":         2,
 						"waybill.open absent":     0,
 						"waybill.inject sent":     1,
-						"waybill.update answered": 2,
-						"waybill.update relayed":  1,
+						"waybill.return answered": 2,
+						"waybill.return relayed":  1,
 					} {
 						if counts[name] != want {
 							t.Errorf("%s: %d, want %d (%v)", name, counts[name], want, counts)
