@@ -29,8 +29,7 @@ func TestBesideInstrumentation(t *testing.T) {
 	}{
 		{"alone", nil, nil},
 		{"instrumentation", instrument(), nil},
-		{"instrumentation with the propagator", instrument(propagator(auth)),
-			nil},
+		{"instrumentation with the propagator", instrument(propagator(auth)), nil},
 	} {
 		for _, kind := range kinds {
 			t.Run(tt.name+", "+kind.name, func(t *testing.T) {
