@@ -19,7 +19,7 @@ import (
 // renewed when less than half of its life is left, within the absolute end of its journey. A request with
 // any other waybill, such as a forged one, is refused.
 type Edge struct {
-	receiver
+	middleware
 	start   func(*http.Request) ([]waybill.Change, error) // nil: journeys without claims
 	renewal sync.Once                                     // the first failure is logged: all fail for the same reason
 }
@@ -35,7 +35,7 @@ func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 		return nil, fmt.Errorf("waybillhttp: an edge must issue waybills: %w; give its ring a private key, or use NewServer",
 			waybill.ErrReadOnly)
 	}
-	e := &Edge{receiver: receiver{common: common}}
+	e := &Edge{middleware: middleware{common: common}}
 	e.edge = e
 	for _, o := range opts {
 		if err := o.applyEdge(e); err != nil {
@@ -48,7 +48,7 @@ func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 
 // Middleware returns a handler that opens the waybill of each request, begins or renews its journey,
 // applies the edge's rules, calls next, and sends back what changed.
-func (e *Edge) Middleware(next http.Handler) http.Handler { return e.middleware(next, "NewEdge") }
+func (e *Edge) Middleware(next http.Handler) http.Handler { return e.around(next, "NewEdge") }
 
 // begin begins or renews the journey of a client's request. If it returns an error, the request has no
 // journey.

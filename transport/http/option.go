@@ -35,11 +35,11 @@ type edgeOption func(*Edge) error
 
 func (o edgeOption) applyEdge(e *Edge) error { return o(e) }
 
-type serverOption func(*receiver) error
+type serverOption func(*middleware) error
 
-func (o serverOption) applyEdge(e *Edge) error { return o(&e.receiver) }
+func (o serverOption) applyEdge(e *Edge) error { return o(&e.middleware) }
 
-func (o serverOption) applyServer(s *Server) error { return o(&s.receiver) }
+func (o serverOption) applyServer(s *Server) error { return o(&s.middleware) }
 
 type clientOption func(*Transport) error
 
@@ -89,8 +89,8 @@ func ReportOnly() ServerOption {
 }
 
 func rule(set func(*admission.Rules)) ServerOption {
-	return serverOption(func(s *receiver) error {
-		set(&s.rules)
+	return serverOption(func(m *middleware) error {
+		set(&m.rules)
 		return nil
 	})
 }
@@ -98,11 +98,11 @@ func rule(set func(*admission.Rules)) ServerOption {
 // Skip ignores the requests for which skip returns true, such as health checks. Their waybill is not
 // opened, no rule is applied, and the response is not touched. A token in the request is still removed.
 func Skip(skip func(*http.Request) bool) ServerOption {
-	return serverOption(func(s *receiver) error {
+	return serverOption(func(m *middleware) error {
 		if skip == nil {
 			return errors.New("waybillhttp: Skip needs a function that chooses requests")
 		}
-		s.skip = skip
+		m.skip = skip
 		return nil
 	})
 }

@@ -43,9 +43,9 @@ func (w *writer) offer(h http.Header) {
 func (w *writer) hijack() {
 	w.hijacked = true
 	if w.hop.FinalReturn(waybill.Succeeded) != "" {
-		w.in.rec.Returned(w.ctx, telemetry.TooLate)
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 	} else if w.offered {
-		w.in.rec.Returned(w.ctx, telemetry.Answered)
+		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // It has the methods that every [http.ResponseWriter] may have. See shape.go for the others.
 type writer struct {
 	http.ResponseWriter
-	in  *receiver
+	m   *middleware
 	ctx context.Context
 	hop waybill.Hop
 
@@ -87,7 +87,7 @@ func (w *writer) head(status int) {
 		w.settle(h)
 	default:
 		w.emit(h, w.hop.Return(w.result()))
-		if w.in.edge != nil {
+		if w.m.edge != nil {
 			h.Set("Cache-Control", "no-store") // a token may follow
 		}
 	}
@@ -95,8 +95,8 @@ func (w *writer) head(status int) {
 
 // renew renews the waybill of an edge's client.
 func (w *writer) renew() {
-	if w.in.edge != nil {
-		w.in.edge.renew(w.ctx, w.hop)
+	if w.m.edge != nil {
+		w.m.edge.renew(w.ctx, w.hop)
 	}
 }
 
@@ -105,7 +105,7 @@ func (w *writer) emit(h http.Header, token string) {
 	if token != "" {
 		w.sent = []string{token}
 		h.Set("Cache-Control", "no-store")
-		w.in.rec.Returned(w.ctx, telemetry.Answered)
+		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 	w.settle(h)
 }
@@ -208,17 +208,17 @@ func (w *writer) finish() {
 	}
 	// Without a flush, net/http gives a short body a Content-Length and no trailer.
 	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
-		w.in.rec.Returned(w.ctx, telemetry.TooLate)
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 		return
 	}
 	h[http.TrailerPrefix+returnKey] = []string{token}
-	w.in.rec.Returned(w.ctx, telemetry.Answered)
+	w.m.rec.Returned(w.ctx, telemetry.Answered)
 }
 
 // countMissed counts the changes that were too late.
 func (w *writer) countMissed() {
 	for range w.hop.Missed() {
-		w.in.rec.Returned(w.ctx, telemetry.TooLate)
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 	}
 }
 

@@ -15,31 +15,31 @@ const (
 	returnKey = "Waybill-Update"
 )
 
-// receiver is what a Server and an Edge have in common.
-type receiver struct {
+// middleware is what a Server and an Edge have in common.
+type middleware struct {
 	common
 	rules admission.Rules
 	skip  func(*http.Request) bool // nil: none
 	edge  *Edge                    // nil: a Server
 }
 
-// middleware returns the handler around next. If no constructor made the receiver, the handler refuses
+// middleware returns the handler around next. If no constructor made the middleware, the handler refuses
 // every request.
-func (s *receiver) middleware(next http.Handler, constructor string) http.Handler {
-	if s.auth == nil {
+func (m *middleware) around(next http.Handler, constructor string) http.Handler {
+	if m.auth == nil {
 		slog.Error("waybill: all requests are refused, because the middleware was not made by " + constructor)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			refuse(w, r, errors.New("waybillhttp: the middleware was not made by "+constructor))
 		})
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, next) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
 }
 
 // serve handles one request. Of nested middlewares, the outermost one ends the hop; each applies its own
 // rules.
-func (s *receiver) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	original := r
-	if s.skip != nil && s.skip(r) {
+	if m.skip != nil && m.skip(r) {
 		if header, changed := withoutWaybill(r.Header); changed {
 			r = r.WithContext(r.Context())
 			r.Header = header
@@ -48,12 +48,12 @@ func (s *receiver) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		next.ServeHTTP(w, r)
 		return
 	}
-	r, hop := s.receive(r)
-	if err := s.admit(r, hop); err != nil {
+	r, hop := m.receive(r)
+	if err := m.admit(r, hop); err != nil {
 		if hop.Outermost() {
 			hop.Discard()
 		}
-		s.logger.DebugContext(r.Context(), "waybill: request refused", "reason", waybill.Reason(err), "error", err)
+		m.logger.DebugContext(r.Context(), "waybill: request refused", "reason", waybill.Reason(err), "error", err)
 		refuse(w, r, err)
 		return
 	}
@@ -62,15 +62,15 @@ func (s *receiver) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		next.ServeHTTP(w, r)
 		return
 	}
-	s.answer(w, r, hop, next)
+	m.answer(w, r, hop, next)
 }
 
 // receive opens the waybill, unless an outer layer has. The header map identifies the request: contexts
 // are inherited, also by requests inside one process. The returned request has the hop's context, and no
 // token, because handlers copy the headers of a request into their own requests.
-func (s *receiver) receive(r *http.Request) (*http.Request, waybill.Hop) {
-	ctx, hop := s.auth.Receive(r.Context(), r.Header[headerKey], r.Header)
-	s.rec.Opened(ctx, hop)
+func (m *middleware) receive(r *http.Request) (*http.Request, waybill.Hop) {
+	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], r.Header)
+	m.rec.Opened(ctx, hop)
 	header, changed := withoutWaybill(r.Header)
 	if changed {
 		hop.Stripped(header)
@@ -104,21 +104,21 @@ func copyBack(original, r *http.Request) {
 }
 
 // admit decides whether the handler sees the request.
-func (s *receiver) admit(r *http.Request, hop waybill.Hop) error {
+func (m *middleware) admit(r *http.Request, hop waybill.Hop) error {
 	ctx := r.Context()
-	if s.edge != nil {
-		if err := s.edge.begin(r, hop); err != nil {
-			return s.rules.Refuse(ctx, s.rec, err)
+	if m.edge != nil {
+		if err := m.edge.begin(r, hop); err != nil {
+			return m.rules.Refuse(ctx, m.rec, err)
 		}
 	}
-	return s.rules.Admit(ctx, s.rec)
+	return m.rules.Admit(ctx, m.rec)
 }
 
 // answer runs the handler and sends back what it changed. If the handler panics, nothing is sent back.
-func (s *receiver) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, next http.Handler) {
+func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, next http.Handler) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,
-		in:             s,
+		m:              m,
 		ctx:            r.Context(),
 		hop:            hop,
 		trailers:       wantsTrailers(r),
