@@ -74,7 +74,7 @@ func TestOneOpenPerHop(t *testing.T) {
 					outer.Close()
 					inner.Close()
 
-					wb, err := k.auth.Open(resp.Header.Get(waybill.HeaderUpdate))
+					wb, err := k.auth.Open(resp.Header.Get(waybill.HeaderReturn))
 					if n, _ := seats.Of(wb); n != 2 || err != nil {
 						t.Errorf("the client's update has %d seats, %v; want 2", n, err)
 					}
