@@ -10,7 +10,8 @@ import (
 
 const module = "github.com/waybill-go/waybill"
 
-// goList runs go list in this module, and nothing but this module: a workspace would hide what it requires.
+// goList runs go list in this module, without the workspace, which would hide the module's
+// requirements.
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
@@ -25,25 +26,26 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// imports are the packages outside of the standard library that a package is built from, itself excepted.
+// imports returns the packages that a package is built from, except the standard library and the
+// package itself.
 func imports(t *testing.T, path string) []string {
 	t.Helper()
 	all := goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", path)
 	return slices.DeleteFunc(all, func(p string) bool { return p == path })
 }
 
-// TestDependencies holds who may import whom. A prefix ends with a slash.
+// TestDependencies checks which packages each package is built from. A prefix ends with a slash.
 func TestDependencies(t *testing.T) {
 	const otel = "go.opentelemetry.io/otel/"
 	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/keyfault", module + "/internal/replace"}
-	// What OpenTelemetry's API is made of.
+	// The modules of OpenTelemetry's API.
 	api := []string{strings.TrimSuffix(otel, "/"), otel + "attribute/", otel + "baggage", otel + "codes", otel + "internal/", otel + "metric/",
 		otel + "propagation", otel + "semconv/", otel + "trace/", "github.com/go-logr/", "github.com/cespare/xxhash/", "go.opentelemetry.io/auto/"}
 	carriers := slices.Concat(core, api, []string{module + "/internal/carrier/"})
 	hosts := []string{"golang.org/x/net/idna", "golang.org/x/text/"}
 	grpc := []string{"google.golang.org/", "golang.org/x/net/", "golang.org/x/sys/", "golang.org/x/text/"}
 	nats := []string{"github.com/nats-io/", "github.com/klauspost/compress/", "golang.org/x/crypto/", "golang.org/x/sys/", "golang.org/x/text/"}
-	keys := core[1:5] // the ring and what it is built from
+	keys := core[1:5] // the ring and its dependencies
 	age := []string{"filippo.io/age/", "filippo.io/hpke/", "golang.org/x/crypto/", "golang.org/x/sys/"}
 	for _, test := range []struct {
 		path string
@@ -76,8 +78,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestAuthorityOnly: a transport reaches keys and bytes through the Authority alone, so it imports neither
-// the key ring nor what the core is built from.
+// TestAuthorityOnly checks that a transport reaches keys and bytes only through the Authority: it
+// imports neither the key ring nor the internals of the core.
 func TestAuthorityOnly(t *testing.T) {
 	for _, path := range []string{
 		"/propagation", "/internal/carrier/admission", "/internal/carrier/telemetry",
@@ -95,8 +97,8 @@ func TestAuthorityOnly(t *testing.T) {
 	}
 }
 
-// TestRequirements: whoever requires this module must not get a server, an SDK or a rival library with it, and must be able
-// to install its commands, which a replacement forbids.
+// TestRequirements checks that this module requires no server, SDK or other token library, and that
+// its commands can be installed, which a replace directive would prevent.
 func TestRequirements(t *testing.T) {
 	text, err := os.ReadFile("go.mod")
 	if err != nil {
