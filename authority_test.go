@@ -28,7 +28,7 @@ func TestNewErrors(t *testing.T) {
 		opts   []waybill.Option
 		want   string // in the error; "" for no error
 	}{
-		{"ordinary", "shop", ring, nil, ""},
+		{"typical", "shop", ring, nil, ""},
 		{"keys not loaded yet", "shop", keyring.NewRing(nil), nil, ""},
 		{"no ring", "shop", nil, nil, "no key ring"},
 		{"no domain", "", ring, nil, "domain"},

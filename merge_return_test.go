@@ -49,9 +49,9 @@ func TestMergeRejects(t *testing.T) {
 		return s.issue(strings.Replace(good, old, new, 1))
 	}
 	for _, test := range []struct {
-		name   string
+		name     string
 		returned string
-		want   error
+		want     error
 	}{
 		{"garbage", "x", waybill.ErrMalformed},
 		{"bad signature", returned(sid, sid)[:100] + "AAAA" + returned(sid, sid)[104:], waybill.ErrForged},

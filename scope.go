@@ -65,8 +65,9 @@ func (s *scope) begin(came *arrival) (same, first bool) {
 	return true, first
 }
 
-// holds is the method is without the lock. Two arrivals with a source match if the sources are the
-// same. Without a source they match if the bytes are the same and no carrier has begun the hop.
+// holds does the work of the method is. The caller holds mu. Two arrivals with a source match if
+// the sources are the same. Without a source they match if the bytes are the same and no carrier
+// has begun the hop.
 func (s *scope) holds(came *arrival) bool {
 	has := s.came
 	if has == nil || s.phase == committed || !has.at.IsZero() {

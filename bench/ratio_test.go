@@ -24,7 +24,7 @@ func TestRatio(t *testing.T) {
 		{waybill.Sealed, "go-jose", 1 / 5.0},
 		{waybill.Public, "bare", 1.1},
 	} {
-		t.Run(c.p.String()+" beside "+c.other, func(t *testing.T) {
+		t.Run(c.p.String()+" against "+c.other, func(t *testing.T) {
 			best := map[string]time.Duration{}
 			all := subjects(t, c.p, 256)
 			ratio := 0.0

@@ -100,7 +100,8 @@ func check(root, path string, code string) error {
 			// The parts between blank lines may occur in different places.
 			for part := range strings.SplitSeq(strings.TrimSpace(dedent(body)), "\n\n") {
 				if !strings.Contains(code, "\n"+strings.TrimSpace(part)+"\n") {
-					return fmt.Errorf("this snippet is in no Go file; copy it into an example or test:\n%s", part)
+					return fmt.Errorf("this snippet is in no Go file; copy it into an example or "+
+						"test:\n%s", part)
 				}
 			}
 		case "sh":
