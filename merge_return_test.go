@@ -40,8 +40,8 @@ func TestMergeRejects(t *testing.T) {
 	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},"cell":"a"}`, sid, times)
 	token := s.issue(base)
 	older := s.issue(strings.Replace(base, `"a"`, `"older"`, 1))
-	// returned returns a valid returned token with one part replaced.
-	returned := func(old, new string) string {
+	// altered returns a valid returned token with one part replaced.
+	altered := func(old, new string) string {
 		good := strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1)
 		if strings.Count(good, old) != 1 {
 			t.Fatalf("%s does not occur exactly once in %s", old, good)
@@ -54,30 +54,30 @@ func TestMergeRejects(t *testing.T) {
 		want     error
 	}{
 		{"garbage", "x", waybill.ErrMalformed},
-		{"bad signature", returned(sid, sid)[:100] + "AAAA" + returned(sid, sid)[104:], waybill.ErrForged},
+		{"bad signature", altered(sid, sid)[:100] + "AAAA" + altered(sid, sid)[104:], waybill.ErrForged},
 		{"unknown key", answer(t, stranger.auth, issue(t, stranger.auth).Token(), Cell.To("b")), waybill.ErrUnknownKey},
-		{"oversize", returned(`"b"`, `"`+strings.Repeat("x", 3600)+`"`), waybill.ErrTooLarge},
+		{"oversize", altered(`"b"`, `"`+strings.Repeat("x", 3600)+`"`), waybill.ErrTooLarge},
 		{"the answer to an older token", answer(t, s.auth, older, Cell.To("b")), waybill.ErrStale},
 		{"another journey", answer(t, s.auth, issue(t, s.auth, Cell.To("a")).Token(), Cell.To("b")), waybill.ErrStale},
 		{"a new journey", issue(t, s.auth, Cell.To("b")).Token(), waybill.ErrStale},
 		{"the token itself", token, waybill.ErrStale},
-		{"no bas", returned(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
-		{"another bas", returned(basOf(token), basOf(older)), waybill.ErrStale},
-		{"another audience", returned(`"shop"`, `"bank"`), waybill.ErrAudience},
-		{"another sid", returned(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
-		{"a later exp", returned(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
-		{"an earlier exp", returned(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
-		{"another iat", returned(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
-		{"a later end", returned(fmt.Sprintf(`"end":%d`, seconds+1000), fmt.Sprintf(`"end":%d`, seconds+9000)), waybill.ErrRegistered},
-		{"an nbf", returned(sid, sid+`,"nbf":1`), waybill.ErrRegistered},
-		{"an iss", returned(sid, sid+`,"iss":"evil"`), waybill.ErrRegistered},
-		{"another sub", returned(`"sub":"u"`, `"sub":"root"`), waybill.ErrRegistered},
-		{"no sub", returned(`"sub":"u",`, ``), waybill.ErrRegistered},
-		{"another jti", returned(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
-		{"another cnf", returned(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
-		{"no cnf", returned(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
+		{"no bas", altered(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
+		{"another bas", altered(basOf(token), basOf(older)), waybill.ErrStale},
+		{"another audience", altered(`"shop"`, `"bank"`), waybill.ErrAudience},
+		{"another sid", altered(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
+		{"a later exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
+		{"an earlier exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
+		{"another iat", altered(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
+		{"a later end", altered(fmt.Sprintf(`"end":%d`, seconds+1000), fmt.Sprintf(`"end":%d`, seconds+9000)), waybill.ErrRegistered},
+		{"an nbf", altered(sid, sid+`,"nbf":1`), waybill.ErrRegistered},
+		{"an iss", altered(sid, sid+`,"iss":"evil"`), waybill.ErrRegistered},
+		{"another sub", altered(`"sub":"u"`, `"sub":"root"`), waybill.ErrRegistered},
+		{"no sub", altered(`"sub":"u",`, ``), waybill.ErrRegistered},
+		{"another jti", altered(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
+		{"another cnf", altered(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
+		{"no cnf", altered(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
 		{"another protection", string(publicToken(t, s, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
-		{"expired when the call was sent", returned(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
+		{"expired when the call was sent", altered(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, hop := receive(t, s.auth, token)
@@ -95,10 +95,10 @@ func TestMergeRejects(t *testing.T) {
 			}
 			// A valid response to the same call is still merged: a failed attempt does not affect
 			// the others.
-			if out, err := call.Merge(returned(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
+			if out, err := call.Merge(altered(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
 				t.Errorf("the valid token: got %s, %v, want relayed", out, err)
 			}
-			if hop.Commit(waybill.Succeeded) != returned(sid, sid) {
+			if hop.Commit(waybill.Succeeded) != altered(sid, sid) {
 				t.Error("the valid token was not relayed")
 			}
 		})

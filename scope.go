@@ -66,8 +66,9 @@ func (s *scope) begin(came *arrival) (same, first bool) {
 }
 
 // holds does the work of the method is. The caller holds mu. Two arrivals with a source match if
-// the sources are the same. Without a source they match if the bytes are the same and no carrier
-// has begun the hop.
+// the sources and the bytes are the same. Without a source they match if the bytes are the same and
+// no carrier has begun the hop. An arrival without values also matches if its source is the one
+// that Stripped recorded.
 func (s *scope) holds(came *arrival) bool {
 	has := s.came
 	if has == nil || s.phase == committed || !has.at.IsZero() {
