@@ -34,7 +34,7 @@ func (r Rules) Judge(ctx context.Context) error {
 	return r.lacks(ctx)
 }
 
-// Admit is [Rules.Judge], and counts the outcome.
+// Admit calls Judge and counts each refusal, including those that ReportOnly lets pass.
 func (r Rules) Admit(ctx context.Context, rec *telemetry.Recorder) error {
 	return r.Refuse(ctx, rec, r.lacks(ctx))
 }
