@@ -38,6 +38,14 @@ func authority(t testing.TB) *waybill.Authority {
 	return waybilltest.Authority(t, waybill.Claims(Cell, Seats, Booked))
 }
 
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // The calls are those of gRPC's test service, whatever serves them.
 var (
 	unarySpec = connect.Spec{
@@ -113,7 +121,7 @@ func grpcGo(t *testing.T, auth *waybill.Authority, h handle) server {
 		t.Fatal(err)
 	}
 	creds := credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates})
-	srv := grpc.NewServer(append(waybillgrpc.ServerOptions(auth, waybillgrpc.Required()), grpc.Creds(creds))...)
+	srv := grpc.NewServer(append(must(waybillgrpc.NewServer(auth, waybillgrpc.Required())).ServerOptions(), grpc.Creds(creds))...)
 	grpc_testing.RegisterTestServiceServer(srv, &service{handle: h})
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
@@ -223,7 +231,7 @@ type grpcClient struct{ grpc_testing.TestServiceClient }
 func newGRPCClient(t *testing.T, auth *waybill.Authority, s server) client {
 	t.Helper()
 	creds := credentials.NewTLS(&tls.Config{RootCAs: s.base.TLSClientConfig.RootCAs})
-	conn, err := grpc.NewClient(s.address, append(waybillgrpc.DialOptions(auth), grpc.WithTransportCredentials(creds))...)
+	conn, err := grpc.NewClient(s.address, append(must(waybillgrpc.NewClient(auth)).DialOptions(), grpc.WithTransportCredentials(creds))...)
 	if err != nil {
 		t.Fatal(err)
 	}

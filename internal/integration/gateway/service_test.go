@@ -32,6 +32,14 @@ func authority(t testing.TB) *waybill.Authority {
 	return waybilltest.Authority(t, waybill.Claims(Cell, Seats, Booked))
 }
 
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // service is gRPC's health service, which has a unary call and a server stream. A stream sends its messages first.
 type service struct {
 	health.UnimplementedHealthServer
@@ -62,7 +70,7 @@ func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(append(opts, waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)...)
+	server := grpc.NewServer(append(opts, must(waybillgrpc.NewServer(auth, waybillgrpc.Required())).ServerOptions()...)...)
 	health.RegisterHealthServer(server, svc)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -73,7 +81,7 @@ func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.
 		}
 	})
 	conn, err := grpc.NewClient(listener.Addr().String(), append(
-		waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+		must(waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())).DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func grpcServers(t testing.TB) map[string]*httptest.Server {
 	grpc_health_v1.RegisterHealthServer(over, checker{t: t, attempts: new(atomic.Int32)})
 	inner := serve(t, true, must(waybillhttp.NewServer(grpcAuthority(t), waybillhttp.Required())).Middleware(over))
 
-	native := grpc.NewServer(waybillgrpc.ServerOptions(grpcAuthority(t), waybillgrpc.Required())...)
+	native := grpc.NewServer(must(waybillgrpc.NewServer(grpcAuthority(t), waybillgrpc.Required())).ServerOptions()...)
 	grpc_health_v1.RegisterHealthServer(native, checker{t: t, attempts: new(atomic.Int32)})
 	servers := map[string]*httptest.Server{"ServeHTTP": inner, "proxy to ServeHTTP": proxyTo(t, inner)}
 
@@ -84,7 +84,7 @@ func proxyTo(t testing.TB, s *httptest.Server) *httptest.Server {
 }
 
 // proxy is a service that only forwards.
-func proxy(t testing.TB, to *url.URL, base http.RoundTripper, opts ...waybillhttp.Option) *httptest.Server {
+func proxy(t testing.TB, to *url.URL, base http.RoundTripper, opts ...waybillhttp.ClientOption) *httptest.Server {
 	auth := grpcAuthority(t)
 	return serve(t, true, must(waybillhttp.NewServer(auth)).Middleware(&httputil.ReverseProxy{
 		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(to) },
@@ -110,7 +110,7 @@ func dial(t testing.TB, s *httptest.Server, opts ...grpc.DialOption) grpc_health
 func TestGRPC(t *testing.T) {
 	auth := grpcAuthority(t)
 	for name, s := range grpcServers(t) {
-		client := dial(t, s, waybillgrpc.DialOptions(auth)...)
+		client := dial(t, s, must(waybillgrpc.NewClient(auth)).DialOptions()...)
 		for service, want := range map[string]codes.Code{"works": codes.OK, "fails": codes.FailedPrecondition} {
 			t.Run(name+"/"+service, func(t *testing.T) {
 				ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
@@ -151,7 +151,7 @@ func TestGRPCRetry(t *testing.T) {
 	auth := grpcAuthority(t)
 	retry := grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4,
 		"initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`)
-	client := dial(t, grpcServers(t)["proxy to Serve"], append(waybillgrpc.DialOptions(auth), retry)...)
+	client := dial(t, grpcServers(t)["proxy to Serve"], append(must(waybillgrpc.NewClient(auth)).DialOptions(), retry)...)
 	ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
 	_, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "retried"})
 	if got, _ := seats.Get(ctx); err != nil || got != 4 {

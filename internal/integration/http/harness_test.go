@@ -84,7 +84,7 @@ func (k *kit) counts(t testing.TB) map[string]int64 {
 // propagator is the composite that a program sets.
 func (k *kit) propagator(opts ...waybillprop.Option) propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(
-		propagation.TraceContext{}, propagation.Baggage{}, waybillprop.New(k.auth, opts...))
+		propagation.TraceContext{}, propagation.Baggage{}, must(waybillprop.New(k.auth, opts...)))
 }
 
 // instrument is otelhttp around a handler.
@@ -100,7 +100,7 @@ func (k *kit) tracing(base http.RoundTripper, p propagation.TextMapPropagator) h
 
 // sending is our transport, for these servers.
 func (k *kit) sending(base http.RoundTripper, servers ...*httptest.Server) http.RoundTripper {
-	opts := []waybillhttp.Option{waybillhttp.Logger(slog.New(slog.DiscardHandler))}
+	opts := []waybillhttp.ClientOption{waybillhttp.Logger(slog.New(slog.DiscardHandler))}
 	for _, s := range servers {
 		u, _ := url.Parse(s.URL)
 		opts = append(opts, waybillhttp.AllowHosts(u.Host))
@@ -181,6 +181,14 @@ func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) str
 		t.Fatal(err)
 	}
 	return wb.Token()
+}
+
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func check(t testing.TB, err error) {

@@ -20,17 +20,14 @@ import (
 
 // Two services with otelhttp and the propagator, and nothing else of ours.
 func TestPropagatorAlone(t *testing.T) {
-	same := func(ctx context.Context) context.Context { return ctx }
 	for _, tt := range []struct {
 		name    string
 		opts    []waybillprop.Option // of the client
-		grant   func(context.Context) context.Context
 		arrives bool
 		outcome string
 	}{
-		{"by default", nil, same, false, "waybill.withheld "},
-		{"granted", nil, waybill.Grant, true, "waybill.inject sent"},
-		{"always", []waybillprop.Option{waybillprop.InsecureInjectAlways()}, same, true, "waybill.inject sent"},
+		{"by default", nil, false, "waybill.withheld "},
+		{"always", []waybillprop.Option{waybillprop.InsecureInjectAlways()}, true, "waybill.inject sent"},
 	} {
 		for _, p := range protocols {
 			t.Run(tt.name+" "+p.name, func(t *testing.T) {
@@ -59,7 +56,7 @@ func TestPropagatorAlone(t *testing.T) {
 					if got, err := cell.Lookup(r.Context()); got != "eu-3" {
 						t.Errorf("the outer service sees cell %q, %v; want eu-3", got, err)
 					}
-					get(t, tt.grant(r.Context()), rt, inner.URL)
+					get(t, r.Context(), rt, inner.URL)
 				}), server))
 
 				r, err := http.NewRequestWithContext(t.Context(), "GET", outer.URL, nil)
@@ -106,7 +103,7 @@ func (l leak) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // A program that sets the propagator globally gives no token to a foreign host, directly or over a redirect.
 func TestNothingLeaks(t *testing.T) {
 	for _, status := range []int{0, 301, 302, 303, 307, 308} {
-		for _, client := range []string{"otelhttp", "waybill > otelhttp", "otelhttp > waybill", "granted otelhttp"} {
+		for _, client := range []string{"otelhttp", "waybill > otelhttp", "otelhttp > waybill"} {
 			t.Run(fmt.Sprintf("%s redirect=%d", client, status), func(t *testing.T) {
 				k := newKit(t)
 				before := otel.GetTextMapPropagator()
@@ -125,8 +122,6 @@ func TestNothingLeaks(t *testing.T) {
 				switch client {
 				case "otelhttp":
 					rt, sends = otelhttp.NewTransport(rt, tracing), false
-				case "granted otelhttp":
-					rt = otelhttp.NewTransport(rt, tracing)
 				case "waybill > otelhttp":
 					rt = k.sending(otelhttp.NewTransport(rt, tracing), internal)
 				case "otelhttp > waybill":
@@ -138,11 +133,7 @@ func TestNothingLeaks(t *testing.T) {
 							get(t, r.Context(), rt, foreign.URL)
 							return
 						}
-						ctx := r.Context()
-						if client == "granted otelhttp" {
-							ctx = waybill.Grant(ctx)
-						}
-						get(t, ctx, rt, internal.URL)
+						get(t, r.Context(), rt, internal.URL)
 						if n := <-got; n != map[bool]int{true: 1}[sends] {
 							t.Errorf("the internal host got %d tokens, sends: %v", n, sends)
 						}
