@@ -122,6 +122,10 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 			h = k.instrument(h, propagation.TraceContext{})
 		case "waybill":
 			h = must(waybillhttp.NewServer(k.auth, waybillhttp.Required())).Middleware(h)
+		case "open":
+			h = must(waybillhttp.NewServer(k.auth)).Middleware(h)
+		case "clone":
+			h = cloning(h)
 		case "timeout":
 			h = http.TimeoutHandler(h, time.Minute, "timeout")
 		default:
@@ -129,6 +133,11 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 		}
 	}
 	return h
+}
+
+// cloning is a layer that hands on a copy of the request, with its own header map.
+func cloning(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, r.Clone(r.Context())) })
 }
 
 var protocols = []struct {
