@@ -79,7 +79,10 @@ func newAuthority(aud string, ring *keyring.Ring, c config, opts []Option) (*Aut
 	if a.declared, err = c.declared(); err != nil {
 		return nil, err
 	}
-	return a, a.checkRing()
+	if err := a.checkRing(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // checkRing reports a loaded ring without a key of the protection to issue.

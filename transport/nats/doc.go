@@ -1,8 +1,10 @@
-// Package waybillnats carries waybills over NATS: in messages, requests, their replies, and services of package micro.
+// Package waybillnats carries waybills over NATS: in messages, in requests and their replies, and in
+// services of package micro.
 //
-// The ordinary path: wrap the handler, and send with the functions of this package.
+// Typical use: make a Conn, handle messages with its handlers, and send with its methods.
 //
-//	sub, err := nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc, quote))
+//	conn, err := waybillnats.New(auth, nc)
+//	sub, err := nc.QueueSubscribe("quotes", "pricing", conn.Handler(quote))
 //
 //	func quote(ctx context.Context, m *waybillnats.Msg) {
 //		cell, ok := Cell.Get(ctx)
@@ -10,38 +12,52 @@
 //		err = m.Respond(price)
 //	}
 //
-//	err := waybillnats.Publish(ctx, nc, msg)
-//	reply, err := waybillnats.Request(ctx, nc, msg)
-//	for reply, err := range waybillnats.RequestMany(ctx, nc, msg) // of all who answer
+//	err := conn.Publish(ctx, msg)
+//	reply, err := conn.Request(ctx, msg)
+//	for reply, err := range conn.RequestMany(ctx, msg, waybillnats.Replies{}) // the replies of all services
 //
-// To call [Publish] or [Request] is the permission to put the waybill on the wire; [AllowSubjects] narrows it where an
-// account imports subjects of others. They send a copy: the message and its header map stay the caller's.
+// To call Publish or Request is the permission to send the waybill. [OnlySubjects] narrows it where an
+// account imports subjects of other accounts. The methods send a copy: the caller's message and its header
+// map do not change.
 //
-// # The way back
+// # Returned changes
 //
-// A request's answer brings the changes that the handler made, and [Request] merges them into the caller's context.
-// [Msg.Respond], [Msg.RespondMsg] and the methods of a micro request send what has changed up to then; several
-// answers each bring what changed since the one before. The hop ends when the handler returns: an answer after that
-// carries no update, and a [waybill.Update] after that fails with [waybill.ErrCommitted]. A handler that leaves the
-// answer to a goroutine therefore sends no changes back, and what it changed is counted as too_late. A panic discards
-// the changes. A published message has no way back. [RequestMany] merges the answers of all, in whatever order they come.
+// The answer to a request returns the changes that the handler made, and [Conn.Request] merges them into
+// the caller's context. [Msg.Respond], [Msg.RespondMsg] and the methods of a micro request send all changes
+// made before the call; of several answers, each sends the changes made since the one before. The hop ends
+// when the handler returns. A later answer returns no changes, and a later [waybill.Update] fails with
+// [waybill.ErrCommitted]. So a handler that leaves the answer to a goroutine returns no changes; those it
+// made are counted as too_late. After a panic the changes are discarded. A published message returns
+// nothing. [Conn.RequestMany] merges the returned tokens of all answers, in any order.
 //
-// An answer never fails because of its update: if it would be over the server's max_payload, it goes without, and the
-// update is counted as too_large. The statistics of a micro endpoint then count an error as well.
+// An answer never fails because of the returned token. If the answer would exceed the server's max_payload,
+// it is sent without the token, which is counted as too_large. The statistics of a micro endpoint then also
+// count an error.
 //
-// # Names of headers
+// # Propagators
 //
-// NATS tells the cases of header names apart. This package writes "Waybill" and "Waybill-Update" and reads any
-// spelling; more than one value, under whatever spellings, is refused. OpenTelemetry's HeaderCarrier misses the
-// lower-case names that other languages write; [Carrier] does not.
+// Handlers may extract a trace with a propagator that includes waybillprop, from the message's headers:
 //
-// A connection to a server without header support cannot carry a waybill: sending one returns
-// [nats.ErrHeadersNotSupported], and does not send the message without it. Messages without a waybill are not affected,
-// but an answer goes without its update, and a refusal, which is all headers, not at all: the caller waits in vain.
+//	ctx = otel.GetTextMapPropagator().Extract(ctx, waybillnats.Carrier(m.Header))
+//
+// The context keeps its waybill, although the waybill's headers were removed from the message.
+//
+// # Header names
+//
+// NATS distinguishes the case of header names. This package writes "Waybill" and "Waybill-Update" and reads
+// any spelling. More than one value, under any spellings, is refused. OpenTelemetry's HeaderCarrier does not
+// find the lower-case names that other languages write; [Carrier] does.
+//
+// A connection to a server without header support cannot carry a waybill: sending one fails with
+// [nats.ErrHeadersNotSupported], and the message is not sent. Messages without a waybill are not affected.
+// Answers are sent without the returned token. A refusal consists of headers only, so it is not sent: the
+// caller waits until its deadline.
 //
 // # Refusals
 //
-// A message whose waybill is invalid, or absent although [Required], does not reach the handler. A request is
-// answered in the manner of package micro: Nats-Service-Error-Code is 400, 401, 403 or 503, [HeaderReason] has the
-// stable reason, such as "expired", and the body is empty.
+// A message whose waybill is invalid, or absent although [Required], does not reach the handler. A request
+// gets an answer as from package micro: Nats-Service-Error-Code is 400, 401, 403 or 503, [HeaderReason]
+// contains the stable reason, such as "expired", and the body is empty.
+//
+// The integration tests, against a real server, are in internal/integration/nats.
 package waybillnats

@@ -18,8 +18,8 @@ var (
 	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// A queue group that answers requests, and changes a claim.
-func ExampleHandler() {
+// A queue group answers requests, and changes a claim.
+func ExampleConn_Handler() {
 	ring, err := keyring.LoadFile(context.Background(), "/etc/waybill/ring.jwks")
 	if err != nil {
 		log.Fatal(err)
@@ -32,6 +32,10 @@ func ExampleHandler() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	conn, err := waybillnats.New(auth, nc, waybillnats.Required())
+	if err != nil {
+		log.Fatal(err)
+	}
 	quote := func(ctx context.Context, m *waybillnats.Msg) {
 		cell, _ := Cell.Get(ctx)
 		if err := waybill.Update(ctx, Seats.To(2)); err != nil {
@@ -41,19 +45,18 @@ func ExampleHandler() {
 			log.Print(err)
 		}
 	}
-	_, err = nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc, quote, waybillnats.Required()))
-	if err != nil {
+	if _, err := nc.QueueSubscribe("quotes", "pricing", conn.Handler(quote)); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// A request brings the changes of its handler back.
-func ExampleRequest() {
+// A request returns the changes of its handler.
+func ExampleConn_Request() {
 	var (
-		ctx context.Context // of a request that is being handled
-		nc  *nats.Conn
+		ctx  context.Context // of a request that is being handled
+		conn *waybillnats.Conn
 	)
-	reply, err := waybillnats.Request(ctx, nc, &nats.Msg{Subject: "quotes"})
+	reply, err := conn.Request(ctx, &nats.Msg{Subject: "quotes"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -62,16 +65,16 @@ func ExampleRequest() {
 }
 
 // An endpoint of a micro service.
-func ExampleMicroHandler() {
+func ExampleConn_MicroHandler() {
 	var (
-		auth *waybill.Authority
 		nc   *nats.Conn
+		conn *waybillnats.Conn // made with nc
 	)
 	service, err := micro.AddService(nc, micro.Config{Name: "pricing", Version: "1.0.0"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = service.AddEndpoint("quotes", waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
+	err = service.AddEndpoint("quotes", conn.MicroHandler(func(ctx context.Context, r micro.Request) {
 		if cell, ok := Cell.Get(ctx); !ok || cell == "" {
 			_ = r.Error("400", "which cell?", nil)
 			return
@@ -83,21 +86,21 @@ func ExampleMicroHandler() {
 	}
 }
 
-// Several services answer one request, each with changes of its own.
-func ExampleRequestMany() {
+// Several services answer one request, each with its own changes.
+func ExampleConn_RequestMany() {
 	var (
-		ctx context.Context // of a request that is being handled
-		nc  *nats.Conn
+		ctx  context.Context // of a request that is being handled
+		conn *waybillnats.Conn
 	)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	offers := waybillnats.RequestMany(ctx, nc, &nats.Msg{Subject: "quotes.all"}, waybillnats.Stall(200*time.Millisecond))
-	for reply, err := range offers {
+	ask := &nats.Msg{Subject: "quotes.all"}
+	for reply, err := range conn.RequestMany(ctx, ask, waybillnats.Replies{Stall: 200 * time.Millisecond}) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		log.Printf("%s", reply.Data)
 	}
-	seats, _ := Seats.Get(ctx) // what all of them made of it
+	seats, _ := Seats.Get(ctx) // merged from all replies
 	log.Print(seats)
 }

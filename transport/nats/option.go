@@ -1,104 +1,106 @@
 package waybillnats
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/policy"
-	"github.com/waybill-go/waybill/internal/telemetry"
-	"github.com/waybill-go/waybill/transport/nats/internal/record"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
 )
 
-// Option configures handlers ([Handler], [MicroHandler]) and senders ([Publish], [Request], [RequestMany]). Each option
-// says who reads it; the others ignore it.
-type Option interface{ apply(*config) }
+// Option configures [New].
+type Option interface{ apply(*config) error }
 
-type option func(*config)
+type option func(*config) error
 
-func (o option) apply(c *config) { o(c) }
+func (o option) apply(c *config) error { return o(c) }
 
+// config is a Conn that is being made.
 type config struct {
-	policy     policy.Policy
-	returns    []waybill.ReturnOption
-	restricted bool
-	subjects   []string
-	maxReplies int
-	stall      time.Duration
-	provider   metric.MeterProvider
-	logger     *slog.Logger
+	*Conn
+	provider metric.MeterProvider
+	logger   *slog.Logger
 }
 
-// Required makes handlers refuse a message without a waybill. By default only an invalid one is refused.
-func Required() Option { return option(func(c *config) { c.policy.Required = true }) }
+// Required refuses messages without a waybill. By default only messages with an invalid waybill are
+// refused.
+func Required() Option {
+	return rule(func(r *admission.Rules) { r.Required = true })
+}
 
-// Observe makes handlers count what they would refuse, and refuse nothing. A refused waybill still has no claims.
-func Observe() Option { return option(func(c *config) { c.policy.Observe = true }) }
-
-// RequireClaims makes handlers refuse a message whose waybill lacks one of the claims, and one without a waybill.
+// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.policy.Require(claims) })
-}
-
-// AcceptBack names the only claims whose changes [Request] and [RequestMany] take from a reply.
-func AcceptBack(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.returns = []waybill.ReturnOption{waybill.AcceptBack(claims...)} })
-}
-
-// AllowSubjects names the only subjects to which senders give the waybill, with the wildcards of NATS: "*" stands for
-// one token, a ">" at the end for one or more. A message to any other subject is sent without it, counted as
-// suppressed, and logged the first time. Without this option every subject is approved; with an empty list none is.
-func AllowSubjects(patterns ...string) Option {
-	return option(func(c *config) {
-		c.restricted = true
-		c.subjects = append(c.subjects, patterns...)
+	return option(func(c *config) error {
+		if len(claims) == 0 {
+			return errors.New("waybillnats: RequireClaims has no claims; name them, " +
+				"or use Required to require a waybill with any claims")
+		}
+		if slices.Contains(claims, nil) {
+			return errors.New("waybillnats: RequireClaims has a nil claim; pass claims made with waybill.NewClaim")
+		}
+		c.rules.Require(claims)
+		return nil
 	})
 }
 
-// MaxReplies makes [RequestMany] complete with n replies, and the deadline of its context an error before. 0 is no limit.
-func MaxReplies(n int) Option { return option(func(c *config) { c.maxReplies = n }) }
-
-// Stall makes [RequestMany] complete when no further reply came for d. The first may take as long as the context allows.
-// 0 is no limit.
-func Stall(d time.Duration) Option { return option(func(c *config) { c.stall = d }) }
-
-// MeterProvider sets where handlers and senders count; the global provider by default.
-func MeterProvider(p metric.MeterProvider) Option {
-	return option(func(c *config) { c.provider = p })
+// ReportOnly switches enforcement off: handlers count the messages that they would refuse, and refuse
+// none. They see no claims of an invalid waybill.
+func ReportOnly() Option {
+	return rule(func(r *admission.Rules) { r.ReportOnly = true })
 }
 
-// Logger sets where senders report suppressed waybills; slog.Default by default.
-func Logger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }
-
-func newConfig(opts []Option) *config {
-	var c config
-	for _, o := range opts {
-		o.apply(&c)
-	}
-	return &c
+func rule(set func(*admission.Rules)) Option {
+	return option(func(c *config) error {
+		set(&c.rules)
+		return nil
+	})
 }
 
-// check reports what senders cannot work with. Of the options that handlers read, none can be wrong.
-func (c *config) check() error {
-	for _, p := range c.subjects {
-		if !validPattern(p) {
-			return fmt.Errorf("waybillnats: AllowSubjects: %q is not a subject, nor a pattern of one", p)
+// OnlySubjects sends waybills only to subjects that match one of the patterns, with the wildcards of NATS:
+// "*" matches one token, and ">" at the end one or more. A message to another subject is sent without its
+// waybill, counted as suppressed, and logged the first time. By default all subjects get waybills.
+func OnlySubjects(patterns ...string) Option {
+	return option(func(c *config) error {
+		if len(patterns) == 0 {
+			return errors.New("waybillnats: OnlySubjects has no subjects; name them, " +
+				"or send with the methods of nats.Conn if no waybill is to be sent")
 		}
-	}
-	if c.maxReplies < 0 || c.stall < 0 {
-		return fmt.Errorf("waybillnats: MaxReplies(%d), Stall(%v): neither can be negative", c.maxReplies, c.stall)
-	}
-	return nil
+		if err := c.sender.Only.Only(patterns); err != nil {
+			return fmt.Errorf("waybillnats: OnlySubjects: %w", err)
+		}
+		return nil
+	})
 }
 
-// recorder returns where to count.
-func (c *config) recorder() *telemetry.Recorder { return record.For("nats", c.provider, c.logger) }
+// OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By default all
+// changes are accepted. See [waybill.OnlyClaims].
+func OnlyAccept(claims ...waybill.Declaration) Option {
+	return option(func(c *config) error {
+		if slices.Contains(claims, nil) {
+			return errors.New("waybillnats: OnlyAccept has a nil claim; pass claims made with waybill.NewClaim")
+		}
+		c.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		return nil
+	})
+}
 
-// allows reports whether the waybill may go to subject.
-func (c *config) allows(subject string) bool {
-	return !c.restricted || slices.ContainsFunc(c.subjects, func(p string) bool { return matches(p, subject) })
+// MeterProvider sets the provider of metrics. The default is the global provider.
+func MeterProvider(provider metric.MeterProvider) Option {
+	return option(func(c *config) error {
+		c.provider = provider
+		return nil
+	})
+}
+
+// Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each subject
+// whose waybill it does not send because of [OnlySubjects].
+func Logger(logger *slog.Logger) Option {
+	return option(func(c *config) error {
+		c.logger = logger
+		return nil
+	})
 }

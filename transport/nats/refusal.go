@@ -9,24 +9,24 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// HeaderReason is the header of a refusal that has its stable reason, as [waybill.Reason] gives it.
+// HeaderReason is the header of a refusal that contains its stable reason, as [waybill.Reason] returns it.
 const HeaderReason = "Waybill-Reason"
 
-// refuse answers a request that does not reach its handler. The cause stays here.
-func refuse(nc *nats.Conn, m *nats.Msg, err error) {
-	// To a stream, an answer would be an acknowledgement.
+// refuse answers a request that is refused. The caller learns the reason, and nothing about the cause.
+func (c *Conn) refuse(m *nats.Msg, err error) {
+	// An answer to a stream's delivery would be an acknowledgement.
 	if m.Reply == "" || strings.HasPrefix(m.Reply, "$JS.ACK.") {
 		return
 	}
-	// If this fails, the connection is at an end, and so is the peer's wait.
-	_ = nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{
+	// If this fails, the connection is closed, and the caller no longer waits.
+	_ = c.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: nats.Header{
 		micro.ErrorCodeHeader: {code(err)},
 		micro.ErrorHeader:     {description(err)},
 		HeaderReason:          {waybill.Reason(err)},
 	}})
 }
 
-// code is the status of a refusal, in the numbers of HTTP that NATS services use.
+// code returns the status of a refusal: NATS services use the numbers of HTTP.
 func code(err error) string {
 	switch waybill.ClassOf(err) {
 	case waybill.Unauthenticated:

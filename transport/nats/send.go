@@ -3,7 +3,6 @@ package waybillnats
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -13,83 +12,65 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// Publish publishes a copy of msg that carries the waybill in ctx, if there is one. What msg itself has under that
-// header, in any spelling, is left out. A waybill that has expired is not sent, and neither is the message: the error
-// is [waybill.ErrExpired], and [waybill.Reissue] helps in the handler of a durable message. As with
-// [nats.Conn.PublishMsg], the end of ctx does not matter.
-func Publish(ctx context.Context, nc *nats.Conn, msg *nats.Msg, opts ...Option) error {
-	out, _, err := newConfig(opts).outgoing(ctx, msg)
+// Publish publishes a copy of msg with the waybill in ctx, if there is one. The copy has none of the
+// waybill's headers of msg, in any spelling. A waybill of another Authority is not sent: the message goes
+// without it, and counts as foreign_domain. If the waybill has expired since it was received, nothing is
+// sent and the error is [waybill.ErrExpired]; in the handler of a durable message, call [waybill.Reissue]
+// first. As with [nats.Conn.PublishMsg], the end of ctx does not matter.
+func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
+	out, _, err := c.prepare(ctx, msg)
 	if err != nil {
 		return err
 	}
-	return nc.PublishMsg(out)
+	return c.nc.PublishMsg(out)
 }
 
-// Request sends a copy of msg as [Publish] does, waits for the reply until ctx ends, and merges the update that the
-// reply brings into ctx. A reply that is an error of package micro brings no changes of [waybill.Claim.OnSuccess]
-// claims. The waybill's headers are removed from the reply. What became of the update never changes the result: see
-// [waybill.Lost].
-func Request(ctx context.Context, nc *nats.Conn, msg *nats.Msg, opts ...Option) (*nats.Msg, error) {
-	c := newConfig(opts)
-	out, call, err := c.outgoing(ctx, msg)
+// Request sends a copy of msg as [Conn.Publish] does, waits for the reply until ctx ends, and merges the
+// returned token into ctx. A reply that is an error of package micro brings no changes of
+// [waybill.Claim.OnSuccess] claims. The waybill's headers are removed from the reply. A returned token that
+// is rejected never changes the result: see [waybill.Lost].
+func (c *Conn) Request(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	out, call, err := c.prepare(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := nc.RequestMsgWithContext(ctx, out)
+	reply, err := c.nc.RequestMsgWithContext(ctx, out)
 	if err != nil {
 		return nil, err
 	}
-	c.takeBack(ctx, call, reply)
+	c.merge(ctx, call, reply)
 	return reply, nil
 }
 
-// outgoing returns the copy of msg to send, and the call that it makes if it carries a waybill.
-func (c *config) outgoing(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybill.Call, error) {
-	if msg == nil {
-		return nil, nil, nats.ErrInvalidMsg
+// prepare returns the copy of msg to send, and its call, or nil if the copy carries no waybill.
+func (c *Conn) prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybill.Call, error) {
+	out, call, err := c.sender.Prepare(ctx, msg)
+	if err != nil && msg != nil {
+		err = fmt.Errorf("waybillnats: %w", err)
 	}
-	if err := c.check(); err != nil {
-		return nil, nil, err
-	}
-	out := header.Copy(msg)
-	call, absent, err := header.Send(ctx, msg.Subject)
-	switch {
-	case absent != nil:
-		c.recorder().Injected(ctx, absent)
-	case !c.allows(msg.Subject):
-		c.recorder().Suppressed(ctx, msg.Subject, "subject not in AllowSubjects")
-		call = nil
-	case err != nil:
-		c.recorder().Injected(ctx, err)
-		return nil, nil, fmt.Errorf("waybillnats: %w", err)
-	default:
-		header.Put(out, waybill.Header, call.Token())
-		c.recorder().Injected(ctx, nil)
-	}
-	return out, call, nil
+	return out, call, err
 }
 
-// takeBack merges a reply's update. Whoever sent no waybill takes none.
-func (c *config) takeBack(ctx context.Context, call *waybill.Call, reply *nats.Msg) {
-	updates := header.Values(reply.Header, waybill.HeaderUpdate)
-	header.Remove(reply.Header, waybill.Header, waybill.HeaderUpdate)
+// merge merges the token that a reply returned. A call without a waybill accepts none.
+func (c *Conn) merge(ctx context.Context, call *waybill.Call, reply *nats.Msg) {
+	returned := header.Values(reply.Header, waybill.HeaderReturn)
+	header.Strip(reply.Header)
 	switch {
-	case len(updates) == 0:
+	case len(returned) == 0:
 		return
 	case call == nil:
-		c.recorder().Updated(ctx, string(waybill.Refused))
+		c.rec.Returned(ctx, string(waybill.Rejected))
 		return
 	}
-	returns := slices.Clip(c.returns)
-	if isError(reply.Header) {
-		returns = append(returns, waybill.Failed())
-	}
-	// Two updates joined are no token, and so refused.
-	outcome, err := call.Return(strings.Join(updates, ","), returns...)
-	c.recorder().Returned(ctx, outcome, err)
+	// Several tokens, joined, are malformed and rejected.
+	outcome, err := call.Merge(strings.Join(returned, ","), resultOf(reply.Header), c.accept...)
+	c.rec.Merged(ctx, outcome, err)
 }
 
-// isError reports whether a reply says in the manner of package micro that the request failed.
-func isError(h nats.Header) bool {
-	return len(header.Values(h, micro.ErrorHeader)) > 0 || len(header.Values(h, micro.ErrorCodeHeader)) > 0
+// resultOf returns the result that an answer's headers report, as package micro writes them.
+func resultOf(h nats.Header) waybill.Result {
+	if len(header.Values(h, micro.ErrorHeader)) > 0 || len(header.Values(h, micro.ErrorCodeHeader)) > 0 {
+		return waybill.Failed
+	}
+	return waybill.Succeeded
 }

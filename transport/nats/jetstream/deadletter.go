@@ -14,40 +14,33 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// The headers that a dead letter has beside those of the message that it copies.
+// The headers of a dead letter, in addition to the headers of the message that it copies.
 const (
-	HeaderReason   = "Waybill-Reason"   // why it was refused, as waybill.Reason gives it
+	HeaderReason   = "Waybill-Reason"   // why the message was refused, as waybill.Reason returns it
 	HeaderStored   = "Waybill-Stored"   // when the message was stored, in RFC 3339 with nanoseconds, UTC
-	HeaderStream   = "Waybill-Stream"   // the stream that it was in
+	HeaderStream   = "Waybill-Stream"   // the stream that contained the message
 	HeaderSequence = "Waybill-Sequence" // its sequence in that stream
 	HeaderSubject  = "Waybill-Subject"  // the subject that it was published to
 
-	// HeaderOriginal begins the names of the message's headers that begin with "Nats-". Under their own names they
-	// would be instructions to the stream of the dead letters: to expect a sequence, to delay, or to delete all other
-	// letters.
+	// HeaderOriginal is the prefix of the names of the message's headers that begin with "Nats-". Under
+	// their own names they would be instructions to the stream of the dead letters: to expect a sequence,
+	// to delay, or to delete all other letters.
 	HeaderOriginal = "Waybill-Original-"
 )
 
-// deadLetters is where copies of refused messages go.
-type deadLetters struct {
-	js      jetstream.Publisher
-	subject string
-}
-
-// keep publishes the copy of a refused message, its token included, and waits until it is stored. A copy that was made
-// before, and whose original could not be terminated then, is recognised as a duplicate by its message id. One of a dead
-// letter keeps what that notes of the original.
-func (c *config) keep(ctx context.Context, msg jetstream.Msg, r *refusal) error {
+// copyDead publishes the copy of a refused message, with its token, and waits until it is stored. If an
+// earlier copy was stored but the message could not be terminated, the message id makes this one a
+// duplicate. The copy of a dead letter keeps its notes about the original.
+func (s *JetStream) copyDead(ctx context.Context, msg jetstream.Msg, r *refusal) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
-	_, again := c.noted(msg, meta)
 	seq := strconv.FormatUint(meta.Sequence.Stream, 10)
 	id := fmt.Sprintf("waybill.%s.%s.%s.%d", meta.Domain, meta.Stream, seq, meta.Timestamp.UnixNano())
-	h := original(msg.Headers(), again)
+	h := deadHeaders(msg.Headers(), r.letter)
 	notes := map[string]string{jetstream.MsgIDHeader: id, HeaderReason: waybill.Reason(r.reason)}
-	if !again {
+	if !r.letter {
 		notes[HeaderStored] = meta.Timestamp.UTC().Format(time.RFC3339Nano)
 		notes[HeaderStream] = meta.Stream
 		notes[HeaderSequence] = seq
@@ -56,19 +49,20 @@ func (c *config) keep(ctx context.Context, msg jetstream.Msg, r *refusal) error 
 	for name, value := range notes {
 		header.Set(h, name, value)
 	}
-	_, err = c.dead.js.PublishMsg(ctx, &nats.Msg{Subject: c.dead.subject, Header: h, Data: msg.Data()})
+	_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.dead, Header: h, Data: msg.Data()})
 	return err
 }
 
-// original returns the headers of a message as its dead letter has them; again, if the message is one itself.
-func original(from nats.Header, again bool) nats.Header {
+// deadHeaders returns the headers of a message under the names that they have in its dead letter. letter
+// means that the message is a dead letter itself.
+func deadHeaders(from nats.Header, letter bool) nats.Header {
 	h := make(nats.Header, len(from)+6)
 	for name, values := range from {
 		switch {
-		case hasPrefix(name, "Nats-") && again: // the letter's own, not the original's
+		case hasPrefix(name, "Nats-") && letter: // the letter's own, not the original's
 		case hasPrefix(name, "Nats-"):
 			h[HeaderOriginal+name] = values
-		case hasPrefix(name, HeaderOriginal) && !again: // not ours, and not to be taken for it
+		case hasPrefix(name, HeaderOriginal) && !letter: // not written by this package, so not to be trusted
 		default:
 			h[name] = values
 		}

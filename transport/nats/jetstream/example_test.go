@@ -16,14 +16,21 @@ import (
 
 var Cell = waybill.NewClaim[string]("cell")
 
-// A handler of durable messages, which gives the waybill a new life before it calls on.
-func ExampleConsume() {
+// A handler of durable messages issues the waybill again before it sends it on.
+func ExampleJetStream_Consume() {
 	var (
 		ctx  context.Context // ends with the process
 		auth *waybill.Authority
-		nc   *nats.Conn
 		js   jetstream.JetStream
+		conn *waybillnats.Conn
 	)
+	stream, err := waybilljetstream.New(auth, js,
+		waybilljetstream.Required(),
+		waybilljetstream.MaxAge(7*24*time.Hour),
+		waybilljetstream.DeadLetter("dead.orders"))
+	if err != nil {
+		log.Fatal(err)
+	}
 	consumer, err := js.Consumer(ctx, "ORDERS", "tickets")
 	if err != nil {
 		log.Fatal(err)
@@ -36,12 +43,9 @@ func ExampleConsume() {
 		if err != nil {
 			return err
 		}
-		return waybillnats.Publish(fresh, nc, &nats.Msg{Subject: "print", Data: m.Data()})
+		return conn.Publish(fresh, &nats.Msg{Subject: "print", Data: m.Data()})
 	}
-	run, err := waybilljetstream.Consume(ctx, auth, consumer, ticket,
-		waybilljetstream.Required(),
-		waybilljetstream.MaxAge(7*24*time.Hour),
-		waybilljetstream.DeadLetter(js, "dead.orders"))
+	run, err := stream.Consume(ctx, consumer, ticket)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -49,11 +53,10 @@ func ExampleConsume() {
 }
 
 // One message at a time.
-func ExampleOpen() {
+func ExampleJetStream_Open() {
 	var (
 		ctx      context.Context
-		auth     *waybill.Authority
-		js       jetstream.JetStream
+		stream   *waybilljetstream.JetStream
 		consumer jetstream.Consumer
 		handle   func(context.Context, jetstream.Msg) error
 	)
@@ -62,46 +65,52 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	for m := range batch.Messages() {
-		mctx, err := waybilljetstream.Open(ctx, auth, m)
+		mctx, err := stream.Open(ctx, m)
 		if err == nil {
 			err = handle(mctx, m)
 		}
-		if err := waybilljetstream.Settle(mctx, m, err, waybilljetstream.DeadLetter(js, "dead.orders")); err != nil {
+		if err := stream.Settle(mctx, m, err); err != nil {
 			log.Print(err)
 		}
 	}
 }
 
-// Dead letters are tried again: a consumer of their stream has them judged by the time at which the original was stored, not
-// by today's.
-func ExampleRedrive() {
+// Dead letters are tried again, judged at the time their originals were stored.
+func ExampleJetStream_Redrive() {
 	var (
 		ctx    context.Context
-		auth   *waybill.Authority
 		js     jetstream.JetStream
+		stream *waybilljetstream.JetStream
 		ticket func(context.Context, jetstream.Msg) error
 	)
-	letters, err := js.CreateOrUpdateConsumer(ctx, "DEAD", jetstream.ConsumerConfig{Durable: "again", MaxDeliver: 5})
+	letters, err := js.CreateOrUpdateConsumer(ctx, "DEAD", jetstream.ConsumerConfig{
+		Durable: "again", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 5,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	run, err := waybilljetstream.Consume(ctx, auth, letters, ticket, waybilljetstream.Required(), waybilljetstream.Redrive("DEAD"))
+	run, err := stream.Redrive(ctx, letters, ticket)
 	if err != nil {
 		log.Fatal(err)
 	}
 	<-run.Closed()
 }
 
-// Reminders are scheduled up to an hour ahead. The server stores each when its time comes, and by then the waybill, which was
-// good when it was scheduled, may have expired.
-func ExampleGrace() {
+// Reminders are scheduled up to an hour ahead. The server stores each when its time comes. By then its
+// waybill, which was valid when the reminder was scheduled, may have expired.
+func ExampleAcceptExpired() {
 	var (
 		ctx       context.Context
 		auth      *waybill.Authority
+		js        jetstream.JetStream
 		reminders jetstream.Consumer
 		remind    func(context.Context, jetstream.Msg) error
 	)
-	run, err := waybilljetstream.Consume(ctx, auth, reminders, remind, waybilljetstream.Grace(time.Hour, "REMINDERS"))
+	stream, err := waybilljetstream.New(auth, js, waybilljetstream.AcceptExpired(time.Hour, "REMINDERS"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	run, err := stream.Consume(ctx, reminders, remind)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -11,17 +11,19 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// retryEvery is how often a held message is tried. A try that fails for want of a key costs a look-up.
+// retryEvery is how often a held message is tried. A try that fails because of a missing key costs a
+// look-up.
 const retryEvery = 250 * time.Millisecond
 
-// held reports whether err says that a message is to be held.
+// held reports whether err means that the message is to be held.
 func held(err error) bool {
 	r, ok := errors.AsType[*refusal](err)
 	return ok && r.held
 }
 
-// hold keeps a message that cannot be decided yet, until it can be or wait ends. The server hears that work is in
-// progress, so it neither delivers the message again nor counts a delivery. The message is handled in ctx.
+// hold holds a message that cannot be decided yet, until it can be or wait ends. The server is told that
+// work is in progress, so it neither delivers the message again nor counts a delivery. The message is
+// handled in ctx.
 func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (delivery, error) {
 	pulse := time.NewTicker(o.beat)
 	defer pulse.Stop()
@@ -43,7 +45,7 @@ func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (
 	return delivery{ctx: waybill.Without(ctx)}, why
 }
 
-// over reports whether nobody will hear of the message again.
+// over reports whether the message can no longer be acknowledged.
 func over(err error) bool {
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) ||
 		errors.Is(err, jetstream.ErrMsgAlreadyAckd)

@@ -4,112 +4,151 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/policy"
-	"github.com/waybill-go/waybill/internal/telemetry"
-	"github.com/waybill-go/waybill/transport/nats/internal/record"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/transport/nats/internal/subject"
 )
 
-// Option configures [Consume], [Open] and [Settle]. Consume reads all options; each says whether Open or Settle reads
-// it.
-type Option interface{ apply(*config) }
+// Option configures [New].
+type Option interface{ apply(*config) error }
 
-type option func(*config)
+type option func(*config) error
 
-func (o option) apply(c *config) { o(c) }
+func (o option) apply(c *config) error { return o(c) }
 
+// config is a JetStream that is being made.
 type config struct {
-	policy   policy.Policy
-	maxAge   time.Duration
-	dead     *deadLetters
-	letters  []string                 // streams whose messages are dead letters
-	grace    map[string]time.Duration // of streams
+	*JetStream
 	provider metric.MeterProvider
-	logger   *slog.Logger
 }
 
-// Required refuses a message without a waybill. By default only an invalid one is refused. Open reads it.
-func Required() Option { return option(func(c *config) { c.policy.Required = true }) }
+// Required refuses messages without a waybill. By default only messages with an invalid waybill are
+// refused.
+func Required() Option {
+	return rule(func(r *admission.Rules) { r.Required = true })
+}
 
-// Observe counts what would be refused or held, and gives every message to the handler. A refused waybill still has no
-// claims. Open reads it.
-func Observe() Option { return option(func(c *config) { c.policy.Observe = true }) }
-
-// RequireClaims refuses a message whose waybill lacks one of the claims, and one without a waybill. Open reads it.
+// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.policy.Require(claims) })
-}
-
-// DeadLetter publishes a copy of a message that is refused to subject, which must be bound to another stream, before
-// the message is terminated. If the copy is not acknowledged, the message is not terminated but delivered again. See
-// [HeaderReason] for what is in the copy. Settle reads it.
-func DeadLetter(js jetstream.Publisher, subject string) Option {
-	return option(func(c *config) { c.dead = &deadLetters{js: js, subject: subject} })
-}
-
-// Redrive names streams of dead letters, whose messages are judged as of the time at which the original was stored, as
-// [HeaderStored] says. To try dead letters again, consume them from there; one that is published to its first stream
-// again is judged as any new message, and so is one in these streams that lacks the header. The header is believed: let
-// nobody publish to these streams but what refuses with [DeadLetter]. A letter that is refused again keeps what its
-// headers note of the original. Open and Settle read it.
-func Redrive(streams ...string) Option {
-	return option(func(c *config) { c.letters = append(c.letters, streams...) })
-}
-
-// Grace is for streams in which the server itself stores messages: those of a source, and those of schedules. Nothing
-// tells when these were published, so their waybill is good if it was valid at any time from d before the message was
-// stored. Without it, the waybill must still be valid when the message is sourced, or when its schedule fires.
-//
-// Messages that were published to the stream itself have no grace. For whoever may publish a schedule, or to the source,
-// a stolen token lives longer by up to d; and older servers let a client write the headers that tell. Open reads it.
-func Grace(d time.Duration, streams ...string) Option {
-	return option(func(c *config) {
-		if c.grace == nil {
-			c.grace = make(map[string]time.Duration)
+	return option(func(c *config) error {
+		if len(claims) == 0 {
+			return errors.New("waybilljetstream: RequireClaims has no claims; name them, " +
+				"or use Required to require a waybill with any claims")
 		}
-		for _, name := range streams {
-			c.grace[name] = d
+		if slices.Contains(claims, nil) {
+			return errors.New("waybilljetstream: RequireClaims has a nil claim; pass claims made with waybill.NewClaim")
 		}
+		c.rules.Require(claims)
+		return nil
 	})
 }
 
-// MaxAge refuses a waybill whose message was stored longer ago than d, as expired. Set it to the MaxAge of the stream,
-// so that a stored time that cannot be true is not believed. Open reads it.
-func MaxAge(d time.Duration) Option { return option(func(c *config) { c.maxAge = d }) }
-
-// MeterProvider sets where waybills are counted; the global provider by default. Open reads it.
-func MeterProvider(p metric.MeterProvider) Option {
-	return option(func(c *config) { c.provider = p })
+// ReportOnly switches enforcement off: messages that would be refused or held are counted, and reach the
+// handler. It sees no claims of an invalid waybill.
+func ReportOnly() Option {
+	return rule(func(r *admission.Rules) { r.ReportOnly = true })
 }
 
-// Logger sets where Consume reports messages that it could not settle; slog.Default by default.
-func Logger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }
+func rule(set func(*admission.Rules)) Option {
+	return option(func(c *config) error {
+		set(&c.rules)
+		return nil
+	})
+}
 
-func newConfig(opts []Option) (*config, error) {
-	c := config{logger: slog.Default()}
-	for _, o := range opts {
-		o.apply(&c)
-	}
-	if c.maxAge < 0 {
-		return nil, fmt.Errorf("waybilljetstream: MaxAge(%v) is negative", c.maxAge)
-	}
-	for name, d := range c.grace {
-		if d < 0 {
-			return nil, fmt.Errorf("waybilljetstream: Grace(%v) of stream %s is negative", d, name)
+// OnlySubjects publishes waybills only to subjects that match one of the patterns, with the wildcards of
+// NATS: "*" matches one token, and ">" at the end one or more. A message to another subject is published
+// without its waybill, counted as suppressed, and logged the first time. By default all subjects get
+// waybills. Dead letters always contain the token of the message that they copy.
+func OnlySubjects(patterns ...string) Option {
+	return option(func(c *config) error {
+		if len(patterns) == 0 {
+			return errors.New("waybilljetstream: OnlySubjects has no subjects; name them, " +
+				"or publish with jetstream.JetStream if no waybill is to be sent")
 		}
-	}
-	if c.dead != nil && (c.dead.js == nil || c.dead.subject == "") {
-		return nil, errors.New("waybilljetstream: DeadLetter needs a publisher and a subject")
-	}
-	return &c, nil
+		if err := c.sender.Only.Only(patterns); err != nil {
+			return fmt.Errorf("waybilljetstream: OnlySubjects: %w", err)
+		}
+		return nil
+	})
 }
 
-// recorder returns where to count.
-func (c *config) recorder() *telemetry.Recorder { return record.For(transport, c.provider, c.logger) }
+// DeadLetter publishes a copy of each refused message to the subject, which must belong to another stream,
+// before the message is terminated. If the stream does not acknowledge the copy, the message is not
+// terminated but delivered again. [HeaderReason] and the names next to it describe the copy's headers.
+func DeadLetter(to string) Option {
+	return option(func(c *config) error {
+		if !subject.Literal(to) {
+			return fmt.Errorf("waybilljetstream: DeadLetter: %q is not a subject without wildcards; "+
+				"name one that belongs to a stream for dead letters", to)
+		}
+		c.dead = to
+		return nil
+	})
+}
 
-const transport = "jetstream"
+// AcceptExpired accepts waybills that expired up to d before their message was stored. It is for streams in
+// which the server itself stores messages: those with sources, and those with schedules. Nothing reports
+// when such a message was published, so without this option its waybill must still be valid when the server
+// copies it from the source, or when its schedule fires. Messages that were published to the stream itself
+// must be valid when they are stored, as always.
+//
+// AcceptExpired weakens protection: for anyone who may publish to the source, or a schedule, a stolen token
+// lives longer by up to d. Servers that let clients write the headers Nats-Stream-Source and Nats-Scheduler
+// give that to anyone who may publish to the stream.
+func AcceptExpired(d time.Duration, streams ...string) Option {
+	return option(func(c *config) error {
+		if d <= 0 {
+			return fmt.Errorf("waybilljetstream: AcceptExpired: the duration is %v; it must be greater than zero", d)
+		}
+		if len(streams) == 0 || slices.Contains(streams, "") {
+			return errors.New("waybilljetstream: AcceptExpired has no stream, or one without a name; " +
+				"name the streams with sources or schedules")
+		}
+		if c.expired == nil {
+			c.expired = make(map[string]time.Duration)
+		}
+		for _, name := range streams {
+			c.expired[name] = d
+		}
+		return nil
+	})
+}
+
+// MaxAge refuses, as expired, waybills of messages that were stored longer than d ago. Set it to the MaxAge
+// of the stream, so that an impossible stored time is not believed. By default any age is accepted.
+func MaxAge(d time.Duration) Option {
+	return option(func(c *config) error {
+		if d <= 0 {
+			return fmt.Errorf("waybilljetstream: MaxAge is %v; it must be greater than zero, "+
+				"or leave it out to accept any age", d)
+		}
+		c.maxAge = d
+		return nil
+	})
+}
+
+// MeterProvider sets the provider of metrics. The default is the global provider.
+func MeterProvider(provider metric.MeterProvider) Option {
+	return option(func(c *config) error {
+		c.provider = provider
+		return nil
+	})
+}
+
+// Logger sets the logger. The default is [slog.Default]. A JetStream logs messages that it could not
+// settle, and the first message to each subject whose waybill it does not publish because of
+// [OnlySubjects].
+func Logger(logger *slog.Logger) Option {
+	return option(func(c *config) error {
+		if logger != nil {
+			c.logger = logger
+		}
+		return nil
+	})
+}

@@ -6,55 +6,41 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/transport/nats/internal/header"
-	"github.com/waybill-go/waybill/transport/nats/internal/record"
 )
 
-// Publish publishes a copy of msg to a stream, with the waybill in ctx, if there is one. The message and its header
-// map stay as they are. What msg itself has under the waybill's headers, in any spelling, is left out. A waybill that
-// has expired is not sent, and neither is the message: the error is [waybill.ErrExpired], and [waybill.Reissue]
-// helps.
+// Publish publishes a copy of msg to a stream, with the waybill in ctx, if there is one, and waits until the
+// copy is stored. The copy has none of the waybill's headers of msg, in any spelling. A waybill of another
+// Authority is not sent: the message goes without it, and counts as foreign_domain. If the waybill has
+// expired since it was received, nothing is sent and the error is [waybill.ErrExpired]; call
+// [waybill.Reissue] first.
 //
-// A stream that drops msg as a duplicate keeps the waybill of the first.
-func Publish(ctx context.Context, js jetstream.Publisher, msg *nats.Msg,
+// A stream that drops msg as a duplicate keeps the waybill of the first message.
+func (s *JetStream) Publish(ctx context.Context, msg *nats.Msg,
 	opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	out, err := outgoing(ctx, msg)
+	out, err := s.prepare(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
-	return js.PublishMsg(ctx, out, opts...)
+	return s.js.PublishMsg(ctx, out, opts...)
 }
 
-// PublishAsync publishes a copy of msg as [Publish] does, and does not wait for the stream: what became of it is in the
-// future. The end of ctx does not matter. The message of the future is the copy, token included.
-func PublishAsync(ctx context.Context, js jetstream.Publisher, msg *nats.Msg,
+// PublishAsync publishes a copy of msg as [JetStream.Publish] does, and does not wait until it is stored:
+// the future reports the result. The end of ctx does not matter. The future's message is the copy, which
+// contains the token.
+func (s *JetStream) PublishAsync(ctx context.Context, msg *nats.Msg,
 	opts ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
-	out, err := outgoing(ctx, msg)
+	out, err := s.prepare(ctx, msg)
 	if err != nil {
 		return nil, err
 	}
-	return js.PublishMsgAsync(out, opts...)
+	return s.js.PublishMsgAsync(out, opts...)
 }
 
-// outgoing returns the copy of msg to publish.
-func outgoing(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
-	if msg == nil {
-		return nil, nats.ErrInvalidMsg
+// prepare returns the copy of msg to publish.
+func (s *JetStream) prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	out, _, err := s.sender.Prepare(ctx, msg)
+	if err != nil && msg != nil {
+		err = fmt.Errorf("waybilljetstream: %w", err)
 	}
-	rec := record.For(transport, nil, nil)
-	out := header.Copy(msg)
-	call, absent, err := header.Send(ctx, msg.Subject)
-	switch {
-	case absent != nil:
-		rec.Injected(ctx, absent)
-	case err != nil:
-		rec.Injected(ctx, err)
-		return nil, fmt.Errorf("waybilljetstream: %w", err)
-	default:
-		header.Put(out, waybill.Header, call.Token())
-		rec.Injected(ctx, nil)
-	}
-	return out, nil
+	return out, err
 }

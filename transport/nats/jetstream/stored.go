@@ -3,7 +3,6 @@ package waybilljetstream
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,10 +12,10 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// noted returns when the original of a dead letter was stored, if msg is one to redrive, and says so. A time later
-// than its own is none.
-func (c *config) noted(msg jetstream.Msg, meta *jetstream.MsgMetadata) (stored time.Time, ok bool) {
-	if !slices.Contains(c.letters, meta.Stream) {
+// original returns when the original of a dead letter was stored. ok is false if messages are not dead
+// letters, or if this one reports no time, or a time after its own.
+func (o *opener) original(msg jetstream.Msg, meta *jetstream.MsgMetadata) (stored time.Time, ok bool) {
+	if !o.letters {
 		return time.Time{}, false
 	}
 	values := header.Values(msg.Headers(), HeaderStored)
@@ -33,9 +32,9 @@ const (
 	headerScheduler = "Nats-Scheduler"
 )
 
-// graceOf returns how long before its stored time a message may have been published. A dead letter has the original's
-// headers under other names.
-func (c *config) graceOf(h nats.Header, stream string, letter bool) time.Duration {
+// expiredSpan returns how long before its message was stored a token may have expired. A dead letter has
+// the original's headers under other names.
+func (s *JetStream) expiredSpan(h nats.Header, stream string, letter bool) time.Duration {
 	prefix := ""
 	if letter {
 		prefix = HeaderOriginal
@@ -43,17 +42,17 @@ func (c *config) graceOf(h nats.Header, stream string, letter bool) time.Duratio
 	if h[prefix+headerSource] == nil && h[prefix+headerScheduler] == nil {
 		return 0
 	}
-	return c.grace[stream]
+	return s.expired[stream]
 }
 
-// receive opens a message as of the time at which it was stored, or else of one up to grace before at which it is valid.
-func (o *opener) receive(ctx context.Context, values []string, stored time.Time, grace time.Duration) delivery {
+// receive opens a message at its stored time, or else at a time up to span before, at which it is valid.
+func (s *JetStream) receive(ctx context.Context, values []string, stored time.Time, span time.Duration) delivery {
 	var d delivery
-	d.ctx, d.hop = o.auth.ReceiveAt(ctx, values, stored)
-	// When a token is valid cannot be read before it is verified, as of some time: halve the span until one fits. That
+	d.ctx, d.hop = s.auth.ReceiveAt(ctx, values, stored)
+	// When a token is valid is known only after it has been verified at some time, so bisect the span. That
 	// takes at most 20 steps for a week.
 	first, at := d, stored
-	for from, to := stored.Add(-grace), stored; to.Sub(from) >= time.Second; {
+	for from, to := stored.Add(-span), stored; to.Sub(from) >= time.Second; {
 		switch err := d.hop.Err(); {
 		case errors.Is(err, waybill.ErrExpired):
 			to = at
@@ -63,7 +62,7 @@ func (o *opener) receive(ctx context.Context, values []string, stored time.Time,
 			return d
 		}
 		at = from.Add(to.Sub(from) / 2)
-		d.ctx, d.hop = o.auth.ReceiveAt(ctx, values, at)
+		d.ctx, d.hop = s.auth.ReceiveAt(ctx, values, at)
 	}
 	return first
 }

@@ -1,7 +1,9 @@
-// Package header reads and writes the headers of NATS messages, whose names tell cases apart, as if they did not.
+// Package header reads and writes the headers of NATS messages without regard to case. NATS itself
+// distinguishes the case of header names.
 package header
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,7 +15,7 @@ import (
 // canonical are the spellings in which the waybill's headers are written.
 var canonical = map[string]string{
 	waybill.Header:       "Waybill",
-	waybill.HeaderUpdate: "Waybill-Update",
+	waybill.HeaderReturn: "Waybill-Update",
 }
 
 // Values returns the values of a header under all its spellings, in the order of the spellings.
@@ -47,14 +49,33 @@ func Remove(h nats.Header, names ...string) {
 	}
 }
 
-// Set replaces a header under all its spellings by one value. The waybill's own are written in their canonical
-// spelling, any other as it is given.
+// Strip removes the waybill's headers under all their spellings.
+func Strip(h nats.Header) { Remove(h, waybill.Header, waybill.HeaderReturn) }
+
+// Set replaces a header under all its spellings by one value. The waybill's headers are written in
+// their canonical spelling, others as given.
 func Set(h nats.Header, name, value string) {
 	Remove(h, name)
 	if c, ok := canonical[strings.ToLower(name)]; ok {
 		name = c
 	}
 	h[name] = []string{value}
+}
+
+// Put sets a header of a message that may have no headers yet.
+func Put(msg *nats.Msg, name, value string) {
+	if msg.Header == nil {
+		msg.Header = nats.Header{}
+	}
+	Set(msg.Header, name, value)
+}
+
+// Copy returns msg with its own header map, without the waybill's headers: values that an application
+// sets by hand, or copies from a received message, are not sent.
+func Copy(msg *nats.Msg) *nats.Msg {
+	h := maps.Clone(msg.Header)
+	Strip(h)
+	return &nats.Msg{Subject: msg.Subject, Reply: msg.Reply, Header: h, Data: msg.Data}
 }
 
 func is(key, name string) bool { return len(key) == len(name) && strings.EqualFold(key, name) }

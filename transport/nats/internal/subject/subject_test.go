@@ -1,4 +1,4 @@
-package waybillnats
+package subject
 
 import "testing"
 
@@ -40,14 +40,44 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestValidPattern(t *testing.T) {
+func TestValid(t *testing.T) {
 	for pattern, want := range map[string]bool{
 		"a": true, "a.b": true, "*": true, ">": true, "a.*.>": true,
 		"": false, ".": false, "a.": false, ".a": false, "a..b": false,
 		">.a": false, "a.>.b": false, "a b": false, "a\tb": false,
 	} {
-		if got := validPattern(pattern); got != want {
-			t.Errorf("validPattern(%q) = %v, want %v", pattern, got, want)
+		if got := Valid(pattern); got != want {
+			t.Errorf("Valid(%q) = %v, want %v", pattern, got, want)
+		}
+	}
+}
+
+func TestLiteral(t *testing.T) {
+	for subject, want := range map[string]bool{
+		"a": true, "a.b": true, "a.b*": true, "": false, "a..b": false, "*": false, "a.*.b": false, "a.>": false,
+	} {
+		if got := Literal(subject); got != want {
+			t.Errorf("Literal(%q) = %v, want %v", subject, got, want)
+		}
+	}
+}
+
+func TestFilter(t *testing.T) {
+	var f Filter
+	if !f.Approves("a") {
+		t.Error("the zero Filter does not approve a")
+	}
+	for _, pattern := range []string{"a.>", "b"} {
+		if err := f.Only([]string{pattern}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Only([]string{"c", "a..b"}); err == nil {
+		t.Error("a bad pattern is no error")
+	}
+	for subject, want := range map[string]bool{"a": false, "a.b": true, "b": true, "c": false} {
+		if got := f.Approves(subject); got != want {
+			t.Errorf("Approves(%q) = %v, want %v", subject, got, want)
 		}
 	}
 }

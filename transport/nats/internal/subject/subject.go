@@ -1,0 +1,72 @@
+// Package subject matches NATS subjects against patterns.
+package subject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Filter approves subjects. The zero Filter approves all.
+type Filter struct {
+	restricted bool
+	patterns   []string
+}
+
+// Only narrows the filter to subjects that match one of the patterns, which add to the patterns of
+// earlier calls.
+func (f *Filter) Only(patterns []string) error {
+	for _, p := range patterns {
+		if !Valid(p) {
+			return fmt.Errorf("%q is not a subject pattern; write dot-separated tokens, with \"*\" for one token "+
+				"and \">\" for all that follow", p)
+		}
+	}
+	f.restricted = true
+	f.patterns = append(f.patterns, patterns...)
+	return nil
+}
+
+// Approves reports whether the subject passes the filter.
+func (f *Filter) Approves(subject string) bool {
+	return !f.restricted || slices.ContainsFunc(f.patterns, func(p string) bool { return matches(p, subject) })
+}
+
+// Valid reports whether pattern is a subject, with or without wildcards.
+func Valid(pattern string) bool {
+	for rest, more := pattern, true; more; {
+		var token string
+		token, rest, more = strings.Cut(rest, ".")
+		if token == "" || strings.ContainsAny(token, " \t\r\n") || token == ">" && more {
+			return false
+		}
+	}
+	return true
+}
+
+// Literal reports whether a message can be published to the subject: it is valid, and has no wildcard.
+func Literal(subject string) bool {
+	return Valid(subject) && !slices.ContainsFunc(strings.Split(subject, "."), func(token string) bool {
+		return token == "*" || token == ">"
+	})
+}
+
+// matches reports whether a valid pattern matches the subject. No pattern matches a subject with an
+// empty token.
+func matches(pattern, subject string) bool {
+	pmore, smore := true, true
+	for pmore && smore {
+		var p, s string
+		p, pattern, pmore = strings.Cut(pattern, ".")
+		s, subject, smore = strings.Cut(subject, ".")
+		switch {
+		case s == "":
+			return false
+		case p == ">":
+			return !smore || Valid(subject)
+		case p != "*" && p != s:
+			return false
+		}
+	}
+	return !pmore && !smore
+}

@@ -1,0 +1,95 @@
+package waybillnats
+
+import (
+	"context"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
+	"github.com/waybill-go/waybill/transport/nats/internal/header"
+)
+
+// hop is a hop that may send several answers, each with the token to return at that time. It is safe for
+// concurrent use.
+type hop struct {
+	waybill.Hop
+	ctx context.Context
+	rec *telemetry.Recorder
+
+	mu     sync.Mutex
+	unsent string         // a token whose answer could not be sent; the next answer carries it
+	result waybill.Result // of the last answer
+}
+
+// answer sends an answer with the token to return, or without it if the answer can only be sent so.
+func (h *hop) answer(result waybill.Result, send func(token string) error) error {
+	token := h.next(result)
+	err := send(token)
+	switch {
+	case token == "":
+		return err
+	case err == nil:
+		h.rec.Returned(h.ctx, telemetry.Answered)
+		return nil
+	}
+	// The error does not always tell whether the size is the cause: package micro hides it. With another
+	// cause, the second attempt fails as well.
+	if err := send(""); err != nil {
+		h.retain(token)
+		return err
+	}
+	h.rec.Returned(h.ctx, telemetry.TooLarge)
+	return nil
+}
+
+// next returns the token to return now, or "" if nothing has changed or the hop has ended.
+func (h *hop) next(result waybill.Result) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.result = result
+	token := h.Return(result)
+	if token == "" {
+		token = h.unsent
+	}
+	h.unsent = ""
+	return token
+}
+
+// retain saves a token for the next answer, which may have a newer one.
+func (h *hop) retain(token string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unsent = token
+}
+
+// run calls the handler, and ends the hop when it returns or panics. Changes made after the last answer
+// are not sent to the caller.
+func (h *hop) run(reply string, handle func()) {
+	returned := false
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		late := h.unsent != ""
+		h.unsent = ""
+		if !returned {
+			h.Discard()
+			return
+		}
+		if late = h.Commit(h.result) != "" || late; late && reply != "" {
+			h.rec.Returned(h.ctx, telemetry.TooLate)
+		}
+	}()
+	handle()
+	returned = true
+}
+
+// setReturn replaces the waybill's headers of an answer by the token to return. Headers that the
+// application copied from the request are not sent back.
+func setReturn(msg *nats.Msg, token string) {
+	header.Strip(msg.Header)
+	if token != "" {
+		header.Put(msg, waybill.HeaderReturn, token)
+	}
+}
