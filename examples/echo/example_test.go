@@ -1,5 +1,5 @@
-// Package echo_test shows waybills with github.com/labstack/echo. The middleware wraps the instance, so that
-// it sees the responses that echo makes from the errors of handlers.
+// Package echo_test shows waybills with github.com/labstack/echo. The middleware wraps the
+// instance, so that it sees the responses that echo makes from the errors of handlers.
 package echo_test
 
 import (

@@ -1,5 +1,5 @@
-// Package gin_test shows waybills with github.com/gin-gonic/gin. The middleware wraps the engine, and
-// handlers use the context of the request.
+// Package gin_test shows waybills with github.com/gin-gonic/gin. The middleware wraps the engine,
+// and handlers use the context of the request.
 package gin_test
 
 import (

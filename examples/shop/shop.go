@@ -1,5 +1,5 @@
-// Package shop contains what the services of the examples share: the claims, the Authority, and a client that
-// keeps its waybill.
+// Package shop contains what the services of the examples share: the claims, the Authority, and a
+// client that keeps its waybill.
 package shop
 
 import (

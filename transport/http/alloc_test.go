@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Beyond the copy of the request that carries the context, a request without a token costs the scope and the writer.
+// A request without a token allocates the copy of the request, the scope and the writer. One with a
+// token also allocates the header without the token and the opened waybill.
 func TestAllocationsWithoutToken(t *testing.T) {
 	h := handle(authority(t), func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })
 	r := httptest.NewRequest("GET", "/", nil)

@@ -1,4 +1,5 @@
-// Package gatewaytest runs the real grpc-gateway between our HTTP middleware and our gRPC interceptors.
+// Package gatewaytest runs the real grpc-gateway between our HTTP middleware and our gRPC
+// interceptors.
 package gatewaytest
 
 import (
@@ -40,7 +41,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// service is gRPC's health service, which has a unary call and a server stream. A stream sends its messages first.
+// service is gRPC's health service, which has a unary call and a server stream. A stream first
+// sends its messages.
 type service struct {
 	health.UnimplementedHealthServer
 	handle   func(ctx context.Context) error
@@ -63,7 +65,7 @@ func (s *service) Watch(_ *health.HealthCheckRequest, stream health.Health_Watch
 	return s.handle(stream.Context())
 }
 
-// upstream serves svc with our interceptors, and returns a client that has ours.
+// upstream serves svc with our interceptors, and returns a client with our interceptors.
 func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.ServerOption) health.HealthClient {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -90,7 +92,7 @@ func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.
 	return health.NewHealthClient(conn)
 }
 
-// The handlers below do what those do that protoc-gen-grpc-gateway generates.
+// The handlers below do the same as the ones that protoc-gen-grpc-gateway generates.
 
 func register(t *testing.T, mux *runtime.ServeMux, client health.HealthClient) {
 	t.Helper()

@@ -14,8 +14,9 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// A handler that extracts the trace itself, as OpenTelemetry's documentation shows, keeps the journey: the
-// middleware took the token out of the header, and Extract does not take that for its absence.
+// A handler that extracts the trace itself, as OpenTelemetry's documentation shows, keeps the
+// journey: the middleware removed the token from the header, and Extract does not take that for its
+// absence.
 func TestExtractInHandler(t *testing.T) {
 	for _, layers := range []string{
 		"waybill", "waybill > clone", "waybill > waybill", "otelhttp > waybill", "waybill > otelhttp", "waybill > clone > otelhttp",
@@ -45,7 +46,7 @@ func TestExtractInHandler(t *testing.T) {
 					}
 					check(t, waybill.Update(ctx, seats.To(2)))
 					if got, _ := seats.Get(r.Context()); got != 2 {
-						t.Errorf("%d seats in the request's context, want the change made behind Extract: 2", got)
+						t.Errorf("%d seats in the request's context, want the change made after Extract: 2", got)
 					}
 				})))
 				r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
@@ -125,8 +126,8 @@ func TestInheritedContextIsHidden(t *testing.T) {
 	}
 }
 
-// A middleware that sees another header map without a token takes the request for a new one, because
-// contexts are inherited: it shows no waybill, and refuses the request if it requires one.
+// A middleware that sees another header map without a token takes the request for a new one,
+// because contexts are inherited: it shows no waybill, and refuses the request if it requires one.
 func TestCloneBetweenMiddlewares(t *testing.T) {
 	k := newKit(t)
 	for layers, want := range map[string]int{

@@ -11,9 +11,9 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// An application that injects by hand, as it does with a trace, sends no token: by default the propagator
-// writes none. If it always writes one, our transport removes it for hosts that are not approved, on every
-// hop of a redirect.
+// An application that injects by hand, as it does with a trace, sends no token: by default the
+// propagator writes none. If it always writes one, our transport removes it for hosts that are not
+// approved, on every hop of a redirect.
 func TestManualInject(t *testing.T) {
 	for name, tt := range map[string]struct {
 		opts            []waybillprop.Option
