@@ -24,8 +24,8 @@ type Edge struct {
 	renewal sync.Once                                     // logs the first failure: all fail for the same reason
 }
 
-// NewEdge returns the edge of the Authority's trust domain. It returns [waybill.ErrReadOnly] if the
-// Authority cannot issue waybills.
+// NewEdge returns the edge of the Authority's trust domain. The error wraps [waybill.ErrReadOnly] if
+// the Authority cannot issue waybills.
 func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 	common, err := newCommon(auth)
 	if err != nil {

@@ -151,7 +151,7 @@ func AllowPlaintext() ClientOption {
 	})
 }
 
-// OnlyAccept accepts changes of these claims only from callees. By default all changes are
+// OnlyAccept accepts, from callees, changes of these claims only. By default all changes are
 // accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) ClientOption {
 	return clientOption(func(t *Transport) error {
