@@ -28,7 +28,7 @@ func (c carrierCheck) updates() {
 	_, answer := c.call(ctx, auth, "a call that changes claims", c.change(checkCell.To("b"), checkReceipt.To("r2")))
 	const back = "put Hop.Commit(waybill.Succeeded) under waybill.HeaderReturn into the answer, and pass it to Call.Merge"
 	brings(c, ctx, checkCell, "b", back)
-	brings(c, ctx, checkReceipt, "r2", back+", without Failed: the call succeeded")
+	brings(c, ctx, checkReceipt, "r2", back+", and not waybill.Failed: the call succeeded")
 	for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 		if len(answer[name]) > 0 {
 			c.t.Errorf("the caller sees the header %s in the answer: take it out, or proxies pass it on", name)
@@ -71,7 +71,7 @@ func (c carrierCheck) updatesOnError() {
 	if _, err := c.Call(ctx, auth, s); err == nil {
 		c.t.Errorf("a call whose handler failed succeeded: an update does not change the result")
 	}
-	brings(c, ctx, checkReceipt, "r1", "the call failed: pass Failed to Call.Return")
+	brings(c, ctx, checkReceipt, "r1", "the call failed: pass waybill.Failed to Hop.Commit and Call.Merge")
 }
 
 // opened returns the update of an answer, which must be one.
@@ -141,9 +141,9 @@ func (c carrierCheck) refuses() {
 		}, waybill.ErrMalformed},
 	} {
 		c.answered(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
-		brings(c, ctx, checkCell, "a", bad.name+" came back and was taken: only Call.Return decides, and two updates are none")
+		brings(c, ctx, checkCell, "a", bad.name+" came back and was taken: only Call.Merge decides, and two updates are none")
 		if lost := waybill.Lost(ctx); !errors.Is(lost, bad.want) {
-			c.t.Errorf("%s came back, and Lost gives %v, want %v: give what came to Call.Return, joined if it is more than one", bad.name, lost, bad.want)
+			c.t.Errorf("%s came back, and Lost gives %v, want %v: pass what came to Call.Merge, joined if it is more than one", bad.name, lost, bad.want)
 		}
 	}
 	c.answered(ctx, auth, func(h Headers) Headers {

@@ -19,6 +19,7 @@ var wayIn = []property{
 	{"inherited context", carrierCheck.inherited},
 	{"journeys of an inherited context", carrierCheck.begun},
 	{"expired on the way out", carrierCheck.expired},
+	{"another Authority's waybill", carrierCheck.foreign},
 	{"hop ends", carrierCheck.ends},
 	{"panic", carrierCheck.panics},
 }
@@ -195,6 +196,18 @@ func (c carrierCheck) begun() {
 	if _, err := waybill.FromContext(base); !errors.Is(err, waybill.ErrNoWaybill) {
 		c.t.Errorf("the journey of a request is in the context that it inherited")
 	}
+}
+
+// foreign checks that a carrier sends the waybills of its own Authority only.
+func (c carrierCheck) foreign() {
+	ctx := c.journey(c.authority())
+	c.answered(ctx, c.authority(), func(h Headers) Headers {
+		if n := len(h[waybill.Header]); n != 0 {
+			c.t.Errorf("a carrier sent %d tokens of another Authority, want none: pin the token with Authority.Send of the "+
+				"carrier's Authority, and make the call without a token if the error is ErrForeignDomain", n)
+		}
+		return nil
+	})
 }
 
 // expired: what every peer would refuse does not go out.

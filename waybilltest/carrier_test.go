@@ -44,7 +44,8 @@ func (l *loop) send(
 	switch {
 	case err == nil:
 		h[waybill.Header] = []string{l.written(call.Token())}
-	case errors.Is(err, waybill.ErrExpired) && l.fault == "expired tokens leave":
+	case errors.Is(err, waybill.ErrForeignDomain) && l.fault == "sends for anybody",
+		errors.Is(err, waybill.ErrExpired) && l.fault == "expired tokens leave":
 		wb, _ := waybill.FromContext(ctx)
 		h[waybill.Header] = []string{wb.Token()}
 	case errors.Is(err, waybill.ErrExpired):
@@ -196,6 +197,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"token cut", "the call failed: refused"},
 		{"empty for absent", "the call failed: refused: malformed"},
 		{"expired tokens leave", "an expired token went out"},
+		{"sends for anybody", "sent 1 tokens of another Authority"},
 		{"first of several", "two tokens: the handler got a waybill"},
 		{"silent refusal", "the caller was not told"},
 		{"token seen", "sees the header waybill:"},
@@ -211,7 +213,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"errors vanish", "an update does not change the result"},
 		{"lost updates fail", "what comes back must not change the result"},
 		{"always succeeds", "the error answer has an OnSuccess claim"},
-		{"always succeeded", "pass Failed to Call.Return"},
+		{"always succeeded", "waybill.Failed to Hop.Commit and Call.Merge"},
 		{"empty update", "leave the header out"},
 		{"pinned late", "return the answer to the Call whose token was sent"},
 		{"one call for a context", "a good update of a peer was not taken"},
@@ -243,9 +245,9 @@ func TestCheckCarrier(t *testing.T) {
 func TestLoop(t *testing.T) { waybilltest.CheckCarrier(t, new(loop).carrier()) }
 
 func ExampleCheckCarrier() {
-	var t exampleTB // stands for the *testing.T of a test
+	var t exampleTB // the *testing.T of a test
 
-	pipe := new(loop) // the carrier of one's own
+	pipe := new(loop) // your carrier
 	waybilltest.CheckCarrier(t, waybilltest.Carrier{Call: pipe.call, Raw: pipe.serve, Answer: pipe.answer})
 	// Output:
 }

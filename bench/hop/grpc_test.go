@@ -18,8 +18,8 @@ func setupGRPC(e *env) func(context.Context) error {
 	var server []grpc.ServerOption
 	client := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if e.load != bare {
-		server = waybillgrpc.ServerOptions(e.auth)
-		client = append(client, waybillgrpc.DialOptions(e.auth, waybillgrpc.AllowPlaintext())...)
+		server = must(waybillgrpc.NewServer(e.auth)).ServerOptions()
+		client = append(client, must(waybillgrpc.NewClient(e.auth, waybillgrpc.AllowPlaintext())).DialOptions()...)
 	}
 	health := grpc_health_v1.NewHealthClient(dial(e, serveGRPC(e, checker{e: e}, server...), client...))
 	return func(ctx context.Context) error {

@@ -132,3 +132,10 @@ func BenchmarkHop(b *testing.B) {
 		}
 	}
 }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

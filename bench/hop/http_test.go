@@ -23,13 +23,13 @@ func setupHTTP(e *env) func(context.Context) error {
 	e.Cleanup(rt.CloseIdleConnections)
 	client := &http.Client{Transport: rt}
 	if e.load != bare {
-		h = waybillhttp.Middleware(e.auth)(h)
+		h = must(waybillhttp.NewServer(e.auth)).Middleware(h)
 	}
 	s := httptest.NewServer(h)
 	e.Cleanup(s.Close)
 	if e.load != bare {
 		u, _ := url.Parse(s.URL)
-		client.Transport = waybillhttp.NewTransport(e.auth, rt, waybillhttp.AllowHosts(u.Host), waybillhttp.AllowPlaintext())
+		client.Transport = must(waybillhttp.NewTransport(e.auth, rt, waybillhttp.AllowHosts(u.Host), waybillhttp.AllowPlaintext()))
 	}
 	return func(ctx context.Context) error {
 		r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)

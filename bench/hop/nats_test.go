@@ -17,9 +17,10 @@ import (
 
 func setupNATS(e *env) func(context.Context) error {
 	nc := broker(e)
+	ours := must(waybillnats.New(e.auth, nc))
 	h := func(m *nats.Msg) { m.Respond([]byte("body")) }
 	if e.load != bare {
-		h = waybillnats.Handler(e.auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		h = ours.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			if err := e.work(ctx); err != nil {
 				e.Errorf("server: %v", err)
 			}
@@ -36,7 +37,7 @@ func setupNATS(e *env) func(context.Context) error {
 		if e.load == bare {
 			_, err = nc.RequestMsgWithContext(ctx, nats.NewMsg("hop"))
 		} else {
-			_, err = waybillnats.Request(ctx, nc, nats.NewMsg("hop"))
+			_, err = ours.Request(ctx, nats.NewMsg("hop"))
 		}
 		return err
 	}
@@ -58,7 +59,8 @@ func setupJetStream(e *env) func(context.Context) error {
 		e.Fatal(err)
 	}
 	handled := make(chan error, 1)
-	run := consume(e, consumer, handled)
+	ours := must(waybilljetstream.New(e.auth, js))
+	run := consume(e, ours, consumer, handled)
 	e.Cleanup(func() {
 		run.Stop()
 		<-run.Closed()
@@ -68,7 +70,7 @@ func setupJetStream(e *env) func(context.Context) error {
 		if e.load == bare {
 			_, err = js.PublishMsg(ctx, nats.NewMsg("hop"))
 		} else {
-			_, err = waybilljetstream.Publish(ctx, js, nats.NewMsg("hop"))
+			_, err = ours.Publish(ctx, nats.NewMsg("hop"))
 		}
 		if err != nil {
 			return err
@@ -77,13 +79,13 @@ func setupJetStream(e *env) func(context.Context) error {
 	}
 }
 
-func consume(e *env, consumer jetstream.Consumer, handled chan<- error) jetstream.ConsumeContext {
+func consume(e *env, ours *waybilljetstream.JetStream, consumer jetstream.Consumer, handled chan<- error) jetstream.ConsumeContext {
 	var run jetstream.ConsumeContext
 	var err error
 	if e.load == bare {
 		run, err = consumer.Consume(func(m jetstream.Msg) { handled <- m.Ack() })
 	} else {
-		run, err = waybilljetstream.Consume(e.Context(), e.auth, consumer, func(ctx context.Context, m jetstream.Msg) error {
+		run, err = ours.Consume(e.Context(), consumer, func(ctx context.Context, m jetstream.Msg) error {
 			err := e.work(ctx)
 			handled <- err
 			return err

@@ -66,7 +66,7 @@ var wires = []struct {
 func wireHTTP2(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Context, string) error {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	s := httptest.NewUnstartedServer(waybillhttp.Middleware(auth)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(must(waybillhttp.NewServer(auth)).Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
 			tb.Errorf("protocol %s, want HTTP/2", r.Proto)
 		}
@@ -78,7 +78,7 @@ func wireHTTP2(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Co
 	rt := &http.Transport{DialContext: m.dial, Protocols: protocols}
 	tb.Cleanup(rt.CloseIdleConnections)
 	u, _ := url.Parse(s.URL)
-	client := &http.Client{Transport: waybillhttp.NewTransport(auth, rt, waybillhttp.AllowHosts(u.Host), waybillhttp.AllowPlaintext())}
+	client := &http.Client{Transport: must(waybillhttp.NewTransport(auth, rt, waybillhttp.AllowHosts(u.Host), waybillhttp.AllowPlaintext()))}
 	return func(ctx context.Context, traceparent string) error {
 		r, err := http.NewRequestWithContext(ctx, "GET", s.URL, nil)
 		if err != nil {
@@ -98,8 +98,8 @@ func wireHTTP2(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Co
 }
 
 func wireGRPC(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Context, string) error {
-	addr := serveGRPC(tb, checker{e: &env{TB: tb}}, waybillgrpc.ServerOptions(auth)...)
-	opts := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+	addr := serveGRPC(tb, checker{e: &env{TB: tb}}, must(waybillgrpc.NewServer(auth)).ServerOptions()...)
+	opts := append(must(waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())).DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return m.dial(ctx, "tcp", addr) }))
 	health := grpc_health_v1.NewHealthClient(dial(tb, addr, opts...))

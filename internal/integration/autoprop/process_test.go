@@ -47,7 +47,7 @@ func service() {
 		fmt.Println(r.URL.Path, value)
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/middleware", waybillhttp.Middleware(auth)(read))
+	mux.Handle("/middleware", must(waybillhttp.NewServer(auth)).Middleware(read))
 	mux.Handle("/", read)
 	s := httptest.NewServer(otelhttp.NewHandler(mux, "service"))
 	defer s.Close()
@@ -64,7 +64,9 @@ func service() {
 		resp.Body.Close()
 	}
 	get("/unbound")
-	waybillautoprop.Bind(auth)
+	if err := waybillautoprop.Bind(auth); err != nil {
+		panic(err)
+	}
 	get("/bound")
 	get("/middleware")
 }
@@ -89,12 +91,12 @@ func authority() *waybill.Authority {
 // A process whose environment says so reads claims by its instrumentation alone, from the moment its Authority is bound. It
 // can tell if the environment does not say so, and the middleware does not need it.
 func TestProcess(t *testing.T) {
-	const without = "installed: waybillautoprop: the global propagator carries no waybills: "
+	const without = "installed: waybillautoprop: the global propagator does not include waybills: "
 	for _, tt := range []struct{ name, value, installed, bound string }{
 		{"named", "tracecontext,baggage,waybill", "installed: <nil>", "/bound eu-3"},
 		{"spaces", "tracecontext, baggage, waybill", without + `OTEL_PROPAGATORS="tracecontext, baggage, waybill" has spaces ` +
 			`around waybill: separate names by a comma alone`, "/bound"},
-		{"not-named", "tracecontext", without + `OTEL_PROPAGATORS="tracecontext" does not name waybill`, "/bound"},
+		{"not-named", "tracecontext", without + `OTEL_PROPAGATORS="tracecontext" does not name waybill: add it`, "/bound"},
 		{"not-set", "", without + "OTEL_PROPAGATORS is not set", "/bound"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,4 +116,11 @@ func TestProcess(t *testing.T) {
 			}
 		})
 	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -131,12 +131,12 @@ func (o overGRPC) do(
 }
 
 func (o overGRPC) call(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
-	return o.do(ctx, handler(s), waybillgrpc.ServerOptions(s.Auth), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()))
+	return o.do(ctx, handler(s), must(waybillgrpc.NewServer(s.Auth)).ServerOptions(), must(waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())).DialOptions())
 }
 
 func (o overGRPC) raw(s waybilltest.Service, h waybilltest.Headers) (waybilltest.Headers, error) {
 	ctx := metadata.NewOutgoingContext(context.Background(), metadata.MD(h))
-	return o.do(ctx, handler(s), waybillgrpc.ServerOptions(s.Auth), nil)
+	return o.do(ctx, handler(s), must(waybillgrpc.NewServer(s.Auth)).ServerOptions(), nil)
 }
 
 func (o overGRPC) answer(ctx context.Context, auth *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
@@ -144,6 +144,6 @@ func (o overGRPC) answer(ctx context.Context, auth *waybill.Authority, answer fu
 		md, _ := metadata.FromIncomingContext(ctx)
 		return grpc.SetTrailer(ctx, metadata.MD(answer(lower(md))))
 	}
-	_, err := o.do(ctx, peer, nil, waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()))
+	_, err := o.do(ctx, peer, nil, must(waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())).DialOptions())
 	return err
 }

@@ -45,7 +45,7 @@ func (o overHTTP) serve(s waybilltest.Service) *httptest.Server {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	}
-	return o.start(s.Context, waybillhttp.Middleware(s.Auth)(http.HandlerFunc(app)))
+	return o.start(s.Context, must(waybillhttp.NewServer(s.Auth)).Middleware(http.HandlerFunc(app)))
 }
 
 // get sends a request and reads the answer to its end.
@@ -76,7 +76,7 @@ func get(ctx context.Context, rt http.RoundTripper, url string, h http.Header) (
 }
 
 func sending(auth *waybill.Authority, s *httptest.Server) http.RoundTripper {
-	return waybillhttp.NewTransport(auth, s.Client().Transport, waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext())
+	return must(waybillhttp.NewTransport(auth, s.Client().Transport, waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext()))
 }
 
 func (o overHTTP) call(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {

@@ -62,7 +62,7 @@ func (o overJetStream) serve(s waybilltest.Service) (subject string, done <-chan
 		return "", nil, err
 	}
 	each := make(chan struct{}, 16)
-	run, err := waybilljetstream.Consume(s.Context, s.Auth, outliving{cons, each}, func(ctx context.Context, m jetstream.Msg) error {
+	run, err := must(waybilljetstream.New(s.Auth, o.js)).Consume(s.Context, outliving{cons, each}, func(ctx context.Context, m jetstream.Msg) error {
 		return s.Handle(ctx, lower(m.Headers()))
 	})
 	if err == nil {
@@ -71,18 +71,18 @@ func (o overJetStream) serve(s waybilltest.Service) (subject string, done <-chan
 	return subject, each, err
 }
 
-func (o overJetStream) call(ctx context.Context, _ *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
+func (o overJetStream) call(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
 	subject, _, err := o.serve(s)
 	if err != nil {
 		return nil, err
 	}
-	return nil, o.publish(ctx, subject)
+	return nil, o.publish(ctx, auth, subject)
 }
 
-func (o overJetStream) publish(ctx context.Context, subject string) error {
+func (o overJetStream) publish(ctx context.Context, auth *waybill.Authority, subject string) error {
 	ctx, cancel := waiting(ctx)
 	defer cancel()
-	_, err := waybilljetstream.Publish(ctx, o.js, &nats.Msg{Subject: subject})
+	_, err := must(waybilljetstream.New(auth, o.js)).Publish(ctx, &nats.Msg{Subject: subject})
 	return err
 }
 
@@ -99,12 +99,12 @@ func (o overJetStream) raw(s waybilltest.Service, h waybilltest.Headers) (waybil
 	return nil, ended(done)
 }
 
-func (o overJetStream) answer(ctx context.Context, _ *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
+func (o overJetStream) answer(ctx context.Context, auth *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
 	subject, cons, err := o.queue()
 	if err != nil {
 		return err
 	}
-	if err := o.publish(ctx, subject); err != nil {
+	if err := o.publish(ctx, auth, subject); err != nil {
 		return err
 	}
 	m, err := cons.Next(jetstream.FetchMaxWait(patience))

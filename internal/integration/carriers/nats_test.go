@@ -61,7 +61,7 @@ func failing(text string) *nats.Msg {
 
 func (o overNATS) subscribe(s waybilltest.Service) (string, <-chan struct{}, error) {
 	subject := nats.NewInbox()
-	ours := waybillnats.Handler(s.Auth, o.nc, func(ctx context.Context, m *waybillnats.Msg) {
+	ours := must(waybillnats.New(s.Auth, o.nc)).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		answer := &nats.Msg{}
 		if err := s.Handle(ctx, lower(m.Header)); err != nil {
 			answer = failing(err.Error())
@@ -91,7 +91,7 @@ func (o overNATS) listen(subject string, h nats.MsgHandler) error {
 
 func (o overNATS) endpoint(s waybilltest.Service) (string, <-chan struct{}, error) {
 	subject := nats.NewInbox()
-	ours := waybillnats.MicroHandler(s.Auth, func(ctx context.Context, r micro.Request) {
+	ours := must(waybillnats.New(s.Auth, o.nc)).MicroHandler(func(ctx context.Context, r micro.Request) {
 		if err := s.Handle(ctx, lower(r.Headers())); err != nil {
 			r.Error("500", err.Error(), nil)
 			return
@@ -128,14 +128,14 @@ func result(reply *nats.Msg, err error) (waybilltest.Headers, error) {
 }
 
 func (o overNATS) callOf(serve serving) func(context.Context, *waybill.Authority, waybilltest.Service) (waybilltest.Headers, error) {
-	return func(ctx context.Context, _ *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
+	return func(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
 		subject, _, err := serve(s)
 		if err != nil {
 			return nil, err
 		}
 		ctx, cancel := waiting(ctx)
 		defer cancel()
-		return result(waybillnats.Request(ctx, o.nc, &nats.Msg{Subject: subject}))
+		return result(must(waybillnats.New(auth, o.nc)).Request(ctx, &nats.Msg{Subject: subject}))
 	}
 }
 
@@ -149,7 +149,7 @@ func (o overNATS) rawOf(serve serving) func(waybilltest.Service, waybilltest.Hea
 	}
 }
 
-func (o overNATS) answer(ctx context.Context, _ *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
+func (o overNATS) answer(ctx context.Context, auth *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
 	subject := nats.NewInbox()
 	err := o.listen(subject, func(m *nats.Msg) { m.RespondMsg(&nats.Msg{Header: spelled(answer(lower(m.Header)))}) })
 	if err != nil {
@@ -157,16 +157,16 @@ func (o overNATS) answer(ctx context.Context, _ *waybill.Authority, answer func(
 	}
 	ctx, cancel := waiting(ctx)
 	defer cancel()
-	_, err = result(waybillnats.Request(ctx, o.nc, &nats.Msg{Subject: subject}))
+	_, err = result(must(waybillnats.New(auth, o.nc)).Request(ctx, &nats.Msg{Subject: subject}))
 	return err
 }
 
-func (o overNATS) publish(ctx context.Context, _ *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
+func (o overNATS) publish(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
 	subject, _, err := o.subscribe(s)
 	if err != nil {
 		return nil, err
 	}
-	return nil, waybillnats.Publish(ctx, o.nc, &nats.Msg{Subject: subject})
+	return nil, must(waybillnats.New(auth, o.nc)).Publish(ctx, &nats.Msg{Subject: subject})
 }
 
 func (o overNATS) publishRaw(s waybilltest.Service, h waybilltest.Headers) (waybilltest.Headers, error) {
@@ -180,10 +180,10 @@ func (o overNATS) publishRaw(s waybilltest.Service, h waybilltest.Headers) (wayb
 	return nil, ended(done)
 }
 
-func (o overNATS) receive(ctx context.Context, _ *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
+func (o overNATS) receive(ctx context.Context, auth *waybill.Authority, answer func(waybilltest.Headers) waybilltest.Headers) error {
 	subject := nats.NewInbox()
 	if err := o.listen(subject, func(m *nats.Msg) { answer(lower(m.Header)) }); err != nil {
 		return err
 	}
-	return waybillnats.Publish(ctx, o.nc, &nats.Msg{Subject: subject})
+	return must(waybillnats.New(auth, o.nc)).Publish(ctx, &nats.Msg{Subject: subject})
 }

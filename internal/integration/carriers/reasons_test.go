@@ -64,7 +64,7 @@ func refusals(t *testing.T) []refusal {
 		{"unknown key, ring out of touch", "unknown_key", waybill.Unavailable, over(t, outOfTouch(t)), []string{stranger}},
 		{"revoked key", "revoked", waybill.Unauthenticated, over(t, revoking(t, strange)), []string{stranger}},
 		{"another protection", "protection", waybill.Unauthenticated, auth, []string{token(t, authority(t, waybill.Protect(waybill.Sealed)), full...)}},
-		{"another domain", "audience", waybill.Unauthenticated, on(t, "bank", auth.Ring().Set().Keys()...), []string{good}},
+		{"another domain", "audience", waybill.Unauthenticated, on(t, "bank", waybilltest.Ring().Set().Keys()...), []string{good}},
 		{"expired", "expired", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(-time.Hour)), full...)}},
 		{"of the future", "not_yet_valid", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(time.Hour)), full...)}},
 		{"too long a life", "lifetime", waybill.Unauthenticated, auth, []string{token(t, authority(t, waybill.Life(2*time.Hour)), full...)}},

@@ -117,8 +117,8 @@ func wantAllReasons(t *testing.T, cases []refusal) {
 }
 
 func knockHTTP(t *testing.T, auth *waybill.Authority, values []string, m *metric.MeterProvider) (status, reason, all string) {
-	h := waybillhttp.Middleware(auth, waybillhttp.RequireClaims(Tenant), waybillhttp.MeterProvider(m))
-	s := overHTTP{}.start(t.Context(), h(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })))
+	ours := must(waybillhttp.NewServer(auth, waybillhttp.RequireClaims(Tenant), waybillhttp.MeterProvider(m)))
+	s := overHTTP{}.start(t.Context(), ours.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })))
 	defer s.Close()
 	r, err := http.NewRequest("GET", s.URL, nil)
 	check(t, err)
@@ -137,7 +137,7 @@ func knockHTTP(t *testing.T, auth *waybill.Authority, values []string, m *metric
 
 func knockGRPC(t *testing.T, auth *waybill.Authority, values []string, m *metric.MeterProvider) (code, reason, all string) {
 	ctx := metadata.NewOutgoingContext(t.Context(), metadata.MD{waybill.Header: values})
-	opts := waybillgrpc.ServerOptions(auth, waybillgrpc.RequireClaims(Tenant), waybillgrpc.MeterProvider(m))
+	opts := must(waybillgrpc.NewServer(auth, waybillgrpc.RequireClaims(Tenant), waybillgrpc.MeterProvider(m))).ServerOptions()
 	h, err := overGRPC{unary}.do(ctx, func(context.Context) error { t.Error("the handler ran"); return nil }, opts, nil)
 	st := status.Convert(err)
 	for _, d := range st.Details() {
@@ -157,8 +157,8 @@ func (o overNATS) told(t *testing.T, subject string, values []string) (status, r
 
 func (o overNATS) knockHandler(t *testing.T, auth *waybill.Authority, values []string, m *metric.MeterProvider) (status, reason, all string) {
 	subject := nats.NewInbox()
-	check(t, o.listen(subject, waybillnats.Handler(auth, o.nc, func(context.Context, *waybillnats.Msg) { t.Error("the handler ran") },
-		waybillnats.RequireClaims(Tenant), waybillnats.MeterProvider(m))))
+	ours := must(waybillnats.New(auth, o.nc, waybillnats.RequireClaims(Tenant), waybillnats.MeterProvider(m)))
+	check(t, o.listen(subject, ours.Handler(func(context.Context, *waybillnats.Msg) { t.Error("the handler ran") })))
 	return o.told(t, subject, values)
 }
 
@@ -166,8 +166,9 @@ func (o overNATS) knockMicro(t *testing.T, auth *waybill.Authority, values []str
 	svc, err := micro.AddService(o.nc, micro.Config{Name: "door", Version: "1.0.0"})
 	check(t, err)
 	subject := nats.NewInbox()
-	check(t, svc.AddEndpoint("door", waybillnats.MicroHandler(auth, func(context.Context, micro.Request) { t.Error("the handler ran") },
-		waybillnats.RequireClaims(Tenant), waybillnats.MeterProvider(m)), micro.WithEndpointSubject(subject)))
+	ours := must(waybillnats.New(auth, o.nc, waybillnats.RequireClaims(Tenant), waybillnats.MeterProvider(m)))
+	check(t, svc.AddEndpoint("door", ours.MicroHandler(func(context.Context, micro.Request) { t.Error("the handler ran") }),
+		micro.WithEndpointSubject(subject)))
 	check(t, o.nc.Flush())
 	return o.told(t, subject, values)
 }
@@ -179,10 +180,11 @@ func (o overJetStream) knock(nc *nats.Conn) func(*testing.T, *waybill.Authority,
 		check(t, err)
 		announced, err := nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + subject + ".>")
 		check(t, err)
-		run, err := waybilljetstream.Consume(t.Context(), auth, cons, func(context.Context, jetstream.Msg) error {
+		ours := must(waybilljetstream.New(auth, o.js, waybilljetstream.RequireClaims(Tenant), waybilljetstream.MeterProvider(m)))
+		run, err := ours.Consume(t.Context(), cons, func(context.Context, jetstream.Msg) error {
 			t.Error("the handler ran")
 			return nil
-		}, waybilljetstream.RequireClaims(Tenant), waybilljetstream.MeterProvider(m))
+		})
 		check(t, err)
 		defer run.Stop()
 		_, err = o.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Header: nats.Header{"Waybill": values}})

@@ -171,7 +171,7 @@ func TestSpans(t *testing.T) {
 	for name, with := range map[string]propagation.TextMapPropagator{
 		"alone": propagation.TraceContext{},
 		"with the propagator": propagation.NewCompositeTextMapPropagator(
-			propagation.TraceContext{}, waybillprop.New(auth)),
+			propagation.TraceContext{}, must(waybillprop.New(auth))),
 	} {
 		for transport, request := range map[string]func(*testing.T, *waybill.Authority, string, trace.TracerProvider, propagation.TextMapPropagator){
 			"HTTP": tracedHTTP, "gRPC": tracedGRPC,
@@ -207,7 +207,7 @@ func TestSpans(t *testing.T) {
 }
 
 func tracedHTTP(t *testing.T, auth *waybill.Authority, token string, tracer trace.TracerProvider, p propagation.TextMapPropagator) {
-	h := otelhttp.NewHandler(waybillhttp.Middleware(auth)(http.NotFoundHandler()), "op",
+	h := otelhttp.NewHandler(must(waybillhttp.NewServer(auth)).Middleware(http.NotFoundHandler()), "op",
 		otelhttp.WithTracerProvider(tracer), otelhttp.WithPropagators(p))
 	s := overHTTP{}.start(t.Context(), h)
 	get(t.Context(), s.Client().Transport, s.URL, http.Header{"Waybill": {token}}) // whatever it answers
@@ -215,7 +215,7 @@ func tracedHTTP(t *testing.T, auth *waybill.Authority, token string, tracer trac
 }
 
 func tracedGRPC(t *testing.T, auth *waybill.Authority, token string, tracer trace.TracerProvider, p propagation.TextMapPropagator) {
-	opts := append(waybillgrpc.ServerOptions(auth),
+	opts := append(must(waybillgrpc.NewServer(auth)).ServerOptions(),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(tracer), otelgrpc.WithPropagators(p))))
 	ctx := metadata.AppendToOutgoingContext(t.Context(), waybill.Header, token)
 	overGRPC{unary}.do(ctx, func(context.Context) error { return nil }, opts, nil) // whatever it answers
