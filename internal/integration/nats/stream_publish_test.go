@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill"
-	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -40,7 +39,7 @@ func TestPublishAsync(t *testing.T) {
 	before := maps.Clone(msg.Header)
 	var futures []jetstream.PubAckFuture
 	for i := range 20 {
-		f, err := waybilljetstream.PublishAsync(waybilltest.Context(t, auth, Cell.To(fmt.Sprint("c", i))), q.js, msg)
+		f, err := newStream(t, auth, q.js).PublishAsync(waybilltest.Context(t, auth, Cell.To(fmt.Sprint("c", i))), msg)
 		check(t, err)
 		futures = append(futures, f)
 	}
@@ -61,7 +60,7 @@ func TestPublishAsync(t *testing.T) {
 	if !reflect.DeepEqual(msg.Header, before) {
 		t.Errorf("the caller's header became %v, want %v", msg.Header, before)
 	}
-	f, err := waybilljetstream.PublishAsync(t.Context(), q.js, &nats.Msg{Subject: "orders.new"})
+	f, err := newStream(t, auth, q.js).PublishAsync(t.Context(), &nats.Msg{Subject: "orders.new"})
 	check(t, err)
 	ack, err := settled(t, f)
 	check(t, err)
@@ -77,16 +76,16 @@ func TestPublishAsyncErrors(t *testing.T) {
 	now := newClock(0)
 	auth := waybilltest.Authority(t, claims, now.option())
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-	if _, err := waybilljetstream.PublishAsync(ctx, q.js, nil); !errors.Is(err, nats.ErrInvalidMsg) {
+	if _, err := newStream(t, auth, q.js).PublishAsync(ctx, nil); !errors.Is(err, nats.ErrInvalidMsg) {
 		t.Errorf("a nil message: error %v, want %v", err, nats.ErrInvalidMsg)
 	}
-	f, err := waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "of.no.stream"})
+	f, err := newStream(t, auth, q.js).PublishAsync(ctx, &nats.Msg{Subject: "of.no.stream"})
 	check(t, err)
 	if _, err := settled(t, f); !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		t.Errorf("no stream: error %v, want %v", err, jetstream.ErrNoStreamResponse)
 	}
 	now.set(time.Hour)
-	_, err = waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "orders.new"})
+	_, err = newStream(t, auth, q.js).PublishAsync(ctx, &nats.Msg{Subject: "orders.new"})
 	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
 		t.Errorf("an expired waybill: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
 	}
@@ -102,10 +101,10 @@ func TestDuplicate(t *testing.T) {
 	for i, cell := range []string{"first", "second", "third"} {
 		ctx := waybilltest.Context(t, auth, Cell.To(cell))
 		msg := &nats.Msg{Subject: "orders.new"}
-		ack, err := waybilljetstream.Publish(ctx, q.js, msg, jetstream.WithMsgID("m1"))
+		ack, err := newStream(t, auth, q.js).Publish(ctx, msg, jetstream.WithMsgID("m1"))
 		if i == 2 {
 			var f jetstream.PubAckFuture
-			f, err = waybilljetstream.PublishAsync(ctx, q.js, msg, jetstream.WithMsgID("m1"))
+			f, err = newStream(t, auth, q.js).PublishAsync(ctx, msg, jetstream.WithMsgID("m1"))
 			check(t, err)
 			ack, err = settled(t, f)
 		}
@@ -118,7 +117,7 @@ func TestDuplicate(t *testing.T) {
 		}
 	}
 	got := make(chan string, 3)
-	consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
 		cell, _ := Cell.Get(ctx)
 		got <- cell
 		return nil
