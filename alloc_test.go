@@ -6,8 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-
-	"github.com/waybill-go/waybill"
 )
 
 // TestAllocations holds what the ordinary operations may allocate. Not under the race detector, which empties pools at
@@ -33,19 +31,19 @@ func TestAllocations(t *testing.T) {
 					t.Fatal(hop.Err())
 				}
 			}},
-			{"Receive again", 0, func() {
-				if _, hop := auth.Receive(ctx, values, nil); hop.Fresh() {
+			{"Extract again", 0, func() {
+				if _, hop := auth.Extract(ctx, values, nil); hop.Fresh() {
 					t.Fatal("opened twice")
 				}
 			}},
-			{"ReceiveFrom a header", 4, func() {
+			{"Receive from a header", 4, func() {
 				if _, hop := auth.Receive(context.Background(), values, header); hop.Err() != nil {
 					t.Fatal(hop.Err())
 				}
 			}},
 			{"Receive nothing", 2, func() { auth.Receive(context.Background(), nil, nil) }},
 			{"Send", 1, func() {
-				call, err := waybill.Send(ctx)
+				call, err := auth.Send(ctx)
 				if err != nil || call.Token() != token {
 					t.Fatal(err)
 				}

@@ -26,6 +26,9 @@ func newArrival(values []string, source any) arrival {
 	return a
 }
 
+// sameToken reports whether both brought exactly one token, and the same one.
+func (a *arrival) sameToken(b *arrival) bool { return a.values == 1 && b.values == 1 && a.raw == b.raw }
+
 // identity is what sources are compared by; 0 is no identity.
 func (a *arrival) identity() uintptr { return identity(a.source) }
 

@@ -79,7 +79,10 @@ func newAuthority(aud string, ring *keyring.Ring, c config, opts []Option) (*Aut
 	if a.declared, err = c.declared(); err != nil {
 		return nil, err
 	}
-	return a, a.checkRing()
+	if err := a.checkRing(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // checkRing reports a loaded ring without a key of the protection to issue.
@@ -107,6 +110,13 @@ func (a *Authority) Now() time.Time { return a.now() }
 // KeysConfirmedSince reports whether the key ring has been confirmed by its source since t. A key that
 // is unknown then was not in the ring at t.
 func (a *Authority) KeysConfirmedSince(t time.Time) bool { return a.ring.ConfirmedSince(t) }
+
+// CanIssue reports whether the ring has a key that can issue tokens of the Authority's protection, or is
+// not loaded yet.
+func (a *Authority) CanIssue() bool {
+	set := a.ring.Set()
+	return set == nil || canIssue(set, a.issues)
+}
 
 // Open verifies a token and returns its waybill, or nil and the reason why it is refused. The length of
 // the token is checked before anything is parsed.
@@ -223,7 +233,7 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	}
 	key := a.ring.Active(p, a.now(), exp)
 	if key == nil {
-		if p == Public && !holdsPrivate(set) {
+		if p == Public && !canIssue(set, p) {
 			return nil, ErrReadOnly
 		}
 		return nil, fmt.Errorf("%w: the ring has no %s key that is active and outlives the token; see waybill keys list",
@@ -240,9 +250,10 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	return w, nil
 }
 
-func holdsPrivate(set *keyring.Set) bool {
+// canIssue reports whether the set has a key that makes tokens of protection p.
+func canIssue(set *keyring.Set, p Protection) bool {
 	for _, k := range set.Keys() {
-		if k.Protection() == keyring.Public && k.CanIssue() {
+		if k.Protection() == p && k.CanIssue() {
 			return true
 		}
 	}

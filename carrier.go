@@ -56,13 +56,16 @@ func (a *Authority) ReceiveAt(ctx context.Context, values []string, stored time.
 // Extract opens the token that a propagator found, and leaves the outcome in the returned context
 // for [Authority.Receive]. It does not begin a hop.
 //
-// Without values it returns ctx unchanged if a carrier has begun a hop there that has not ended: the
-// carrier took the token out before the propagator looked. In any other context a waybill is hidden,
-// because it belongs to another request.
+// If a carrier has begun a hop in ctx that has not ended, and the propagator found no token or the one
+// that the hop received, Extract returns ctx unchanged: it looks at the same request, and the carrier
+// may have taken the token out. Any other waybill in ctx is hidden, because it belongs to another
+// request.
 func (a *Authority) Extract(ctx context.Context, values []string, source any) (context.Context, Hop) {
 	came := newArrival(values, source)
 	if s := scopeOf(ctx); s != nil {
-		if s.auth == a && s.is(&came) || len(values) == 0 && s.live() {
+		has := s.underWay()
+		same := s.auth == a && (has != nil && has.sameToken(&came) || s.is(&came))
+		if same || has != nil && came.values == 0 {
 			return ctx, Hop{s: s}
 		}
 	}

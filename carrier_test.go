@@ -69,7 +69,7 @@ func TestReceiveOnce(t *testing.T) {
 		{"two twice", []string{token, token}, []string{token, token}, fresh, "ambiguous"},
 		{"one letter more", []string{token}, []string{token + "A"}, fresh, "malformed"},
 	} {
-		outer, first := auth.Receive(t.Context(), test.outer, nil)
+		outer, first := auth.Extract(t.Context(), test.outer, nil)
 		type key struct{}
 		between := context.WithValue(outer, key{}, "v")
 		inner, second := auth.Receive(between, test.inner, nil)
@@ -79,9 +79,8 @@ func TestReceiveOnce(t *testing.T) {
 		if inner.Value(key{}) != "v" {
 			t.Errorf("%s: the context lost a value", test.name)
 		}
-		// One hop has one who answers for it.
-		if !first.Begin() || first.Begin() || second.Begin() != test.fresh {
-			t.Errorf("%s: Begin: want the first caller of each hop", test.name)
+		if first.Outermost() || !second.Outermost() {
+			t.Errorf("%s: Outermost: want the Receive, and not the Extract", test.name)
 		}
 		if test.want == "ok" && !test.fresh {
 			change(t, inner, Cell.To("c"))
@@ -128,7 +127,7 @@ func TestReceiveMasks(t *testing.T) {
 	outer, hop = receive(t, auth, token)
 	hop.Commit(waybill.Succeeded)
 	inner, again := auth.Receive(outer, []string{token}, nil)
-	if !again.Fresh() || !again.Begin() {
+	if !again.Fresh() || !again.Outermost() {
 		t.Error("the outcome of a hop that is over was used again")
 	}
 	change(t, inner, Cell.To("b"))
@@ -176,7 +175,7 @@ func TestHopAnswers(t *testing.T) {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, test.changes...)
 			inside := string(now(t, ctx).Payload())
-			update := hop.Commit(test.failed)
+			update := hop.Commit(ended(!test.failed))
 			if got := string(now(t, ctx).Payload()); got != inside {
 				t.Errorf("%s: the handler sees %s, want %s as before Commit", test.name, got, inside)
 			}
@@ -185,7 +184,7 @@ func TestHopAnswers(t *testing.T) {
 			} else if update != "" {
 				wantClaims(t, must(auth.Open(update))(t), test.want)
 			}
-			if again := hop.Commit(test.failed); again != "" {
+			if again := hop.Commit(ended(!test.failed)); again != "" {
 				t.Errorf("%s: committed twice, got %q", test.name, again)
 			}
 			if err := waybill.Lost(ctx); err != nil {
@@ -199,25 +198,26 @@ func TestHopAnswers(t *testing.T) {
 func TestHopUpdates(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Seats.To(0)).Token()
-	for _, failed := range []bool{false, true} {
+	for _, result := range []waybill.Result{waybill.Succeeded, waybill.Failed} {
+		failed := result == waybill.Failed
 		ctx, hop := receive(t, auth, token)
-		if got := hop.Update(failed); got != "" {
+		if got := hop.Return(result); got != "" {
 			t.Errorf("nothing changed: got %q", got)
 		}
 		for n := 1; n < 4; n++ {
 			change(t, ctx, Seats.To(n), Receipt.To("r"))
-			wb := must(auth.Open(hop.Update(failed)))(t)
+			wb := must(auth.Open(hop.Return(result)))(t)
 			if got, _ := Seats.Of(wb); got != n {
 				t.Errorf("got %d, want %d", got, n)
 			}
 			if wb.Has("receipt") == failed {
 				t.Errorf("failed %v: got receipt %v", failed, wb.Has("receipt"))
 			}
-			if got := hop.Update(failed); got != "" {
+			if got := hop.Return(result); got != "" {
 				t.Errorf("failed %v: the same update was sent twice", failed)
 			}
 		}
-		if got := hop.Commit(failed); got != "" {
+		if got := hop.Commit(result); got != "" {
 			t.Errorf("failed %v: the same update was sent again at the end", failed)
 		}
 	}
@@ -235,14 +235,15 @@ func TestHopUpdates(t *testing.T) {
 
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
-	hop.Freeze()
-	if got := hop.Return(waybill.Succeeded); got != "" {
+	hop.FinalReturn(waybill.Succeeded)
+	change2 := waybill.Update(ctx, Seats.To(6))
+	if got := hop.Return(waybill.Succeeded); got != "" || change2 != waybill.ErrTooLate {
 		t.Errorf("frozen: got %q", got)
 	}
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
 	if got := hop.FinalReturn(waybill.Succeeded); got == "" {
-		t.Error("Last sent no update")
+		t.Error("FinalReturn sent nothing")
 	}
 	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
 	ctx, hop = receive(t, auth, token)
@@ -332,15 +333,13 @@ func TestSendExpired(t *testing.T) {
 		time.Sleep(waybill.DefaultLife + waybill.DefaultLeeway - time.Second)
 		send(t, auth, ctx)
 		time.Sleep(time.Second)
-		if _, err := waybill.Send(ctx); err != waybill.ErrExpired {
+		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
 			t.Errorf("got %v, want ErrExpired", err)
 		}
-		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
-			t.Errorf("Authority.Send: got %v, want ErrExpired", err)
-		}
 	})
-	refused, _ := authority(t).Receive(t.Context(), []string{"x"}, nil)
-	if _, err := waybill.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
+	auth := authority(t)
+	refused, _ := auth.Receive(t.Context(), []string{"x"}, nil)
+	if _, err := auth.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
 		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
 	}
 }
@@ -365,7 +364,7 @@ func TestReadOnlyHop(t *testing.T) {
 			lost   error
 		}{{Receipt.To("r"), waybill.ErrReadOnly}, {Cell.To("b"), nil}} {
 			ctx, hop := receive(t, reader, token)
-			call := send(t, auth, ctx)
+			call := send(t, reader, ctx)
 			update := answer(t, edge, call.Token(), test.change)
 			must(call.Merge(update, waybill.Succeeded))(t)
 			if got := hop.Commit(waybill.Failed); (got == update) != (test.lost == nil) || got != "" && got != update {

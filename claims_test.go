@@ -252,7 +252,7 @@ func TestClaimNames(t *testing.T) {
 		{"sid", false}, {"end", false}, {"bas", false}, {"cnf", false}, {"wb_", false}, {"wb_x", false},
 	} {
 		c := waybill.NewClaim[int](test.name)
-		auth, err := waybill.New(waybilltest.Domain, waybilltest.Authority(t).Ring(), waybill.Claims(c))
+		auth, err := waybill.New(waybilltest.Domain, waybilltest.Ring(), waybill.Claims(c))
 		if (err == nil) != test.ok {
 			t.Errorf("%q: got %v, want it accepted: %v", test.name, err, test.ok)
 			continue
@@ -263,7 +263,7 @@ func TestClaimNames(t *testing.T) {
 		ctx := waybilltest.Context(t, auth, c.To(5))
 		wantClaim(t, ctx, c, 5)
 	}
-	ring := waybilltest.Authority(t).Ring()
+	ring := waybilltest.Ring()
 	if _, err := waybill.New(waybilltest.Domain, ring, waybill.Claims(Cell), waybill.Claims(waybill.NewClaim[int]("cell"))); err == nil {
 		t.Error("a claim declared twice: got no error")
 	}

@@ -38,7 +38,7 @@ func TestConcurrentReturns(t *testing.T) {
 		var local atomic.Int64
 		for i := range n {
 			all.Go(func() {
-				if out, err := calls[i].Return(updates[i]); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
+				if out, err := calls[i].Merge(updates[i], waybill.Succeeded); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
 					t.Errorf("call %d: got %s, %v, want its change taken", i, out, err)
 				}
 			})

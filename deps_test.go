@@ -35,12 +35,11 @@ func imports(t *testing.T, path string) []string {
 // TestDependencies holds who may import whom. A prefix ends with a slash.
 func TestDependencies(t *testing.T) {
 	const otel = "go.opentelemetry.io/otel/"
-	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/keyfault", module + "/internal/replace",
-		module + "/internal/grant"}
+	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/keyfault", module + "/internal/replace"}
 	// What OpenTelemetry's API is made of.
 	api := []string{strings.TrimSuffix(otel, "/"), otel + "attribute/", otel + "baggage", otel + "codes", otel + "internal/", otel + "metric/",
 		otel + "propagation", otel + "semconv/", otel + "trace/", "github.com/go-logr/", "github.com/cespare/xxhash/", "go.opentelemetry.io/auto/"}
-	observed := slices.Concat(core, api, []string{module + "/internal/"})
+	carriers := slices.Concat(core, api, []string{module + "/internal/carrier/"})
 	hosts := []string{"golang.org/x/net/idna", "golang.org/x/text/"}
 	grpc := []string{"google.golang.org/", "golang.org/x/net/", "golang.org/x/sys/", "golang.org/x/text/"}
 	nats := []string{"github.com/nats-io/", "github.com/klauspost/compress/", "golang.org/x/crypto/", "golang.org/x/sys/", "golang.org/x/text/"}
@@ -57,14 +56,14 @@ func TestDependencies(t *testing.T) {
 		{module + "/keyring/jwks", keys},
 		{module + "/keyring/otelkeys", slices.Concat(keys, api)},
 		{module, core[1:]},
-		{module + "/internal/policy", slices.Concat(core, api, []string{module + "/internal/telemetry"})},
+		{module + "/internal/carrier/admission", slices.Concat(core, api, []string{module + "/internal/carrier/telemetry"})},
 		{module + "/waybilltest", core},
-		{module + "/internal/telemetry", slices.Concat(core, api)},
-		{module + "/propagation", observed},
-		{module + "/transport/http", slices.Concat(observed, hosts)},
-		{module + "/transport/grpc", slices.Concat(observed, grpc)},
-		{module + "/transport/nats", slices.Concat(observed, nats, []string{module + "/transport/nats/internal/"})},
-		{module + "/transport/nats/jetstream", slices.Concat(observed, nats, []string{module + "/transport/nats/"})},
+		{module + "/internal/carrier/telemetry", slices.Concat(core, api)},
+		{module + "/propagation", carriers},
+		{module + "/transport/http", slices.Concat(carriers, hosts)},
+		{module + "/transport/grpc", slices.Concat(carriers, grpc)},
+		{module + "/transport/nats", slices.Concat(carriers, nats, []string{module + "/transport/nats/internal/"})},
+		{module + "/transport/nats/jetstream", slices.Concat(carriers, nats, []string{module + "/transport/nats/"})},
 	} {
 		for _, p := range imports(t, test.path) {
 			allowed := slices.ContainsFunc(test.may, func(m string) bool {
@@ -72,6 +71,25 @@ func TestDependencies(t *testing.T) {
 			})
 			if !allowed {
 				t.Errorf("%s is built from %s", strings.TrimPrefix(test.path, module+"/"), strings.TrimPrefix(p, module+"/"))
+			}
+		}
+	}
+}
+
+// TestAuthorityOnly: a transport reaches keys and bytes through the Authority alone, so it imports neither
+// the key ring nor what the core is built from.
+func TestAuthorityOnly(t *testing.T) {
+	for _, path := range []string{
+		"/propagation", "/internal/carrier/admission", "/internal/carrier/telemetry",
+		"/transport/http", "/transport/grpc", "/transport/nats", "/transport/nats/jetstream",
+	} {
+		direct := goList(t, "-f", `{{join .Imports "\n"}}`, module+path)
+		if !slices.Contains(direct, module) {
+			t.Errorf("%s does not import the core: this test looks at the wrong package", path)
+		}
+		for _, p := range direct {
+			if strings.HasPrefix(p, module+"/keyring") || strings.HasPrefix(p, module+"/internal/") && !strings.HasPrefix(p, module+"/internal/carrier/") {
+				t.Errorf("%s imports %s", path, strings.TrimPrefix(p, module))
 			}
 		}
 	}

@@ -1,7 +1,7 @@
-// Package waybill carries a journey's routing state in a token that travels with the request, so that no service keeps a
-// session.
+// Package waybill carries a journey's routing state in a token that travels with the request, so that no
+// service keeps a session.
 //
-// The ordinary path: declare the claims once, open the key ring, make an [Authority], and hand it to the transports.
+// Declare the claims once, load the key ring, make an [Authority], and pass it to the transports:
 //
 //	var Cell  = waybill.NewClaim[string]("cell")
 //	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
@@ -9,18 +9,45 @@
 //	ring, err := keyring.LoadFile(ctx, "/etc/waybill/ring.jwks")
 //	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
 //
-//	handler := waybillhttp.Middleware(auth)(mux) // and waybillgrpc, waybillnats, waybilljetstream
+//	edge, err := waybillhttp.NewEdge(auth)
+//	handler := edge.Middleware(mux)
 //
-// A handler reads verified claims from its context and changes them there. The change travels on with the calls it makes
-// afterwards, and back to the client with the response:
+// A handler reads verified claims from its context and changes them there. The change is sent with the
+// calls it makes afterwards, and goes back to the client with the response:
 //
 //	cell, ok := Cell.Get(ctx)
 //	err := waybill.Update(ctx, Seats.To(2))
 //
-// A token is signed by default: the client may read it, not change it. [Sealed] hides it from the client, [PublicKey] lets
-// services verify that cannot issue.
+// A token is [Signed] by default: the client can read it, and cannot change it. [Sealed] hides it from the
+// client. [Public] lets services verify tokens that they cannot issue. See [Protect].
 //
-// Waybill is not authentication, not a store, and not a secret between the services of one ring. A token is good until it
-// expires, also in the hands of a thief, and a client may replay an older one of its journey: claims say where a request
-// should go, they hold no balances and no one-time flags.
+// Waybill is not authentication, not a store, and not a secret between the services of one ring. A token
+// is good until it expires, also in the hands of a thief, and a client may replay an older token of its
+// journey: claims say where a request should go, and hold no balances and no one-time flags.
+//
+// The names of this package serve three kinds of readers.
+//
+// # For handlers
+//
+// A handler needs a [Claim] and its context: [NewClaim], [Claim.Get], [Claim.Lookup], [Update],
+// [FromContext] and the [Waybill] it returns. The merge rules are [Max], [Min] and [Union]. Work that
+// outlives its request uses [Detach]. A handler of durable messages uses [Reissue], or [Authority.Join]
+// for a batch. [Lost] reports changes that did not come back, and [Without] hides the waybill.
+//
+// # For services
+//
+// A service makes one [Authority] with [New], and [Option] values such as [Claims], [Protect] and [Life].
+// The reasons why a request has no waybill are errors such as [ErrExpired]; [Reason] returns their stable
+// names and [ClassOf] their meaning for the peer. Package keyring has the keys, the packages below
+// transport carry waybills over HTTP, gRPC, NATS and JetStream, package propagation has the OpenTelemetry
+// propagator, and package waybilltest helps to test handlers.
+//
+// # For carriers
+//
+// The author of another transport needs [Authority.Receive] and [Hop] on the server side, and
+// [Authority.Send], [Call] and its [Call.Merge] on the client side. CONTRIBUTING.md has a complete
+// example, and waybilltest.CheckCarrier checks the result. The transports of this module use the same
+// calls and no others.
+//
+// Integration tests over real servers: internal/integration.
 package waybill

@@ -37,7 +37,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	call, err := waybill.Send(ctx)
+	call, err := auth.Send(ctx)
 	if err != nil {
 		panic(err)
 	}
@@ -147,13 +147,13 @@ func ExampleClaim_Merge() {
 		}
 		return hop.Commit(waybill.Succeeded)
 	}
-	prices, _ := waybill.Send(ctx)
-	stock, _ := waybill.Send(ctx)
+	prices, _ := auth.Send(ctx)
+	stock, _ := auth.Send(ctx)
 	answers := []string{visit(prices.Token(), "prices"), visit(stock.Token(), "stock")}
-	if _, err := stock.Return(answers[1]); err != nil {
+	if _, err := stock.Merge(answers[1], waybill.Succeeded); err != nil {
 		panic(err)
 	}
-	if _, err := prices.Return(answers[0]); err != nil {
+	if _, err := prices.Merge(answers[0], waybill.Succeeded); err != nil {
 		panic(err)
 	}
 	fmt.Println(Visited.Get(ctx))
@@ -187,6 +187,6 @@ func ExampleAuthority_Join() {
 	_, err = Cell.Lookup(ctx)
 	fmt.Println(tenant, seats, err)
 	// Output:
-	// waybill: the parents disagree in claims that have no rule to join them: ["cell"]
+	// waybill: parents disagree on claims that have no merge rule: ["cell"]
 	// acme 4 waybill: no such claim: cell
 }

@@ -151,3 +151,11 @@ func basOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// ended is how a hop or call ended.
+func ended(ok bool) waybill.Result {
+	if ok {
+		return waybill.Succeeded
+	}
+	return waybill.Failed
+}

@@ -140,7 +140,7 @@ func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 
 // readOnly reports whether this node cannot change w for want of a private key.
 func (a *Authority) readOnly(w *Waybill) bool {
-	return w.Protection() == Public && !holdsPrivate(a.ring.Set())
+	return w.Protection() == Public && !canIssue(a.ring.Set(), Public)
 }
 
 // brought is a token that a call returned, or the one it sent.

@@ -50,7 +50,7 @@ func TestMergeOrder(t *testing.T) {
 			ctx, _ := receive(t, auth, token)
 			calls := []*waybill.Call{send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx)}
 			for i, u := range order {
-				must(calls[i].Return(u))(t)
+				must(calls[i].Merge(u, waybill.Succeeded))(t)
 			}
 			got := fmt.Sprint(values(now(t, ctx)))
 			if want == "" {

@@ -91,10 +91,10 @@ func TestMergeTable(t *testing.T) {
 		name := fmt.Sprintf("%s: %s, %s and %s", test.claim, test.base, test.mine, test.theirs)
 		base := issue(t, loose, raw(test.claim, test.base)).Token()
 		ctx, hop := receive(t, front, base)
-		call := send(t, auth, ctx)
+		call := send(t, front, ctx)
 		if test.mine != test.base {
 			// Mine comes from another call to a service that may set anything, as the front service may not know the claim.
-			other := send(t, auth, ctx)
+			other := send(t, front, ctx)
 			if _, err := other.Merge(answer(t, loose, other.Token(), raw(test.claim, test.mine)), waybill.Succeeded); err != nil {
 				t.Fatal(err)
 			}
@@ -206,26 +206,27 @@ func TestReturnOptions(t *testing.T) {
 	auth := authority(t)
 	for _, test := range []struct {
 		name   string
-		opts   []waybill.ReturnOption
+		result waybill.Result
+		opts   []waybill.MergeOption
 		theirs []waybill.Change
 		want   string
 		out    waybill.Outcome
 		err    error
 	}{
-		{"accepted", []waybill.ReturnOption{waybill.OnlyClaims(Cell, Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
-		{"not accepted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
-		{"not accepted, deleted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
-		{"one of two", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b"), Seats.To(4)}, `"cell":"a","receipt":"r1","seats":4`, waybill.Merged, waybill.ErrNotAccepted},
-		{"none accepted", []waybill.ReturnOption{waybill.OnlyClaims()}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
-		{"failed", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"b","receipt":"r1"`, waybill.Merged, nil},
-		{"failed, nothing else", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
-		{"failed, deleted", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Receipt.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
-		{"failed, others only", []waybill.ReturnOption{waybill.Failed()}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
-		{"both", []waybill.ReturnOption{waybill.Failed(), waybill.OnlyClaims(Receipt)}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"accepted", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims(Cell, Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
+		{"not accepted", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"not accepted, deleted", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"one of two", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims(Seats)}, []waybill.Change{Cell.To("b"), Seats.To(4)}, `"cell":"a","receipt":"r1","seats":4`, waybill.Merged, waybill.ErrNotAccepted},
+		{"none accepted", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims()}, []waybill.Change{Cell.To("b")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
+		{"failed", waybill.Failed, nil, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"b","receipt":"r1"`, waybill.Merged, nil},
+		{"failed, nothing else", waybill.Failed, nil, []waybill.Change{Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
+		{"failed, deleted", waybill.Failed, nil, []waybill.Change{Receipt.Delete()}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, nil},
+		{"failed, others only", waybill.Failed, nil, []waybill.Change{Cell.To("b")}, `"cell":"b","receipt":"r1"`, waybill.Relayed, nil},
+		{"both", waybill.Failed, []waybill.MergeOption{waybill.OnlyClaims(Receipt)}, []waybill.Change{Cell.To("b"), Receipt.To("r2")}, `"cell":"a","receipt":"r1"`, waybill.Unchanged, waybill.ErrNotAccepted},
 	} {
 		ctx, _ := receive(t, auth, issue(t, auth, Cell.To("a"), Receipt.To("r1")).Token())
 		call := send(t, auth, ctx)
-		out, err := call.Merge(answer(t, auth, call.Token(), test.theirs...), waybill.Succeeded, test.opts...)
+		out, err := call.Merge(answer(t, auth, call.Token(), test.theirs...), test.result, test.opts...)
 		if out != test.out || !errors.Is(err, test.err) || (err != nil) != (test.err != nil) {
 			t.Errorf("%s: got %s, %v, want %s, %v", test.name, out, err, test.out, test.err)
 		}
@@ -294,7 +295,7 @@ func TestReadOnlyRelays(t *testing.T) {
 	token := issue(t, edge, Cell.To("a"), Receipt.To("r1"), Tenant.To("acme")).Token()
 
 	ctx, hop := receive(t, reader, token)
-	call := send(t, auth, ctx)
+	call := send(t, reader, ctx)
 	update := answer(t, edge, call.Token(), Cell.To("b"))
 	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
 		t.Errorf("got %s, %v, want relayed", out, err)
@@ -306,10 +307,10 @@ func TestReadOnlyRelays(t *testing.T) {
 
 	// Two answers to two calls of the same token: the last writer wins, and it is called a conflict.
 	ctx, hop = receive(t, reader, token)
-	one, two := send(t, auth, ctx), send(t, auth, ctx)
+	one, two := send(t, reader, ctx), send(t, reader, ctx)
 	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
 	update = answer(t, edge, two.Token(), Seats.To(2))
-	if out, err := two.Return(update); out != waybill.Conflict || err != nil {
+	if out, err := two.Merge(update, waybill.Succeeded); out != waybill.Conflict || err != nil {
 		t.Errorf("got %s, %v, want conflict", out, err)
 	}
 	wantClaim(t, ctx, Seats, 2)
@@ -319,9 +320,9 @@ func TestReadOnlyRelays(t *testing.T) {
 
 	// The same change twice is none.
 	ctx, _ = receive(t, reader, token)
-	one, two = send(t, auth, ctx), send(t, auth, ctx)
+	one, two = send(t, reader, ctx), send(t, reader, ctx)
 	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
-	if out, err := two.Return(answer(t, edge, two.Token(), Seats.To(1))); out != waybill.Unchanged || err != nil {
+	if out, err := two.Merge(answer(t, edge, two.Token(), Seats.To(1)), waybill.Succeeded); out != waybill.Unchanged || err != nil {
 		t.Errorf("the same change twice: got %s, %v, want unchanged", out, err)
 	}
 
@@ -329,20 +330,21 @@ func TestReadOnlyRelays(t *testing.T) {
 	for _, second := range []bool{false, true} {
 		for _, test := range []struct {
 			name   string
-			opts   []waybill.ReturnOption
+			result waybill.Result
+			opts   []waybill.MergeOption
 			change waybill.Change
 			want   error
 		}{
-			{"not accepted", []waybill.ReturnOption{waybill.OnlyClaims(Seats)}, Cell.To("evil"), waybill.ErrReadOnly},
-			{"failed", []waybill.ReturnOption{waybill.Failed()}, Receipt.To("evil"), waybill.ErrReadOnly},
+			{"not accepted", waybill.Succeeded, []waybill.MergeOption{waybill.OnlyClaims(Seats)}, Cell.To("evil"), waybill.ErrReadOnly},
+			{"failed", waybill.Failed, nil, Receipt.To("evil"), waybill.ErrReadOnly},
 		} {
 			ctx, _ := receive(t, reader, token)
-			call, other := send(t, auth, ctx), send(t, auth, ctx)
+			call, other := send(t, reader, ctx), send(t, reader, ctx)
 			if second {
 				must(other.Merge(answer(t, edge, other.Token(), Seats.To(7)), waybill.Succeeded))(t)
 			}
 			before := now(t, ctx)
-			out, err := call.Merge(answer(t, edge, call.Token(), test.change, Seats.To(9)), waybill.Succeeded, test.opts...)
+			out, err := call.Merge(answer(t, edge, call.Token(), test.change, Seats.To(9)), test.result, test.opts...)
 			if out != waybill.Rejected || !errors.Is(err, test.want) || waybill.Lost(ctx) == nil {
 				t.Errorf("%s, second %v: got %s, %v, want refused, %v", test.name, second, out, err, test.want)
 			}
@@ -362,7 +364,7 @@ func TestMergeWithOneKey(t *testing.T) {
 		ctx, hop := receive(t, auth, issue(t, auth, Seats.To(1)).Token())
 		one, two := send(t, auth, ctx), send(t, auth, ctx)
 		must(one.Merge(answer(t, auth, one.Token(), Seats.To(3), Price.To(5)), waybill.Succeeded))(t)
-		if out, err := two.Return(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b"))); out != waybill.Merged || err != nil {
+		if out, err := two.Merge(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
 			t.Errorf("%s: got %s, %v, want merged", alg, out, err)
 		}
 		wantClaims(t, must(auth.Open(hop.Commit(waybill.Succeeded)))(t), `"seats":3,"price":5,"cell":"b"`)

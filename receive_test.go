@@ -7,8 +7,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// TestReceiveFrom: layers of one carrier share a hop, requests that inherit a context never do.
-func TestReceiveFrom(t *testing.T) {
+// TestReceiveSource: the layers of one request share a hop, and requests that inherit a context never do.
+func TestReceiveSource(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
 	type header map[string][]string
@@ -17,42 +17,43 @@ func TestReceiveFrom(t *testing.T) {
 	pointer := &connection{"one"}
 	for _, test := range []struct {
 		name         string
-		outer, inner any // nil: Receive
-		begun        bool
+		outer, inner any
+		begun        bool // the outer layer is a carrier, and not a propagator
 		fresh        bool
 	}{
 		{"the same header", one, one, false, false},
 		{"the same header, begun", one, one, true, false},
 		{"the same pointer, begun", pointer, pointer, true, false},
 		{"another header", one, other, false, true},
+		{"another header, begun", one, other, true, true},
 		{"another pointer", pointer, &connection{"one"}, false, true},
-		{"a header, and none", one, nil, false, true},
-		{"none, and a header", nil, one, false, true},
+		{"a header, then none", one, nil, false, true},
+		{"none, then a header", nil, one, false, false},
+		{"none, then a header, begun", nil, one, true, true},
 		{"none twice", nil, nil, false, false},
 		{"none twice, begun", nil, nil, true, true},
-		{"a header that is nil", header(nil), header(nil), true, true},
+		{"a nil header, begun", header(nil), header(nil), true, true},
+		{"a struct, begun", connection{"one"}, connection{"one"}, true, true},
 	} {
 		for _, values := range [][]string{nil, {token}, {"garbage"}} {
-			from := func(ctx context.Context, source any) (context.Context, waybill.Hop) {
-				if source == nil {
-					return auth.Receive(ctx, values, nil)
-				}
-				return auth.Receive(ctx, values, source)
-			}
-			outer, hop := from(t.Context(), test.outer)
+			open := auth.Extract
 			if test.begun {
+				open = auth.Receive
 			}
-			inner, again := from(outer, test.inner)
+			outer, hop := open(t.Context(), values, test.outer)
+			inner, again := auth.Receive(outer, values, test.inner)
 			if again.Fresh() != test.fresh || waybill.Reason(again.Err()) != waybill.Reason(hop.Err()) {
-				t.Errorf("%s, %d values: got fresh %v, %v, want %v and the same outcome", test.name, len(values), again.Fresh(), again.Err(), test.fresh)
+				t.Errorf("%s, %d values: got fresh %v, %v, want %v and the same outcome",
+					test.name, len(values), again.Fresh(), again.Err(), test.fresh)
 			}
-			if again.Begin() == (test.begun && !test.fresh) {
-				t.Errorf("%s, %d values: Begin: want one who answers for each hop", test.name, len(values))
+			if hop.Outermost() != test.begun || again.Outermost() == (test.begun && !test.fresh) {
+				t.Errorf("%s, %d values: Outermost: got %v and %v, want one owner of each hop",
+					test.name, len(values), hop.Outermost(), again.Outermost())
 			}
 			if values != nil {
 				continue
 			}
-			// A journey that one request begins is on no other's way.
+			// A journey that one request begins belongs to no other request.
 			if _, err := auth.Start(inner, Cell.To("mine")); err != nil {
 				t.Fatal(err)
 			}
@@ -61,10 +62,125 @@ func TestReceiveFrom(t *testing.T) {
 			}
 		}
 	}
-	// The hop is over: nothing is shared with it.
+	// The hop has ended: nothing is shared with it.
 	outer, hop := auth.Receive(t.Context(), nil, one)
 	hop.Commit(waybill.Succeeded)
 	if _, again := auth.Receive(outer, nil, one); !again.Fresh() {
-		t.Error("the outcome of a hop that is over was used again")
+		t.Error("the outcome of a hop that has ended was used again")
+	}
+}
+
+// TestAdopted: the carrier that continues the outcome of a propagator owns the hop, and its inner layers
+// continue it by the carrier's source.
+func TestAdopted(t *testing.T) {
+	auth := authority(t)
+	stream := new(int)
+	for _, values := range [][]string{nil, {issue(t, auth, Cell.To("a")).Token()}} {
+		extracted, _ := auth.Extract(t.Context(), values, nil)
+		outer, hop := auth.Receive(extracted, values, stream)
+		if hop.Fresh() || !hop.Outermost() {
+			t.Fatalf("got fresh %v, outermost %v, want the propagator's outcome", hop.Fresh(), hop.Outermost())
+		}
+		hop.Stripped(stream)
+		inner, again := auth.Receive(outer, nil, stream)
+		if again.Fresh() || again.Outermost() || inner != outer {
+			t.Error("an inner layer of the same source got another hop")
+		}
+	}
+}
+
+// TestStripped: who sees the carrier that a layer took the token out of continues its hop, and who sees
+// any other carrier without a token has none.
+func TestStripped(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Cell.To("a")).Token()
+	type header map[string][]string
+	original, stripped, other := header{}, header{}, header{}
+	ctx, hop := auth.Receive(t.Context(), []string{token}, original)
+	hop.Stripped(stripped)
+	for _, test := range []struct {
+		name   string
+		values []string
+		source any
+		fresh  bool
+	}{
+		{"the stripped carrier", nil, stripped, false},
+		{"the original carrier", []string{token}, original, false},
+		{"the original carrier, without its token", nil, original, true},
+		{"the stripped carrier, with a token", []string{token}, stripped, true},
+		{"another carrier", nil, other, true},
+		{"no carrier", nil, nil, true},
+	} {
+		inner, again := auth.Receive(ctx, test.values, test.source)
+		if again.Fresh() != test.fresh {
+			t.Errorf("%s: got fresh %v, want %v", test.name, again.Fresh(), test.fresh)
+		}
+		_, err := waybill.FromContext(inner)
+		if want := test.fresh && test.values == nil; (err == waybill.ErrNoWaybill) != want {
+			t.Errorf("%s: got %v, want no waybill: %v", test.name, err, want)
+		}
+	}
+	hop.Discard()
+	if _, again := auth.Receive(ctx, nil, stripped); !again.Fresh() {
+		t.Error("the hop has ended, and was continued")
+	}
+}
+
+// TestExtractLeaves: a propagator that finds no token leaves the hop that a carrier has begun, whatever it
+// looks at, until the hop has ended. In every other context it hides what is there.
+func TestExtractLeaves(t *testing.T) {
+	auth, foreign := authority(t), authority(t)
+	token := issue(t, auth, Cell.To("a")).Token()
+	type header map[string][]string
+	for _, by := range []*waybill.Authority{auth, foreign} {
+		for _, source := range []any{nil, header{}} {
+			ctx, hop := auth.Receive(t.Context(), []string{token}, header{})
+			child, again := by.Extract(context.WithValue(ctx, hop, 1), nil, source)
+			if again.Fresh() || again.Outermost() {
+				t.Errorf("source %v: Extract made a hop", source != nil)
+			}
+			wantClaim(t, child, Cell, "a")
+			change(t, child, Cell.To("b"))
+			if hop.Return(waybill.Succeeded) == "" {
+				t.Errorf("source %v: the change does not go back", source != nil)
+			}
+			// Its token is that of this request. Another token is another message.
+			if _, same := auth.Extract(ctx, []string{token}, source); same.Fresh() {
+				t.Error("the token of the hop was opened again")
+			}
+			if _, other := by.Extract(ctx, []string{issue(t, auth).Token()}, source); !other.Fresh() {
+				t.Error("another token was not opened")
+			}
+			hop.Commit(waybill.Succeeded)
+			ended, _ := by.Extract(ctx, nil, source)
+			if _, err := waybill.FromContext(ended); err != waybill.ErrNoWaybill {
+				t.Errorf("source %v, ended: got %v, want ErrNoWaybill", source != nil, err)
+			}
+		}
+	}
+	// A request that came without a token is a hop as well.
+	ctx, _ := auth.Receive(t.Context(), nil, nil)
+	if _, err := auth.Start(ctx, Cell.To("new")); err != nil {
+		t.Fatal(err)
+	}
+	child, _ := auth.Extract(ctx, nil, nil)
+	wantClaim(t, child, Cell, "new")
+	// So is what is derived from one.
+	ctx, _ = auth.Receive(t.Context(), []string{token}, nil)
+	for name, derived := range map[string]context.Context{"reissued": must(waybill.Reissue(ctx))(t), "detached": waybill.Detach(ctx)} {
+		child, _ := auth.Extract(derived, nil, nil)
+		if got, err := Cell.Lookup(child); got != "a" {
+			t.Errorf("%s: got %q, %v, want the claims of the hop", name, got, err)
+		}
+	}
+	// What no carrier has begun is hidden.
+	extracted, _ := auth.Extract(t.Context(), []string{token}, nil)
+	for name, ctx := range map[string]context.Context{
+		"extracted": extracted, "started": must(auth.Start(t.Context()))(t), "detached": waybill.Detach(extracted),
+	} {
+		hidden, _ := auth.Extract(ctx, nil, nil)
+		if _, err := waybill.FromContext(hidden); err != waybill.ErrNoWaybill {
+			t.Errorf("%s: got %v, want ErrNoWaybill", name, err)
+		}
 	}
 }

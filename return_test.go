@@ -16,6 +16,7 @@ import (
 // shop is a domain whose key the test holds, to issue what no Authority would.
 type shop struct {
 	key  *keyring.Key
+	ring *keyring.Ring
 	auth *waybill.Authority
 }
 
@@ -23,7 +24,7 @@ func newShop(t testing.TB, opts ...waybill.Option) shop {
 	t.Helper()
 	k := lasting(t, keyring.Signed)
 	ring := ringOf(t, "shop", k, lasting(t, keyring.Sealed), lasting(t, keyring.Public))
-	return shop{k, must(waybill.New("shop", ring, append([]waybill.Option{declareAll()}, opts...)...))(t)}
+	return shop{k, ring, must(waybill.New("shop", ring, append([]waybill.Option{declareAll()}, opts...)...))(t)}
 }
 
 func (s shop) issue(payload string) string { return s.key.Codec().Issue([]byte(payload), "shop") }
@@ -46,7 +47,6 @@ func TestReturnRefuses(t *testing.T) {
 		}
 		return s.issue(strings.Replace(good, old, new, 1))
 	}
-	public := must(waybill.New("shop", s.auth.Ring(), declareAll(), waybill.Protect(waybill.Public)))(t)
 	for _, test := range []struct {
 		name   string
 		update string
@@ -75,13 +75,13 @@ func TestReturnRefuses(t *testing.T) {
 		{"another jti", update(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
 		{"another cnf", update(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
 		{"no cnf", update(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
-		{"another protection", string(publicToken(t, public, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
+		{"another protection", string(publicToken(t, s, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
 		{"expired when the call was sent", update(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, hop := receive(t, s.auth, token)
 			before := now(t, ctx)
-			call := send(t, auth, ctx)
+			call := send(t, s.auth, ctx)
 			out, err := call.Merge(test.update, waybill.Succeeded)
 			if out != waybill.Rejected || !errors.Is(err, test.want) {
 				t.Errorf("got %s, %v, want refused, %v", out, err, test.want)
@@ -104,15 +104,16 @@ func TestReturnRefuses(t *testing.T) {
 }
 
 // publicToken signs a payload with the EdDSA key of an Authority's ring.
-func publicToken(t testing.TB, auth *waybill.Authority, payload string) []byte {
+func publicToken(t testing.TB, s shop, payload string) []byte {
 	t.Helper()
-	k := auth.Ring().Set().Active(keyring.Public, time.Now(), time.Now())
-	return []byte(k.Codec().Issue([]byte(payload), auth.Domain()))
+	k := s.ring.Set().Active(keyring.Public, time.Now(), time.Now())
+	return []byte(k.Codec().Issue([]byte(payload), "shop"))
 }
 
 func TestReturnOfNothing(t *testing.T) {
-	ctx := waybilltest.Context(t, authority(t))
-	if out, err := send(t, auth, ctx).Return(""); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
+	auth := authority(t)
+	ctx := waybilltest.Context(t, auth)
+	if out, err := send(t, auth, ctx).Merge("", waybill.Succeeded); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
 		t.Errorf("got %s, %v, want unchanged", out, err)
 	}
 }
@@ -121,7 +122,7 @@ func TestReturnTooLate(t *testing.T) {
 	auth := authority(t)
 	for want, end := range map[error]func(waybill.Hop){
 		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(waybill.Succeeded) },
-		waybill.ErrTooLate:   waybill.Hop.Freeze,
+		waybill.ErrTooLate:   func(h waybill.Hop) { h.FinalReturn(waybill.Succeeded) },
 	} {
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
 		call := send(t, auth, ctx)

@@ -83,11 +83,21 @@ func (s *scope) holds(came *arrival) bool {
 	return came.identity() == has.identity()
 }
 
-// live reports whether a carrier has begun the hop and not ended it.
-func (s *scope) live() bool {
+// underWay returns what the hop of the scope received, if a carrier has begun that hop and not ended it,
+// or else nil. A scope that Reissue or Detach made belongs to the hop of its context.
+func (s *scope) underWay() *arrival {
+	if s.came == nil {
+		if outer := scopeOf(s.Context); outer != nil {
+			return outer.underWay()
+		}
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.begun && s.phase != committed
+	if !s.begun || s.phase == committed {
+		return nil
+	}
+	return s.came
 }
 
 // String describes the scope in a printed context, in the style of the standard library.

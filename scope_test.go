@@ -58,7 +58,7 @@ func TestStartInHop(t *testing.T) {
 	_, err := auth.Start(ctx)
 	wantIs(t, err, waybill.ErrCommitted)
 	ctx, hop = auth.Receive(context.Background(), nil, nil)
-	hop.Freeze()
+	hop.FinalReturn(waybill.Succeeded)
 	_, err = auth.Start(ctx)
 	wantIs(t, err, waybill.ErrTooLate)
 }
@@ -74,7 +74,7 @@ func TestUpdateErrors(t *testing.T) {
 
 	token := issue(t, auth, Cell.To("a")).Token()
 	ctx, hop := receive(t, auth, token)
-	hop.Freeze()
+	hop.FinalReturn(waybill.Succeeded)
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrTooLate)
 	wantIs(t, waybill.Update(ctx, Cell.To("c")), waybill.ErrTooLate)
 	hop.Commit(waybill.Succeeded)
@@ -93,7 +93,7 @@ func TestUpdateErrors(t *testing.T) {
 	wantIs(t, waybill.Update(ctx, Cell.To(strings.Repeat("x", 100))), waybill.ErrTooLarge)
 	wantNoClaim(t, ctx, Cell)
 	change(t, ctx, Cell.To("x"))
-	if n := len(send(t, auth, ctx).Token()); n > 320 {
+	if n := len(send(t, small, ctx).Token()); n > 320 {
 		t.Errorf("got a token of %d bytes, want at most 320", n)
 	}
 
@@ -185,7 +185,7 @@ func TestWithout(t *testing.T) {
 	if bare.Value(key{}) != "kept" {
 		t.Error("Without took other values too")
 	}
-	if _, err := waybill.Send(bare); err != waybill.ErrNoWaybill {
+	if _, err := auth.Send(bare); err != waybill.ErrNoWaybill {
 		t.Errorf("Send: got %v, want ErrNoWaybill", err)
 	}
 	if waybill.Without(t.Context()) != t.Context() {
@@ -246,7 +246,7 @@ func TestReissue(t *testing.T) {
 			t.Fatal(hop.Err())
 		}
 		wantClaim(t, ctx, Cell, "a")
-		_, err := waybill.Send(ctx)
+		_, err := auth.Send(ctx)
 		wantIs(t, err, waybill.ErrExpired)
 		fresh := must(waybill.Reissue(ctx))(t)
 		call := send(t, auth, fresh)

@@ -44,7 +44,7 @@ func TestFailedTakesBack(t *testing.T) {
 		if test.kept {
 			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token of the same claims
 		}
-		second := callee.Commit(!test.kept)
+		second := callee.Commit(ended(test.kept))
 		if test.kept {
 			second = first
 		}
@@ -93,7 +93,7 @@ func TestNotAcceptedTwice(t *testing.T) {
 	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
 	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
 	ctx, _ := receive(t, reader, issue(t, edge, Cell.To("a")).Token())
-	call := send(t, auth, ctx)
+	call := send(t, reader, ctx)
 	calleeCtx, callee := receive(t, edge, call.Token())
 	change(t, calleeCtx, Cell.To("evil"))
 	accept := waybill.OnlyClaims(Seats)

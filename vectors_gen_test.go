@@ -451,7 +451,7 @@ func vectors() []vector {
 		}
 	}
 	payload("nbf", "nbf of the wrong type", mal, "claim nbf", also(`"nbf":"1749999700"`))
-	payload("exp_behind_end", "exp behind end", "lifetime", "exp is behind end", times(vectorIat, vectorExp, vectorExp-1))
+	payload("exp_behind_end", "exp behind end", "lifetime", "exp is after end", times(vectorIat, vectorExp, vectorExp-1))
 	payload("exp_is_iat", "no life at all", "lifetime", "", times(vectorIat, vectorIat, vectorEnd))
 	payload("exp_before_iat", "exp before iat", "lifetime", "", times(vectorIat, vectorIat-1, vectorEnd))
 	payload("life", "a life one second over the maximum", "lifetime", "", times(vectorIat, vectorIat+3601, vectorEnd))

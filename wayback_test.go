@@ -13,11 +13,11 @@ import (
 func TestMiddleDeclaresNothing(t *testing.T) {
 	front, middle := authority(t), waybilltest.Authority(t)
 	frontCtx, _ := receive(t, front, issue(t, front, Seats.To(1), Cell.To("a")).Token())
-	call := send(t, auth, frontCtx)
+	call := send(t, front, frontCtx)
 	middleCtx, hop := receive(t, middle, call.Token())
 	change(t, frontCtx, Seats.To(4)) // meanwhile
 
-	first, second, third := send(t, auth, middleCtx), send(t, auth, middleCtx), send(t, auth, middleCtx)
+	first, second, third := send(t, middle, middleCtx), send(t, middle, middleCtx), send(t, middle, middleCtx)
 	for _, step := range []struct {
 		call   *waybill.Call
 		theirs []waybill.Change

@@ -29,5 +29,5 @@ func ExampleMaintain() {
 	}
 	defer ring.Close()
 	fmt.Println(ring.Ready(), ring.Set())
-	// Output: <nil> ring shop, generation 1, 1 keys
+	// Output: <nil> ring shop, generation 1, 3 keys
 }

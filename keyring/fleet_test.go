@@ -187,7 +187,8 @@ func newCrowd(t *testing.T, store *memory, policy keyring.Policy, seed uint64) *
 	c := &crowd{t: t, store: store, policy: policy, rand: rand.New(rand.NewPCG(seed, 1)),
 		failed: map[int]int{}, used: map[string]bool{}, born: map[string]bool{}}
 	set, err := keyring.Policy{MaxSkew: policy.MaxSkew, Period: policy.Period, Delay: policy.Delay, Settle: policy.Settle, Poll: policy.Poll,
-		Horizon: policy.Horizon, Slack: policy.Slack, TokenLife: policy.TokenLife}.Genesis("shop", time.Now())
+		Horizon: policy.Horizon, Slack: policy.Slack, TokenLife: policy.TokenLife, Protections: []keyring.Protection{keyring.Signed}}.
+		Genesis("shop", time.Now())
 	noError(t, err)
 	noError(t, keyring.Create(t.Context(), store, keyring.InsecurePlaintext(), set))
 	return c

@@ -106,8 +106,8 @@ const extra = 4
 // pending is how many keys of an algorithm may wait: twice those of the schedule, for policies that are being changed.
 func (p Policy) pending() int { return 2*(int(p.Delay/p.Period)+extra) + 1 }
 
-// Genesis returns the first keys of a domain, of Policy.Protections or, without any, one for signed tokens. They issue at once,
-// also on nodes whose clock is late.
+// Genesis returns the first keys of a domain: one of each of Policy.Protections, or one of each protection if that is empty.
+// They issue at once, even on nodes whose clock is late.
 func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	p = p.withDefaults()
 	protections := p.Protections
 	if len(protections) == 0 {
-		protections = []Protection{Signed}
+		protections = []Protection{Signed, Sealed, Public}
 	}
 	keys, err := p.generate(protections, now.Add(-p.margin()), func(Protection) time.Time { return now.Add(-p.margin()) })
 	if err != nil {

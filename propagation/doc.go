@@ -21,8 +21,7 @@
 // Inject writes nothing by default. A propagator does not know the destination, so it would send the
 // token to every third party that an instrumented client calls, also over redirects. The transports of
 // this module approve each destination and send the token themselves. [InsecureInjectAlways] writes it
-// for every call. The calls for which Inject writes nothing count as "waybill.withheld", apart from the
-// calls that transports count in "waybill.inject".
+// for every call.
 //
 // The propagator returns no changes and removes nothing: a handler that copies the headers it received
 // into its own call passes the token on. The transports remove the token.

@@ -15,35 +15,57 @@ import (
 
 var Cell = waybill.NewClaim[string]("cell")
 
-// A carrier of one's own: the sender approves where the call goes, and grants it; the receiver sees the claims.
+// Instrumentation that extracts finds the claims. What it injects carries no waybill, because a propagator does not know
+// the destination.
 func Example() {
 	auth := exampleAuthority()
+	waybills, err := waybillprop.New(auth)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	propagator := propagation.NewCompositeTextMapPropagator(
-		propagation.TraceContext{}, propagation.Baggage{}, waybillprop.New(auth))
+		propagation.TraceContext{}, propagation.Baggage{}, waybills)
 
-	// The sender.
+	wb, err := auth.Issue(Cell.To("eu-3"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	header := http.Header{"Waybill": {wb.Token()}}
+	ctx := propagator.Extract(context.Background(), propagation.HeaderCarrier(header))
+	cell, ok := Cell.Get(ctx)
+	fmt.Println(cell, ok)
+
+	onward := http.Header{}
+	propagator.Inject(ctx, propagation.HeaderCarrier(onward))
+	fmt.Println(len(onward), "headers")
+	// Output:
+	// eu-3 true
+	// 0 headers
+}
+
+// InsecureInjectAlways is for the client of one internal service.
+func ExampleInsecureInjectAlways() {
+	auth := exampleAuthority()
+	always, err := waybillprop.New(auth, waybillprop.InsecureInjectAlways())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	ctx, err := auth.Start(context.Background(), Cell.To("eu-3"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	header := http.Header{}
-	propagator.Inject(ctx, propagation.HeaderCarrier(header))
-	fmt.Println("without a grant:", len(header), "headers")
-	propagator.Inject(waybill.Grant(ctx), propagation.HeaderCarrier(header))
-	fmt.Println("with a grant:", len(header), "header")
-
-	// The receiver.
-	ctx = propagator.Extract(context.Background(), propagation.HeaderCarrier(header))
-	cell, ok := Cell.Get(ctx)
-	fmt.Println(cell, ok)
+	always.Inject(ctx, propagation.HeaderCarrier(header))
+	fmt.Println(len(header), "header")
 	// Output:
-	// without a grant: 0 headers
-	// with a grant: 1 header
-	// eu-3 true
+	// 1 header
 }
 
-// exampleAuthority has a key made on the spot. A service opens its ring with keyring.LoadFile.
+// exampleAuthority has a key made on the spot. A service loads its ring with keyring.LoadFile.
 func exampleAuthority() *waybill.Authority {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})

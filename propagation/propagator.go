@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/waybill-go/waybill"
@@ -12,13 +11,12 @@ import (
 )
 
 // New returns the propagator of one trust domain. It is safe for concurrent use. Metrics go to
-// OpenTelemetry's global provider, with the transport "propagator". An Inject that writes nothing counts
-// as "waybill.withheld" and not as an outgoing call, because a transport may be about to count the call.
+// OpenTelemetry's global provider, with the transport "propagator". It returns an error if auth is nil.
 func New(auth *waybill.Authority, opts ...Option) (propagation.TextMapPropagator, error) {
 	if auth == nil {
 		return nil, errors.New("waybillprop: no Authority: pass the one that waybill.New returned")
 	}
-	p := &propagator{auth: auth, rec: telemetry.New("propagator", nil, nil), withheld: telemetry.Withheld(nil)}
+	p := &propagator{auth: auth, rec: telemetry.New("propagator", nil, nil)}
 	for _, o := range opts {
 		o.apply(p)
 	}
@@ -26,10 +24,9 @@ func New(auth *waybill.Authority, opts ...Option) (propagation.TextMapPropagator
 }
 
 type propagator struct {
-	auth     *waybill.Authority
-	rec      *telemetry.Recorder
-	withheld metric.Int64Counter
-	always   bool
+	auth   *waybill.Authority
+	rec    *telemetry.Recorder
+	always bool
 }
 
 // Fields returns the names that Inject may write.
@@ -39,9 +36,6 @@ func (p *propagator) Fields() []string { return []string{waybill.Header} }
 // because some carriers cannot be read.
 func (p *propagator) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 	if !p.always {
-		if _, err := waybill.FromContext(ctx); err == nil {
-			p.withheld.Add(ctx, 1)
-		}
 		return
 	}
 	call, err := p.auth.Send(ctx)

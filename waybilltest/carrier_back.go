@@ -26,7 +26,7 @@ func (c carrierCheck) updates() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	_, answer := c.call(ctx, auth, "a call that changes claims", c.change(checkCell.To("b"), checkReceipt.To("r2")))
-	const back = "put Hop.Commit(waybill.Succeeded) under waybill.HeaderReturn into the answer, and give it to Call.Return"
+	const back = "put Hop.Commit(waybill.Succeeded) under waybill.HeaderReturn into the answer, and pass it to Call.Merge"
 	brings(c, ctx, checkCell, "b", back)
 	brings(c, ctx, checkReceipt, "r2", back+", without Failed: the call succeeded")
 	for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
@@ -54,13 +54,13 @@ func (c carrierCheck) updatesOnError() {
 	}
 	token := c.visited(visits, "a call that fails").wb.Token()
 	brings(c, ctx, checkCell, "b", "send the update with an answer that is an error, too")
-	brings(c, ctx, checkReceipt, "r1", "an OnSuccess claim changes only by calls that succeed: pass true to Hop.Commit, and Failed to Call.Return")
+	brings(c, ctx, checkReceipt, "r1", "an OnSuccess claim changes only by calls that succeed: pass waybill.Failed to Hop.Commit and Call.Merge")
 
 	// Each side sees to it by itself, for callers and callees that do not declare the claim so.
 	h, _ := c.Raw(s, Headers{waybill.Header: {token}})
 	if wb := c.opened(auth, h); wb != nil {
 		if got, _ := checkReceipt.Of(wb); got != "r1" {
-			c.t.Errorf("the error answer has an OnSuccess claim in its update: pass true to Hop.Commit")
+			c.t.Errorf("the error answer has an OnSuccess claim in its update: pass waybill.Failed to Hop.Commit")
 		}
 	}
 	loose := Authority(c.t, waybill.Claims(waybill.NewClaim[string]("receipt")))

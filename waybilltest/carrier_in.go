@@ -190,7 +190,7 @@ func (c carrierCheck) begun() {
 	both.Wait()
 	one, two := c.visited(visits, "a request that begins a journey"), c.visited(visits, "another one")
 	if one.wb.ID() == two.wb.ID() {
-		c.t.Errorf("two requests are on one journey: give Authority.ReceiveFrom what only the layers of one request share")
+		c.t.Errorf("two requests are on one journey: pass Authority.Receive a source that only the layers of one request share")
 	}
 	if _, err := waybill.FromContext(base); !errors.Is(err, waybill.ErrNoWaybill) {
 		c.t.Errorf("the journey of a request is in the context that it inherited")

@@ -87,7 +87,7 @@ func (l *loop) takeBack(auth *waybill.Authority, ctx context.Context, call *wayb
 		first, _ := l.calls.LoadOrStore(ctx, call)
 		call = first.(*waybill.Call)
 	case l.fault == "pinned late":
-		call, _ = waybill.Send(ctx)
+		call, _ = auth.Send(ctx)
 	case l.fault == "takes uninvited" && call == nil && len(updates) > 0:
 		auth.Start(ctx)
 		return
@@ -99,11 +99,7 @@ func (l *loop) takeBack(auth *waybill.Authority, ctx context.Context, call *wayb
 	if l.fault == "first of two" {
 		update = updates[0]
 	}
-	var opts []waybill.ReturnOption
-	if failed && l.fault != "always succeeded" {
-		opts = append(opts, waybill.Failed())
-	}
-	call.Merge(update, waybill.Succeeded, opts...)
+	call.Merge(update, resultOf(failed && l.fault != "always succeeded"))
 }
 
 // serve is the server side. Its caller learns of a panic as of an error.
@@ -144,13 +140,13 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 	err = s.Handle(ctx, seen)
 	switch l.fault {
 	case "never ends":
-		return updateOf(hop.Update(err != nil)), err
+		return updateOf(hop.Return(resultOf(err != nil))), err
 	case "always succeeds":
 		return updateOf(hop.Commit(waybill.Succeeded)), err
 	case "empty update":
-		return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(err != nil)}}, err
+		return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(resultOf(err != nil))}}, err
 	}
-	return updateOf(hop.Commit(err != nil)), err
+	return updateOf(hop.Commit(resultOf(err != nil))), err
 }
 
 func (l *loop) receive(s waybilltest.Service, h waybilltest.Headers) (context.Context, waybill.Hop) {
@@ -171,6 +167,13 @@ func (l *loop) receive(s waybilltest.Service, h waybilltest.Headers) (context.Co
 		return s.Context, hop
 	}
 	return s.Auth.Receive(s.Context, values, nil)
+}
+
+func resultOf(failed bool) waybill.Result {
+	if failed {
+		return waybill.Failed
+	}
+	return waybill.Succeeded
 }
 
 func updateOf(update string) waybilltest.Headers {

@@ -1,16 +1,16 @@
 // Package waybilltest helps to test code that reads and changes waybills.
 //
-// The ordinary path: an Authority with keys of its own, and the context that a handler would get.
+// Make an Authority with test keys, and the context that a handler would get:
 //
 //	auth := waybilltest.Authority(t, waybill.Claims(Cell))
 //	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 //	got := route(ctx)
 //
-// All Authorities of one test binary share their keys, so two of them stand for two services of one domain. The keys are
-// random and never leave the process.
+// All Authorities of one test binary share their keys, so two of them can stand for two services of one
+// domain. The keys are random and never leave the process.
 //
-// [CheckRule] checks that a merge rule does not depend on the order in which answers arrive, [Store] a key store of one's
-// own, and [CheckCarrier] a carrier.
+// [CheckRule] checks that a merge rule does not depend on the order in which responses arrive, [Store]
+// checks a key store, and [CheckCarrier] checks a transport.
 package waybilltest
 
 import (
@@ -26,7 +26,8 @@ import (
 // Domain is the trust domain of [Authority].
 const Domain = "test"
 
-// keys has one key of each algorithm. They fit every clock that a test may set: the times of a fake one as well as today.
+// keys has one key of each protection. They are valid by every clock that a test may set, a fake one
+// included.
 var keys = func() *keyring.Set {
 	times := keyring.Times{
 		Created:   time.Unix(1, 0),
@@ -48,19 +49,22 @@ var keys = func() *keyring.Set {
 	return set
 }()
 
-// Authority returns an Authority of [Domain] that can issue and open every protection that opts ask for. It fails the
-// test if the options do not fit together.
+// Ring returns the ring of [Authority], with one key of each protection.
+func Ring() *keyring.Ring { return keyring.NewRing(keys) }
+
+// Authority returns an Authority of [Domain] that can issue and open all protections. It fails the test
+// if the options contradict each other.
 func Authority(t testing.TB, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
-	auth, err := waybill.New(Domain, keyring.NewRing(keys), opts...)
+	auth, err := waybill.New(Domain, Ring(), opts...)
 	if err != nil {
 		t.Fatalf("waybilltest: %v", err)
 	}
 	return auth
 }
 
-// Context returns the context of a handler that received a waybill with these claims: as after a transport's middleware,
-// so that changes are judged as they would be there. It ends with the test.
+// Context returns the context of a handler that received a waybill with these claims. Changes in it are
+// judged as behind a transport. The context ends with the test.
 func Context(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) context.Context {
 	t.Helper()
 	wb, err := auth.Issue(changes...)
@@ -69,7 +73,7 @@ func Context(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) c
 	}
 	ctx, hop := auth.Receive(t.Context(), []string{wb.Token()}, nil)
 	if err := hop.Err(); err != nil {
-		t.Fatalf("waybilltest: the waybill was issued, but not opened: %v", err)
+		t.Fatalf("waybilltest: the waybill was issued and could not be opened: %v", err)
 	}
 	return ctx
 }

@@ -99,7 +99,7 @@ func TestContext(t *testing.T) {
 	if _, err := auth.Start(ctx); !errors.Is(err, waybill.ErrStarted) {
 		t.Errorf("Start: got %v, want ErrStarted: the context is on a journey", err)
 	}
-	call, err := waybill.Send(ctx)
+	call, err := auth.Send(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestContext(t *testing.T) {
 		t.Errorf("got %s, %v, want an update of what was received", wb.Payload(), err)
 	}
 	_, hop := auth.Receive(ctx, []string{"another"}, nil)
-	if !hop.Begin() {
+	if !hop.Outermost() {
 		t.Error("another message in this context is not a hop of its own")
 	}
 	got := failures(t, func(t testing.TB) { waybilltest.Context(t, auth, waybill.NewClaim[int]("other").To(1)) })

@@ -57,7 +57,7 @@ func (tr transport) start(tb testing.TB, l load) func() {
 	e := &env{TB: tb, auth: authority(tb), load: l}
 	from := tb.Context()
 	if l >= carried {
-		from, _ = e.auth.Receive(from, []string{tokenOf(tb, e.auth, 300)})
+		from, _ = e.auth.Receive(from, []string{tokenOf(tb, e.auth, 300)}, nil)
 	}
 	call := tr.setup(e)
 	return func() {

@@ -162,7 +162,7 @@ func bytesEach(t *testing.T, setup wire, auth *waybill.Authority, token string, 
 		ctx, traceparent := t.Context(), ""
 		if token != "" {
 			var hop waybill.Hop
-			if ctx, hop = auth.Receive(ctx, []string{token}); hop.Err() != nil {
+			if ctx, hop = auth.Receive(ctx, []string{token}, nil); hop.Err() != nil {
 				t.Fatalf("the token: %v", hop.Err())
 			}
 		}

@@ -36,9 +36,9 @@ func newKeysPublic() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "public FILE",
 		Short: "Print the public halves as a JWK Set",
-		Long: `Print the public halves of a ring's public keys as a JWK Set: what a gateway,
-an edge or another domain needs to verify public waybills. It is a ring itself,
-and cannot issue. FILE may be "-" for standard input. The output is JSON.`,
+		Long: `Print the public halves of a ring's keys for public waybills as a JWK Set. A
+gateway, an edge or another domain verifies public waybills with it. The output
+is itself a ring, one that cannot issue. FILE may be "-" for standard input. The output is JSON.`,
 		Example: `  waybill keys public ring.jwks > public.jwks
   waybill open --ring public.jwks token`,
 		Args: cobra.ExactArgs(1),

@@ -53,7 +53,7 @@ What was escrowed is an age file; opened, it is a ring as "waybill keys new" mak
 				return err
 			}
 			if public {
-				return printPublic(cmd, v.set, "public keys are made with the ring: waybill keys init --protection")
+				return printPublic(cmd, v.set, "make one with the ring: waybill keys init --protection public")
 			}
 			sealed, err := escrowed(v.set, recipients)
 			if err != nil {
@@ -109,5 +109,5 @@ func printPublic(cmd *cobra.Command, set *keyring.Set, advice string) error {
 			return write(cmd, set.PublicJWKS())
 		}
 	}
-	return &failure{exitKey, errors.New("the ring has no public keys"), advice}
+	return &failure{exitKey, errors.New("the ring has no key for public waybills"), advice}
 }

@@ -59,18 +59,18 @@ generation, as far as the nodes say (natskv.Store.Answer). It never shows key ma
 	return cmd
 }
 
-// nextKey is when the next key of an algorithm is to be made.
+// nextKey is when the next key of a protection is to be made.
 type nextKey struct {
-	Alg string `json:"alg"`
-	Due string `json:"due"`
-	at  time.Time
+	Protection keyring.Protection `json:"protection"`
+	Due        string             `json:"due"`
+	at         time.Time
 }
 
 func nextKeys(set *keyring.Set, p keyring.Policy) []nextKey {
 	var out []nextKey
-	for _, alg := range issuing(set) {
-		at := dueAt(set, alg, p)
-		out = append(out, nextKey{string(alg), stamp(at), at})
+	for _, protection := range issuing(set) {
+		at := dueAt(set, protection, p)
+		out = append(out, nextKey{protection, stamp(at), at})
 	}
 	return out
 }
@@ -101,7 +101,7 @@ func printStatus(cmd *cobra.Command, out output, s *sealedRing, v *sealedView, n
 		if n.at.Before(now) {
 			verb = "was due"
 		}
-		fmt.Fprintf(&b, "the next %s key %s to be made %s (%s)\n", n.Alg, verb, n.Due, distance(n.at, now))
+		fmt.Fprintf(&b, "the next %s key %s to be made %s (%s)\n", n.Protection, verb, n.Due, distance(n.at, now))
 	}
 	b.Write(table(rows))
 	b.WriteString(holders(s, v, nodes))

@@ -19,7 +19,7 @@ func Example() {
 	auth := shop.Authority()
 	router := chi.NewRouter()
 	router.Use(middleware.Recoverer) // outside, so that a panic sends nothing back
-	router.Use(waybillhttp.Middleware(auth, waybillhttp.Edge(shop.Start)))
+	router.Use(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware)
 	router.Get("/seats/{n}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(chi.URLParam(r, "n"))
 		if err != nil {

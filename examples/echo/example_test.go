@@ -38,7 +38,7 @@ func Example() {
 		return echo.NewHTTPError(http.StatusConflict, "sold out")
 	})
 
-	server := httptest.NewServer(waybillhttp.Middleware(auth, waybillhttp.Edge(shop.Start))(router))
+	server := httptest.NewServer(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware(router))
 	defer server.Close()
 	client := shop.Client{Auth: auth}
 	client.Get(server.URL + "/seats/2")

@@ -41,7 +41,7 @@ func Example() {
 		c.String(http.StatusOK, "still %d seats", n)
 	})
 
-	server := httptest.NewServer(waybillhttp.Middleware(auth, waybillhttp.Edge(shop.Start))(router))
+	server := httptest.NewServer(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware(router))
 	defer server.Close()
 	client := shop.Client{Auth: auth}
 	client.Get(server.URL + "/seats/2")
@@ -65,7 +65,7 @@ func Example_stream() {
 			c.Stream(func(io.Writer) bool { c.SSEvent("seats", n); return false })
 		}
 	})
-	server := httptest.NewServer(waybillhttp.Middleware(auth)(router))
+	server := httptest.NewServer(must(waybillhttp.NewServer(auth)).Middleware(router))
 	defer server.Close()
 
 	ctx, err := auth.Start(context.Background(), shop.Cell.To("eu-3"))
@@ -73,8 +73,8 @@ func Example_stream() {
 		fmt.Println(err)
 		return
 	}
-	client := &http.Client{Transport: waybillhttp.NewTransport(auth, nil,
-		waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext())}
+	client := &http.Client{Transport: must(waybillhttp.NewTransport(auth, nil,
+		waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext()))}
 	r, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/events", nil)
 	resp, err := client.Do(r)
 	if err != nil {

@@ -66,7 +66,7 @@ func (c *Client) Get(url string) {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
 	changed := "as it was"
-	if update := resp.Header.Get(waybill.HeaderUpdate); update != "" {
+	if update := resp.Header.Get(waybill.HeaderReturn); update != "" {
 		c.token, changed = update, "updated"
 	}
 	wb, err := c.Auth.Open(c.token)

@@ -102,32 +102,31 @@ func TestBind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	carrier := propagation.MapCarrier{}
-	p.Inject(waybill.Grant(ctx), carrier)
-	if len(carrier) != 0 {
-		t.Errorf("not bound: Inject wrote %v", slices.Collect(maps.Keys(carrier)))
+	bind := func(auth *waybill.Authority) {
+		if err := waybillautoprop.Bind(auth); err != nil {
+			t.Fatal(err)
+		}
 	}
-	carrier[waybill.Header] = issue(t, first)
+	if err := waybillautoprop.Bind(nil); err == nil {
+		t.Error("bound to no Authority")
+	}
+
+	carrier := propagation.MapCarrier{waybill.Header: issue(t, first)}
 	if got := p.Extract(t.Context(), carrier); got != t.Context() {
 		t.Errorf("not bound: Extract made another context")
 	}
 
-	waybillautoprop.Bind(first)
+	bind(first)
 	if cell, err := Cell.Lookup(p.Extract(t.Context(), carrier)); cell != "eu-3" {
 		t.Errorf("bound: got the cell %q (%v), want eu-3", cell, err)
 	}
-	carrier = propagation.MapCarrier{}
-	p.Inject(ctx, carrier)
-	if len(carrier) != 0 {
-		t.Error("bound: Inject wrote what was not granted")
-	}
-	p.Inject(waybill.Grant(ctx), carrier)
-	if _, err := first.Open(carrier[waybill.Header]); err != nil {
-		t.Errorf("bound: Inject wrote what does not open: %v", err)
+	onward := propagation.MapCarrier{}
+	p.Inject(ctx, onward)
+	if len(onward) != 0 {
+		t.Errorf("bound: Inject wrote %v", slices.Collect(maps.Keys(onward)))
 	}
 
-	waybillautoprop.Bind(waybilltest.Authority(t, waybill.Protect(waybill.Sealed)))
+	bind(waybilltest.Authority(t, waybill.Protect(waybill.Sealed)))
 	if _, err := waybill.FromContext(p.Extract(t.Context(), carrier)); !errors.Is(err, waybill.ErrProtection) {
 		t.Errorf("bound to another Authority: got %v, want %v", err, waybill.ErrProtection)
 	}
@@ -157,7 +156,9 @@ func TestBindConcurrently(t *testing.T) {
 			}
 		})
 	}
-	waybillautoprop.Bind(auth)
+	if err := waybillautoprop.Bind(auth); err != nil {
+		t.Error(err)
+	}
 	close(bound)
 	work.Wait()
 }

@@ -1,22 +1,23 @@
-// Package waybillautoprop lets the environment choose the propagator of waybills: with it, OTEL_PROPAGATORS may name
-// "waybill" beside OpenTelemetry's own.
+// Package waybillautoprop lets the environment choose the propagator of waybills: OTEL_PROPAGATORS may
+// then contain "waybill", next to OpenTelemetry's own propagators.
 //
-// The ordinary path: import the package, set the propagator that the variable names, and bind the Authority as soon as there
-// is one.
+// Import the package, set the propagator that the variable names, and bind the Authority as soon as it
+// exists:
 //
 //	otel.SetTextMapPropagator(autoprop.NewTextMapPropagator()) // go.opentelemetry.io/contrib/propagators/autoprop
 //	...
-//	waybillautoprop.Bind(auth)
+//	err := waybillautoprop.Bind(auth)
 //
-// and then
+// Then start the program with
 //
 //	OTEL_PROPAGATORS=tracecontext,baggage,waybill
 //
-// Names are separated by a comma alone. OpenTelemetry takes a name with a space before it for an unknown one and goes on
-// without, after a word to its error handler: [Installed] tells.
+// Separate names by a comma alone. OpenTelemetry reports a name with a space before it as unknown to its
+// error handler, and continues without it; [Installed] reports that as well.
 //
-// What is bound is a propagator of [waybillprop.New] without options. It extracts, and injects what is granted; a program
-// that sends its waybills everywhere says so in its code, and not in its environment.
+// The bound propagator is that of [waybillprop.New] without options: it extracts, and injects nothing.
 //
-// It is a module of its own, because the registry that it uses brings along the propagators of other vendors.
+// The package is a separate module because its registry requires the propagators of other vendors.
+//
+// Integration tests: internal/integration/autoprop.
 package waybillautoprop

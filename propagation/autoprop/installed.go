@@ -11,17 +11,18 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// environment is the variable's name, of OpenTelemetry's specification of SDK environment variables.
+// environment is the name of the variable, from OpenTelemetry's specification of SDK environment
+// variables.
 const environment = "OTEL_PROPAGATORS"
 
-// Installed returns nil if OpenTelemetry's global propagator carries waybills, by whatever way it got to be the global one,
-// or else an error that says what is amiss. Programs call it when they have set up OpenTelemetry, and log the error or stop:
-// the transports of waybills work without a propagator, an instrumentation alone does not.
+// Installed returns nil if OpenTelemetry's global propagator includes the one for waybills, and otherwise
+// an error that says what is wrong. Call it after setting up OpenTelemetry, and log the error or stop:
+// the transports work without a propagator, but instrumentation alone does not.
 func Installed() error {
 	if slices.Contains(otel.GetTextMapPropagator().Fields(), waybill.Header) {
 		return nil
 	}
-	return fmt.Errorf("waybillautoprop: the global propagator carries no waybills: %s", amiss(os.Getenv(environment)))
+	return fmt.Errorf("waybillautoprop: the global propagator does not include waybills: %s", amiss(os.Getenv(environment)))
 }
 
 func amiss(value string) string {
@@ -30,12 +31,12 @@ func amiss(value string) string {
 	case value == "":
 		return environment + " is not set"
 	case slices.Contains(names, "none"):
-		return fmt.Sprintf("%s=%q contains none, which stands for no propagator at all", environment, value)
+		return fmt.Sprintf("%s=%q contains none, which disables all propagators", environment, value)
 	case slices.Contains(names, Name):
-		return fmt.Sprintf("%s=%q names them, but otel.SetTextMapPropagator was not given autoprop.NewTextMapPropagator()",
+		return fmt.Sprintf("%s=%q contains waybill, but otel.SetTextMapPropagator was not called with autoprop.NewTextMapPropagator()",
 			environment, value)
 	case slices.ContainsFunc(names, func(name string) bool { return strings.TrimSpace(name) == Name }):
 		return fmt.Sprintf("%s=%q has spaces around %s: separate names by a comma alone", environment, value, Name)
 	}
-	return fmt.Sprintf("%s=%q does not name %s", environment, value, Name)
+	return fmt.Sprintf("%s=%q does not name %s: add it", environment, value, Name)
 }

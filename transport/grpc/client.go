@@ -8,14 +8,16 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
 )
 
-// Client is the client side of a connection. It is safe for concurrent use, and one Client serves any
-// number of connections.
+// Client sends waybills with outgoing calls. It is safe for concurrent use, and one Client serves any
+// number of connections. [NewClient] makes one; the zero Client fails every call.
 type Client struct {
 	common
 	plaintext bool
@@ -23,7 +25,8 @@ type Client struct {
 	accept    []waybill.MergeOption
 }
 
-// NewClient returns the client side of connections to services of the Authority's trust domain.
+// NewClient returns a Client for connections to services of the Authority's trust domain. It returns an
+// error if auth is nil or an option is invalid.
 func NewClient(auth *waybill.Authority, opts ...ClientOption) (*Client, error) {
 	common, err := newCommon(auth)
 	if err != nil {
@@ -114,6 +117,9 @@ func pinned(opts []grpc.CallOption) bool {
 
 // pin returns the call with its token, or nil if the call goes on without one.
 func (c *Client) pin(ctx context.Context, method string, cc *grpc.ClientConn, opts []grpc.CallOption) (*outgoing, error) {
+	if c.auth == nil {
+		return nil, status.Error(codes.Internal, "waybillgrpc: Client was not made by NewClient")
+	}
 	if c.skip(method) {
 		return nil, nil
 	}

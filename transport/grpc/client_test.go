@@ -65,25 +65,25 @@ func (w *wire) take(key string) [][]string {
 func TestOutgoingMetadata(t *testing.T) {
 	auth := authority(t)
 	var w wire
-	target := serve(t, func(context.Context) error { return nil }, append(w.options(), waybillgrpc.ServerOptions(auth)...)...)
+	target := serve(t, func(context.Context) error { return nil }, append(w.options(), serverOptions(auth)...)...)
 	allow := waybillgrpc.AllowPlaintext()
 	quiet := waybillgrpc.Logger(slog.New(slog.DiscardHandler))
 	skip := waybillgrpc.Skip(func(string) bool { return true })
 	for _, tt := range []struct {
 		name string
 		ctx  context.Context
-		opts []waybillgrpc.Option
+		opts []waybillgrpc.ClientOption
 		sent bool
 	}{
-		{"with a waybill", start(t, auth), []waybillgrpc.Option{allow}, true},
-		{"without one", t.Context(), []waybillgrpc.Option{allow}, false},
-		{"held back", start(t, auth), []waybillgrpc.Option{quiet}, false},
-		{"skipped", start(t, auth), []waybillgrpc.Option{allow, skip}, false},
-		{"of another domain", start(t, authority(t)), []waybillgrpc.Option{allow}, false},
+		{"with a waybill", start(t, auth), []waybillgrpc.ClientOption{allow}, true},
+		{"without one", t.Context(), []waybillgrpc.ClientOption{allow}, false},
+		{"held back", start(t, auth), []waybillgrpc.ClientOption{quiet}, false},
+		{"skipped", start(t, auth), []waybillgrpc.ClientOption{allow, skip}, false},
+		{"of another domain", start(t, authority(t)), []waybillgrpc.ClientOption{allow}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client := dial(t, target, waybillgrpc.DialOptions(auth, tt.opts...)...)
-			md := metadata.MD{"Waybill": {"copied"}, waybill.HeaderUpdate: {"copied"}, "theirs": {"1"}}
+			client := dial(t, target, dialOptions(auth, tt.opts...)...)
+			md := metadata.MD{"Waybill": {"copied"}, waybill.HeaderReturn: {"copied"}, "theirs": {"1"}}
 			ctx := metadata.NewOutgoingContext(tt.ctx, md)
 			ctx = metadata.AppendToOutgoingContext(ctx, "WAYBILL", "by hand", "theirs", "2")
 			var want []string
@@ -101,7 +101,7 @@ func TestOutgoingMetadata(t *testing.T) {
 				if !slices.Equal(got[waybill.Header], want) {
 					t.Errorf("%s: the wire has %d tokens, want %d, the pinned one", kind.name, len(got[waybill.Header]), len(want))
 				}
-				if got[waybill.HeaderUpdate] != nil {
+				if got[waybill.HeaderReturn] != nil {
 					t.Errorf("%s: the wire has an update, want none", kind.name)
 				}
 				if !slices.Equal(got["theirs"], []string{"1", "2"}) {
@@ -141,10 +141,10 @@ func TestRetry(t *testing.T) {
 						return status.Error(codes.Unavailable, "not now")
 					}
 					return status.Error(last, "done")
-				}, append(w.options(), waybillgrpc.ServerOptions(auth)...)...)
+				}, append(w.options(), serverOptions(auth)...)...)
 				var metrics meters
 				client := dial(t, target, append(
-					waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics)),
+					dialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics)),
 					grpc.WithDefaultServiceConfig(retryPolicy))...)
 
 				if _, err := kind.call(ctx, client); status.Code(err) != last {
@@ -160,7 +160,7 @@ func TestRetry(t *testing.T) {
 				if seats != 30 || cell != "attempt-3" {
 					t.Errorf("after the call: got %d seats, cell %s, want 30, attempt-3; lost: %v", seats, cell, waybill.Lost(ctx))
 				}
-				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.update merged": 1})
+				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.return merged": 1})
 			})
 		}
 	}
@@ -203,7 +203,7 @@ func TestNothingToSend(t *testing.T) {
 	auth := authority(t)
 	past := waybill.Clock(func() time.Time { return time.Now().Add(-time.Hour) })
 	var w wire
-	target := serve(t, func(context.Context) error { return nil }, append(w.options(), waybillgrpc.ServerOptions(auth)...)...)
+	target := serve(t, func(context.Context) error { return nil }, append(w.options(), serverOptions(auth)...)...)
 	for _, tt := range []struct {
 		name    string
 		values  []string
@@ -214,9 +214,9 @@ func TestNothingToSend(t *testing.T) {
 		{"expired", []string{issue(t, authority(t, past))}, "expired"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, _ := auth.Receive(t.Context(), tt.values)
+			ctx, _ := auth.Receive(t.Context(), tt.values, nil)
 			var metrics meters
-			client := dial(t, target, waybillgrpc.DialOptions(auth,
+			client := dial(t, target, dialOptions(auth,
 				waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
 			for i, kind := range kinds {
 				if _, err := kind.call(ctx, client); err != nil {
@@ -234,8 +234,8 @@ func TestNothingToSend(t *testing.T) {
 // The slice of options that a caller shares among its calls is not written to.
 func TestSharedOptions(t *testing.T) {
 	auth := authority(t)
-	target := serve(t, func(context.Context) error { return nil }, waybillgrpc.ServerOptions(auth)...)
-	opts := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+	target := serve(t, func(context.Context) error { return nil }, serverOptions(auth)...)
+	opts := append(dialOptions(auth, waybillgrpc.AllowPlaintext()),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	conn, err := grpc.NewClient(target, opts...)
 	if err != nil {
@@ -304,8 +304,8 @@ func TestConcurrentStream(t *testing.T) {
 	auth := authority(t)
 	var metrics meters
 	target := serve(t, func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(5)) },
-		waybillgrpc.ServerOptions(auth)...)
-	client := dial(t, target, waybillgrpc.DialOptions(auth,
+		serverOptions(auth)...)
+	client := dial(t, target, dialOptions(auth,
 		waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
 	ctx := start(t, auth, Seats.To(1))
 	stream, err := client.FullDuplexCall(ctx)
@@ -339,5 +339,5 @@ func TestConcurrentStream(t *testing.T) {
 		}
 	}
 	sender.Wait()
-	metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.update merged": 1})
+	metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.return merged": 1})
 }

@@ -33,7 +33,7 @@ func TestPlaintext(t *testing.T) {
 		}
 		return nil
 	}
-	opts := append(w.options(), waybillgrpc.ServerOptions(auth)...)
+	opts := append(w.options(), serverOptions(auth)...)
 	secure := serve(t, handle, append(opts, grpc.Creds(credentials.NewTLS(serverTLS)))...)
 	plain := serve(t, handle, opts...)
 	pipe := bufconn.Listen(1 << 16)
@@ -42,22 +42,22 @@ func TestPlaintext(t *testing.T) {
 
 	for _, tt := range []struct {
 		name, target string
-		opts         []waybillgrpc.Option
+		opts         []waybillgrpc.ClientOption
 		dial         grpc.DialOption
 		sent         bool
 	}{
 		{"TLS", secure, nil, withTLS(clientTLS), true},
 		{"plaintext", plain, nil, grpc.EmptyDialOption{}, false},
-		{"plaintext, allowed", plain, []waybillgrpc.Option{waybillgrpc.AllowPlaintext()}, grpc.EmptyDialOption{}, true},
+		{"plaintext, allowed", plain, []waybillgrpc.ClientOption{waybillgrpc.AllowPlaintext()}, grpc.EmptyDialOption{}, true},
 		{"in-process", "passthrough:///bufconn", nil, piped, false},
-		{"in-process, allowed", "passthrough:///bufconn", []waybillgrpc.Option{waybillgrpc.AllowPlaintext()}, piped, true},
+		{"in-process, allowed", "passthrough:///bufconn", []waybillgrpc.ClientOption{waybillgrpc.AllowPlaintext()}, piped, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var metrics meters
 			var log bytes.Buffer
 			opts := append(tt.opts, waybillgrpc.MeterProvider(&metrics),
 				waybillgrpc.Logger(slog.New(slog.NewTextHandler(&log, nil))))
-			client := dial(t, tt.target, append(waybillgrpc.DialOptions(auth, opts...), tt.dial)...)
+			client := dial(t, tt.target, append(dialOptions(auth, opts...), tt.dial)...)
 			for i, kind := range kinds {
 				ctx := start(t, auth, Seats.To(1))
 				pinned := token(t, ctx)
@@ -68,7 +68,7 @@ func TestPlaintext(t *testing.T) {
 				counts := map[string]int64{"waybill.inject suppressed": n}
 				if tt.sent {
 					want, seats = [][]string{{pinned}}, 5
-					counts = map[string]int64{"waybill.inject sent": n, "waybill.update merged": n}
+					counts = map[string]int64{"waybill.inject sent": n, "waybill.return merged": n}
 				}
 				if got := w.take(waybill.Header); !slices.EqualFunc(got, want, slices.Equal) {
 					t.Errorf("%s: the wire has %d calls, the first with %d tokens; want the pinned token: %v",
@@ -105,7 +105,7 @@ func TestCallerCredentials(t *testing.T) {
 	serverTLS, clientTLS := certificate(t)
 	var w wire
 	handle := func(ctx context.Context) error { return nil }
-	opts := append(w.options(), waybillgrpc.ServerOptions(auth)...)
+	opts := append(w.options(), serverOptions(auth)...)
 	secure := serve(t, handle, append(opts, grpc.Creds(credentials.NewTLS(serverTLS)))...)
 	plain := serve(t, handle, opts...)
 
@@ -132,7 +132,7 @@ func TestCallerCredentials(t *testing.T) {
 		{"in need of TLS", plain, nil, []grpc.CallOption{grpc.PerRPCCredentials(theirs)}, codes.Unauthenticated, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opts := waybillgrpc.DialOptions(auth)
+			opts := dialOptions(auth)
 			if tt.target == secure {
 				opts = append(opts, withTLS(clientTLS))
 			}
@@ -172,7 +172,7 @@ func TestUnseenCredentials(t *testing.T) {
 	serverTLS, clientTLS := certificate(t)
 	var w wire
 	target := serve(t, func(context.Context) error { return nil },
-		append(append(w.options(), waybillgrpc.ServerOptions(auth)...), grpc.Creds(credentials.NewTLS(serverTLS)))...)
+		append(append(w.options(), serverOptions(auth)...), grpc.Creds(credentials.NewTLS(serverTLS)))...)
 	login := grpc.PerRPCCredentials(&perRPC{md: map[string]string{"authorization": "Bearer theirs"}})
 	for _, tt := range []struct {
 		name   string
@@ -188,7 +188,7 @@ func TestUnseenCredentials(t *testing.T) {
 			codes.InvalidArgument, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client := dial(t, target, append(waybillgrpc.DialOptions(auth), withTLS(clientTLS), tt.opt)...)
+			client := dial(t, target, append(dialOptions(auth), withTLS(clientTLS), tt.opt)...)
 			if _, err := unary(start(t, auth), client); status.Code(err) != tt.code {
 				t.Errorf("call: got %v, want %v", err, tt.code)
 			}
@@ -205,7 +205,7 @@ func TestInjectedBeneath(t *testing.T) {
 	auth := authority(t)
 	var w wire
 	target := serve(t, func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(5)) },
-		append(w.options(), waybillgrpc.ServerOptions(auth)...)...)
+		append(w.options(), serverOptions(auth)...)...)
 	for _, tt := range []struct {
 		name  string
 		newer bool
@@ -218,7 +218,7 @@ func TestInjectedBeneath(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1))
 			injected := token(t, ctx)
-			client := dial(t, target, append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+			client := dial(t, target, append(dialOptions(auth, waybillgrpc.AllowPlaintext()),
 				grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
 					cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 					if tt.newer {
@@ -247,7 +247,7 @@ func TestUnknownConnection(t *testing.T) {
 	auth := authority(t)
 	quiet := waybillgrpc.Logger(slog.New(slog.DiscardHandler))
 	for _, allowed := range []bool{false, true} {
-		opts := []waybillgrpc.Option{quiet}
+		opts := []waybillgrpc.ClientOption{quiet}
 		if allowed {
 			opts = append(opts, waybillgrpc.AllowPlaintext())
 		}
@@ -256,7 +256,7 @@ func TestUnknownConnection(t *testing.T) {
 		if allowed {
 			want = map[string]string{waybill.Header: token(t, ctx)}
 		}
-		interceptor := waybillgrpc.UnaryClientInterceptor(auth, opts...)
+		interceptor := newClient(auth, opts...).UnaryInterceptor
 		err := interceptor(ctx, "/test/Call", nil, nil, nil,
 			func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
 				for _, o := range opts {

@@ -1,45 +1,54 @@
-// Package waybillgrpc carries waybills over gRPC: server interceptors that open, judge and strip what a call brings, and
-// client interceptors that send the caller's waybill along and take back what the callee made of it.
+// Package waybillgrpc carries waybills over gRPC: server interceptors that open the waybill of each call
+// and send back what the handler changed, and client interceptors that send the caller's waybill and
+// merge what the callee returned.
 //
-// The ordinary path is one line on each side:
+//	incoming, err := waybillgrpc.NewServer(auth)
+//	srv := grpc.NewServer(incoming.ServerOptions()...)
 //
-//	srv := grpc.NewServer(waybillgrpc.ServerOptions(auth)...)
-//	conn, err := grpc.NewClient(target, append(waybillgrpc.DialOptions(auth), grpc.WithTransportCredentials(creds))...)
+//	outgoing, err := waybillgrpc.NewClient(auth)
+//	conn, err := grpc.NewClient(target, append(outgoing.DialOptions(), grpc.WithTransportCredentials(creds))...)
 //
-// Handlers then read and change claims in their context. The options chain, so other interceptors may stand beside these.
-// Where the order is yours, put ours behind recovery on the server, so that a panic sends nothing back, and before retry
-// middleware on the client, so that all attempts carry the same token.
+// Handlers then read and change claims in their context. The options chain, so they can be combined with
+// other interceptors. If you choose the order, install the server interceptors inside recovery, so that a
+// panic sends nothing back, and the client interceptors outside retry middleware, so that all attempts
+// have the same token.
 //
-// # On the server
+// # Server
 //
-// An invalid waybill is refused; an absent one passes unless [Required] or [RequireClaims] says otherwise. A refusal is a
-// status whose ErrorInfo detail has the domain [ErrorDomain] and the stable reason that [waybill.Reason] names; the cause
-// stays here. The code is UNAUTHENTICATED, PERMISSION_DENIED if a required claim is missing, INVALID_ARGUMENT for what is
-// not one well-formed token, and UNAVAILABLE if the keys are not at hand.
+// An invalid waybill is refused. An absent one passes unless [Required] or [RequireClaims] says otherwise.
+// A refusal is a status whose ErrorInfo detail has the domain [ErrorDomain] and the stable reason that
+// [waybill.Reason] names; the cause is not sent. The code is UNAUTHENTICATED, PERMISSION_DENIED if a
+// required claim is missing, INVALID_ARGUMENT if the call does not carry exactly one well-formed token,
+// and UNAVAILABLE if the keys are not available.
 //
-// The token is taken out of the metadata that the handler sees, so that a proxy which copies its metadata does not pass it
-// on. A change travels back in the trailer, whatever the handler returns, and never in a header: a header would end the
-// client's retries. It stays behind, and is counted, where the trailer would outgrow the 8 KiB that other gRPC
-// implementations take.
+// The token is removed from the metadata that the handler sees, so that a proxy that copies its metadata
+// does not send it on. Changes go back in the trailer, whatever the handler returns, and never in a
+// header, because a header would end the client's retries. If the trailer would exceed 8 KiB, the limit
+// of other gRPC implementations, the returned token is left out and counted as too_large.
 //
-// Interceptors run in a server of gRPC's own; one of connect-go takes the middleware of transport/http. An HTTP middleware
-// around [grpc.Server.ServeHTTP] has taken the token out before they see it: let it skip gRPC requests.
+// The interceptors run in a server of gRPC itself; servers of connect-go use the middleware of
+// transport/http. An HTTP middleware around [grpc.Server.ServeHTTP] removes the token before the
+// interceptors see it: let it skip gRPC requests.
 //
-// # On the client
+// # Client
 //
-// Giving the options to a connection is the permission to send the waybill to its target. Other connections of the process
-// send none, OpenTelemetry's instrumentation included. The token is pinned once for each call, for all attempts of gRPC's
-// own retries, and travels over connections with privacy and integrity only: [AllowPlaintext] is for a mesh or a test, and
-// [AllowPeer], the strictest, looks at the peer's certificate. On others the call goes on without it, as it does, counted as
-// too_large, where the request would outgrow 8 KiB. Call credentials of the user, for a call or a connection, work beside
-// it; an interceptor behind ours that sets [grpc.PerRPCCredentials] replaces it.
+// Giving the options to a connection is the permission to send waybills to its target. Other connections
+// of the process send none, even with OpenTelemetry's instrumentation. The token is pinned once per call,
+// for all attempts of gRPC's retries. It is sent over connections with privacy and integrity only, unless
+// [AllowPlaintext] is given for a mesh or a test; [OnlyPeers] also checks the peer's certificate. On other
+// connections the call is made without the token, and so is a call that would exceed 8 KiB with it, which
+// is counted as too_large. The caller's own call credentials are kept. An interceptor further in that sets
+// [grpc.PerRPCCredentials] replaces the token.
 //
-// The update is merged before the caller sees the result of the call: the return of a unary call, io.EOF or an error of a
-// stream, the one response of a client stream. A stream that is abandoned before its end brings nothing back. Neither the
-// headers nor the trailers that the caller sees contain the update, however it asks for them.
+// The returned token is merged before the caller sees the result of the call: the return of a unary call,
+// io.EOF or an error of a stream, or the one response of a client stream. A stream that is abandoned
+// before its end returns nothing. The caller never sees the returned token in headers or trailers.
 //
-// A waybill that has expired since it was received is not sent: the call fails here, with FAILED_PRECONDITION and an error
-// that wraps [waybill.ErrExpired]; see [waybill.Reissue].
+// A waybill that has expired since it was received is not sent: the call fails with FAILED_PRECONDITION
+// and an error that wraps [waybill.ErrExpired]; see [waybill.Reissue].
 //
-// Tokens are in the metadata, and gRPC's binary log writes metadata down: leave the two header names out of it.
+// Tokens are in the metadata, and gRPC's binary log records metadata: exclude the two header names there.
+//
+// Integration tests: internal/integration/grpc, and internal/integration/carriers for what all transports
+// have in common.
 package waybillgrpc

@@ -54,7 +54,11 @@ func Example() {
 	}
 
 	// The server.
-	server := grpc.NewServer(waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
+	incoming, err := waybillgrpc.NewServer(auth, waybillgrpc.Required())
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer(incoming.ServerOptions()...)
 	grpc_testing.RegisterTestServiceServer(server, booking{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,8 +67,12 @@ func Example() {
 	go server.Serve(listener)
 	defer server.Stop()
 
-	// The client. Without AllowPlaintext the waybill would travel over TLS only.
-	opts := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+	// The client. Without AllowPlaintext, waybills are sent over TLS only.
+	outgoing, err := waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())
+	if err != nil {
+		log.Fatal(err)
+	}
+	opts := append(outgoing.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	conn, err := grpc.NewClient(listener.Addr().String(), opts...)
 	if err != nil {
@@ -88,12 +96,16 @@ func Example() {
 }
 
 // A client without waybills learns why it was refused from the status alone.
-func ExampleServerOptions_refusal() {
+func ExampleServer_refusal() {
 	auth, err := waybill.New("shop", ring("shop"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer(waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
+	incoming, err := waybillgrpc.NewServer(auth, waybillgrpc.Required())
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer(incoming.ServerOptions()...)
 	grpc_testing.RegisterTestServiceServer(server, booking{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

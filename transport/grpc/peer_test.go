@@ -19,20 +19,20 @@ import (
 )
 
 // peerIs approves of the service with a SPIFFE ID, and of no other.
-func peerIs(id string) waybillgrpc.Option {
-	return waybillgrpc.AllowPeer(func(peer credentials.TLSInfo) bool {
+func peerIs(id string) waybillgrpc.ClientOption {
+	return waybillgrpc.OnlyPeers(func(peer credentials.TLSInfo) bool {
 		return peer.SPIFFEID != nil && peer.SPIFFEID.String() == id && len(peer.State.VerifiedChains) == 1
 	})
 }
 
 // The waybill goes to the peer that is approved of by its certificate, whatever the name that led there. To any other, and to
 // one that has none to show, the call goes without.
-func TestAllowPeer(t *testing.T) {
+func TestOnlyPeers(t *testing.T) {
 	auth := authority(t)
 	serverTLS, clientTLS := certificate(t)
 	var w wire
 	handle := func(context.Context) error { return nil }
-	opts := append(w.options(), waybillgrpc.ServerOptions(auth)...)
+	opts := append(w.options(), serverOptions(auth)...)
 	secure := serve(t, handle, append(opts, grpc.Creds(credentials.NewTLS(serverTLS)))...)
 	plain := serve(t, handle, opts...)
 	for _, tt := range []struct {
@@ -41,20 +41,20 @@ func TestAllowPeer(t *testing.T) {
 		why          string // it is held back, or ""
 	}{
 		{"approved", secure, "spiffe://shop.internal/pricing", ""},
-		{"another", secure, "spiffe://shop.internal/stock", "AllowPeer does not approve of the peer"},
+		{"another", secure, "spiffe://shop.internal/stock", "OnlyPeers does not approve the peer"},
 		{"plaintext", plain, "spiffe://shop.internal/pricing", "the connection has no privacy and integrity"},
 	} {
 		for _, allow := range []bool{false, true} {
 			name := tt.name
 			var log bytes.Buffer
-			opts := []waybillgrpc.Option{peerIs(tt.peer), waybillgrpc.Logger(slog.New(slog.NewTextHandler(&log, nil)))}
+			opts := []waybillgrpc.ClientOption{peerIs(tt.peer), waybillgrpc.Logger(slog.New(slog.NewTextHandler(&log, nil)))}
 			if allow {
 				name += ", plaintext allowed"
 				opts = append(opts, waybillgrpc.AllowPlaintext())
 			}
 			t.Run(name, func(t *testing.T) {
 				var metrics meters
-				dialOpts := waybillgrpc.DialOptions(auth, append(opts, waybillgrpc.MeterProvider(&metrics))...)
+				dialOpts := dialOptions(auth, append(opts, waybillgrpc.MeterProvider(&metrics))...)
 				if tt.target == secure {
 					dialOpts = append(dialOpts, withTLS(clientTLS))
 				}
@@ -83,17 +83,17 @@ func TestAllowPeer(t *testing.T) {
 }
 
 // Each attempt of a call is judged by the connection that it travels on.
-func TestAllowPeerOfEachAttempt(t *testing.T) {
+func TestOnlyPeersOfEachAttempt(t *testing.T) {
 	auth := authority(t)
 	serverTLS, clientTLS := certificate(t)
 	var w wire
 	target := serve(t, func(context.Context) error { return status.Error(codes.Unavailable, "not now") },
-		append(append(w.options(), waybillgrpc.ServerOptions(auth)...), grpc.Creds(credentials.NewTLS(serverTLS)))...)
+		append(append(w.options(), serverOptions(auth)...), grpc.Creds(credentials.NewTLS(serverTLS)))...)
 	var mu sync.Mutex
 	asked := 0
-	client := dial(t, target, append(waybillgrpc.DialOptions(auth,
+	client := dial(t, target, append(dialOptions(auth,
 		waybillgrpc.Logger(slog.New(slog.DiscardHandler)),
-		waybillgrpc.AllowPeer(func(credentials.TLSInfo) bool {
+		waybillgrpc.OnlyPeers(func(credentials.TLSInfo) bool {
 			mu.Lock()
 			defer mu.Unlock()
 			asked++
@@ -107,13 +107,4 @@ func TestAllowPeerOfEachAttempt(t *testing.T) {
 	if got, want := w.take(waybill.Header), [][]string{pinned, nil, pinned, nil}; !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("got %d attempts with %d tokens, want 4, the first and the third with one", len(got), len(slices.Concat(got...)))
 	}
-}
-
-func TestAllowPeerWithoutFunction(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("AllowPeer(nil) approves of somebody")
-		}
-	}()
-	waybillgrpc.AllowPeer(nil)
 }

@@ -38,9 +38,9 @@ func TestTokenBesideLargeRequest(t *testing.T) {
 						return waybill.Update(ctx, Seats.To(5))
 					}
 					return nil
-				}, append(waybillgrpc.ServerOptions(auth), grpc.MaxHeaderListSize(limit))...)
+				}, append(serverOptions(auth), grpc.MaxHeaderListSize(limit))...)
 				var metrics meters
-				client := dial(t, target, waybillgrpc.DialOptions(auth,
+				client := dial(t, target, dialOptions(auth,
 					waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
 				creds := &perRPC{md: map[string]string{"authorization": strings.Repeat("x", tt.creds)}}
 				ctx := start(t, auth, Seats.To(1))
@@ -51,7 +51,7 @@ func TestTokenBesideLargeRequest(t *testing.T) {
 				seats, _ := Seats.Get(ctx)
 				counts, want := map[string]int64{"waybill.inject too_large": 1}, 1
 				if tt.sent {
-					counts, want = map[string]int64{"waybill.inject sent": 1, "waybill.update merged": 1}, 5
+					counts, want = map[string]int64{"waybill.inject sent": 1, "waybill.return merged": 1}, 5
 				}
 				metrics.want(t, counts)
 				if seats != want {

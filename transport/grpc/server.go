@@ -4,20 +4,24 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// Server is the server side of a gRPC server. It is safe for concurrent use.
+// Server opens the waybills of incoming calls. It is safe for concurrent use. [NewServer] makes one; the
+// zero Server fails every call.
 type Server struct {
 	common
 	rules admission.Rules
 }
 
-// NewServer returns the server side for services of the Authority's trust domain.
+// NewServer returns a Server for services of the Authority's trust domain. It returns an error if auth is
+// nil or an option is invalid.
 func NewServer(auth *waybill.Authority, opts ...ServerOption) (*Server, error) {
 	common, err := newCommon(auth)
 	if err != nil {
@@ -73,6 +77,9 @@ func (s *serverStream) Context() context.Context { return s.ctx }
 // serve handles one call. Of nested interceptors, the outermost one ends the hop; each applies its own
 // rules.
 func (s *Server) serve(ctx context.Context, method string, handle func(context.Context) error) error {
+	if s.auth == nil {
+		return status.Error(codes.Internal, "waybillgrpc: Server was not made by NewServer")
+	}
 	values := metadata.ValueFromIncomingContext(ctx, waybill.Header)
 	ctx = stripped(ctx, values)
 	if s.skip(method) {

@@ -71,11 +71,11 @@ func TestRefusals(t *testing.T) {
 	}
 	good := issue(t, auth, Cell.To("eu-3"))
 	past := waybill.Clock(func() time.Time { return time.Now().Add(-time.Hour) })
-	require := []waybillgrpc.Option{waybillgrpc.Required()}
+	require := []waybillgrpc.ServerOption{waybillgrpc.Required()}
 	for _, tt := range []struct {
 		name   string
 		auth   *waybill.Authority
-		opts   []waybillgrpc.Option
+		opts   []waybillgrpc.ServerOption
 		values []string
 		code   codes.Code
 		reason string
@@ -93,20 +93,20 @@ func TestRefusals(t *testing.T) {
 		{"two values", auth, nil, []string{good, good}, codes.InvalidArgument, "ambiguous"},
 		{"too large", auth, nil, []string{strings.Repeat("x", waybill.DefaultAcceptLimit+1)}, codes.InvalidArgument, "too_large"},
 		{"no keys", keyless, nil, []string{good}, codes.Unavailable, "no_key"},
-		{"claim there", auth, []waybillgrpc.Option{waybillgrpc.RequireClaims(Cell)}, []string{good}, codes.OK, ""},
-		{"claim missing", auth, []waybillgrpc.Option{waybillgrpc.RequireClaims(Cell, Seats)}, []string{good},
+		{"claim there", auth, []waybillgrpc.ServerOption{waybillgrpc.RequireClaims(Cell)}, []string{good}, codes.OK, ""},
+		{"claim missing", auth, []waybillgrpc.ServerOption{waybillgrpc.RequireClaims(Cell, Seats)}, []string{good},
 			codes.PermissionDenied, "missing_claim"},
-		{"claim missing, no waybill", auth, []waybillgrpc.Option{waybillgrpc.RequireClaims(Cell)}, nil,
+		{"claim missing, no waybill", auth, []waybillgrpc.ServerOption{waybillgrpc.RequireClaims(Cell)}, nil,
 			codes.Unauthenticated, "absent"},
-		{"observed, absent", auth, []waybillgrpc.Option{waybillgrpc.Required(), waybillgrpc.Observe()}, nil, codes.OK, ""},
-		{"observed, forged", auth, []waybillgrpc.Option{waybillgrpc.Observe()}, []string{forged(good)}, codes.OK, ""},
+		{"observed, absent", auth, []waybillgrpc.ServerOption{waybillgrpc.Required(), waybillgrpc.ReportOnly()}, nil, codes.OK, ""},
+		{"observed, forged", auth, []waybillgrpc.ServerOption{waybillgrpc.ReportOnly()}, []string{forged(good)}, codes.OK, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var ran atomic.Int32
 			client := dial(t, serve(t, func(ctx context.Context) error {
 				ran.Add(1)
 				return nil
-			}, waybillgrpc.ServerOptions(tt.auth, tt.opts...)...))
+			}, serverOptions(tt.auth, tt.opts...)...))
 			for i, kind := range kinds {
 				_, err := kind.call(bearing(t, tt.values...), client)
 				st := status.Convert(err)
@@ -150,7 +150,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	all := func(string) bool { return true }
 	for _, tt := range []struct {
 		name    string
-		opts    []waybillgrpc.Option
+		opts    []waybillgrpc.ServerOption
 		token   []string
 		update  bool
 		visible bool // the claims
@@ -159,13 +159,13 @@ func TestHandlerSeesNoToken(t *testing.T) {
 		{"update", nil, nil, true, false},
 		{"both", nil, []string{good}, true, true},
 		{"neither", nil, nil, false, false},
-		{"observed", []waybillgrpc.Option{waybillgrpc.Observe()}, []string{good, good}, true, false},
-		{"skipped", []waybillgrpc.Option{waybillgrpc.Skip(all), waybillgrpc.Required()}, []string{good}, true, false},
+		{"observed", []waybillgrpc.ServerOption{waybillgrpc.ReportOnly()}, []string{good, good}, true, false},
+		{"skipped", []waybillgrpc.ServerOption{waybillgrpc.Skip(all), waybillgrpc.Required()}, []string{good}, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := dial(t, serve(t, func(ctx context.Context) error {
 				md, _ := metadata.FromIncomingContext(ctx)
-				if md[waybill.Header] != nil || md[waybill.HeaderUpdate] != nil {
+				if md[waybill.Header] != nil || md[waybill.HeaderReturn] != nil {
 					t.Error("the handler sees a token in its metadata")
 				}
 				if got := md["theirs"]; !slices.Equal(got, []string{"1", "2"}) {
@@ -175,11 +175,11 @@ func TestHandlerSeesNoToken(t *testing.T) {
 					t.Errorf("cell: got %q, with claims that are visible: %v", cell, tt.visible)
 				}
 				return nil
-			}, waybillgrpc.ServerOptions(auth, tt.opts...)...))
+			}, serverOptions(auth, tt.opts...)...))
 			for _, kind := range kinds {
 				ctx := metadata.AppendToOutgoingContext(bearing(t, tt.token...), "theirs", "1", "theirs", "2")
 				if tt.update {
-					ctx = metadata.AppendToOutgoingContext(ctx, waybill.HeaderUpdate, good)
+					ctx = metadata.AppendToOutgoingContext(ctx, waybill.HeaderReturn, good)
 				}
 				if _, err := kind.call(ctx, client); err != nil {
 					t.Errorf("%s: %v", kind.name, err)
@@ -194,11 +194,11 @@ func TestSkip(t *testing.T) {
 	auth := authority(t)
 	skip := waybillgrpc.Skip(func(method string) bool { return method == "/grpc.testing.TestService/UnaryCall" })
 	handle := func(context.Context) error { return nil }
-	opts := waybillgrpc.ServerOptions(auth, waybillgrpc.Required(), skip)
+	opts := serverOptions(auth, waybillgrpc.Required(), skip)
 	for name, client := range map[string]grpc_testing.TestServiceClient{
 		"once":       dial(t, serve(t, handle, opts...)),
 		"twice":      dial(t, serve(t, handle, append(opts, opts...)...)),
-		"inner only": dial(t, serve(t, handle, append(waybillgrpc.ServerOptions(auth), opts...)...)),
+		"inner only": dial(t, serve(t, handle, append(serverOptions(auth), opts...)...)),
 	} {
 		for _, kind := range kinds {
 			want := codes.Unauthenticated
@@ -217,10 +217,10 @@ func TestNested(t *testing.T) {
 	auth := authority(t)
 	var metrics meters
 	opts := slices.Concat(
-		waybillgrpc.ServerOptions(auth, waybillgrpc.MeterProvider(&metrics)),
-		waybillgrpc.ServerOptions(auth, waybillgrpc.MeterProvider(&metrics), waybillgrpc.RequireClaims(Cell)))
+		serverOptions(auth, waybillgrpc.MeterProvider(&metrics)),
+		serverOptions(auth, waybillgrpc.MeterProvider(&metrics), waybillgrpc.RequireClaims(Cell)))
 	target := serve(t, func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(5)) }, opts...)
-	dialOpts := waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))
+	dialOpts := dialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))
 	client := dial(t, target, append(dialOpts, dialOpts...)...)
 	for i, kind := range kinds {
 		ctx := start(t, auth, Cell.To("eu-3"), Seats.To(1))
@@ -232,7 +232,7 @@ func TestNested(t *testing.T) {
 		}
 		n := int64(i + 1)
 		metrics.want(t, map[string]int64{
-			"waybill.inject sent": n, "waybill.open ok": n, "waybill.update answered": n, "waybill.update merged": n,
+			"waybill.inject sent": n, "waybill.open ok": n, "waybill.return answered": n, "waybill.return merged": n,
 		})
 	}
 	for _, kind := range kinds {
@@ -269,15 +269,14 @@ func inProcess(
 func TestHopOfAnother(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Seats.To(1))
-	ctx, hop := auth.Receive(t.Context(), []string{token})
-	hop.Begin()
-	trailer, err := inProcess(ctx, waybillgrpc.UnaryServerInterceptor(auth), token, func(ctx context.Context) error {
+	ctx, hop := auth.Receive(t.Context(), []string{token}, nil)
+	trailer, err := inProcess(ctx, newServer(auth).UnaryInterceptor, token, func(ctx context.Context) error {
 		return waybill.Update(ctx, Seats.To(5))
 	})
-	if err != nil || len(trailer[waybill.HeaderUpdate]) != 1 {
-		t.Errorf("trailer: got %d updates (%v), want one", len(trailer[waybill.HeaderUpdate]), err)
+	if err != nil || len(trailer[waybill.HeaderReturn]) != 1 {
+		t.Errorf("trailer: got %d updates (%v), want one", len(trailer[waybill.HeaderReturn]), err)
 	}
-	if hop.Commit(false) != "" {
+	if hop.Commit(waybill.Succeeded) != "" {
 		t.Error("the other transport: got an update, want none")
 	}
 }
@@ -285,7 +284,7 @@ func TestHopOfAnother(t *testing.T) {
 // A call inside the process may inherit the context of the call that makes it. It is a hop of its own.
 func TestInheritedContext(t *testing.T) {
 	auth := authority(t)
-	interceptor := waybillgrpc.UnaryServerInterceptor(auth, waybillgrpc.Required())
+	interceptor := newServer(auth, waybillgrpc.Required()).UnaryInterceptor
 	serve := func(ctx context.Context, token string, handle func(ctx context.Context) error) (metadata.MD, error) {
 		return inProcess(ctx, interceptor, token, handle)
 	}
@@ -299,16 +298,16 @@ func TestInheritedContext(t *testing.T) {
 			}
 			return waybill.Update(ctx, Seats.To(3))
 		})
-		if err != nil || len(inner[waybill.HeaderUpdate]) != 1 {
-			t.Errorf("inner call: got %d updates (%v), want 1", len(inner[waybill.HeaderUpdate]), err)
+		if err != nil || len(inner[waybill.HeaderReturn]) != 1 {
+			t.Errorf("inner call: got %d updates (%v), want 1", len(inner[waybill.HeaderReturn]), err)
 		}
 		if seats, _ := Seats.Get(ctx); seats != 1 {
 			t.Errorf("outer call: got %d seats, want its own 1", seats)
 		}
 		return nil
 	})
-	if err != nil || len(outer[waybill.HeaderUpdate]) != 0 {
-		t.Errorf("outer call: got %d updates (%v), want none", len(outer[waybill.HeaderUpdate]), err)
+	if err != nil || len(outer[waybill.HeaderReturn]) != 0 {
+		t.Errorf("outer call: got %d updates (%v), want none", len(outer[waybill.HeaderReturn]), err)
 	}
 }
 
@@ -344,7 +343,7 @@ func TestPanic(t *testing.T) {
 			}()
 			return handle(srv, ss)
 		}),
-	}, waybillgrpc.ServerOptions(auth)...)...), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
+	}, serverOptions(auth)...)...), dialOptions(auth, waybillgrpc.AllowPlaintext())...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1))
@@ -385,13 +384,13 @@ func TestStartInHandler(t *testing.T) {
 	client := dial(t, serve(t, func(ctx context.Context) error {
 		_, err := auth.Start(ctx, Cell.To("eu-3"))
 		return err
-	}, waybillgrpc.ServerOptions(auth)...))
+	}, serverOptions(auth)...))
 	for _, kind := range kinds {
 		var trailer metadata.MD
 		if _, err := kind.call(t.Context(), client, grpc.Trailer(&trailer)); err != nil {
 			t.Fatalf("%s: %v", kind.name, err)
 		}
-		wb, err := auth.Open(strings.Join(trailer[waybill.HeaderUpdate], ""))
+		wb, err := auth.Open(strings.Join(trailer[waybill.HeaderReturn], ""))
 		if cell, _ := Cell.Of(wb); cell != "eu-3" {
 			t.Errorf("%s: got %v (%v), want a waybill with the cell eu-3", kind.name, wb, err)
 		}

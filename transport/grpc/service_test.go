@@ -224,8 +224,8 @@ func dial(t testing.TB, target string, opts ...grpc.DialOption) grpc_testing.Tes
 func pair(t testing.TB, auth *waybill.Authority, handle func(ctx context.Context) error, opts ...grpc.DialOption,
 ) grpc_testing.TestServiceClient {
 	t.Helper()
-	target := serve(t, handle, waybillgrpc.ServerOptions(auth)...)
-	return dial(t, target, slices.Concat(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()), opts)...)
+	target := serve(t, handle, serverOptions(auth)...)
+	return dial(t, target, slices.Concat(dialOptions(auth, waybillgrpc.AllowPlaintext()), opts)...)
 }
 
 // certificate returns what a server on the loopback interface and its client need for TLS.
@@ -257,4 +257,30 @@ func certificate(t testing.TB) (server, client *tls.Config) {
 
 func withTLS(c *tls.Config) grpc.DialOption {
 	return grpc.WithTransportCredentials(credentials.NewTLS(c))
+}
+
+// serverOptions are the options of a Server that opts suit.
+func serverOptions(auth *waybill.Authority, opts ...waybillgrpc.ServerOption) []grpc.ServerOption {
+	return newServer(auth, opts...).ServerOptions()
+}
+
+func newServer(auth *waybill.Authority, opts ...waybillgrpc.ServerOption) *waybillgrpc.Server {
+	s, err := waybillgrpc.NewServer(auth, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// dialOptions are the options of a Client that opts suit.
+func dialOptions(auth *waybill.Authority, opts ...waybillgrpc.ClientOption) []grpc.DialOption {
+	return newClient(auth, opts...).DialOptions()
+}
+
+func newClient(auth *waybill.Authority, opts ...waybillgrpc.ClientOption) *waybillgrpc.Client {
+	c, err := waybillgrpc.NewClient(auth, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return c
 }

@@ -70,7 +70,7 @@ func TestWayBack(t *testing.T) {
 				for where, md := range map[string]metadata.MD{
 					"grpc.Header": header, "grpc.Trailer": trailer, "Header()": got.header, "Trailer()": got.trailer,
 				} {
-					if md.Get(waybill.HeaderUpdate) != nil {
+					if md.Get(waybill.HeaderReturn) != nil {
 						t.Errorf("%s shows the update to the caller", where)
 					}
 				}
@@ -152,7 +152,7 @@ func TestTrailerOnly(t *testing.T) {
 		{"unchanged", func(context.Context) error { return nil }, 0},
 		{"changed", func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(2)) }, 1},
 	} {
-		client := dial(t, serve(t, tt.handle, waybillgrpc.ServerOptions(auth)...)) // without our interceptors
+		client := dial(t, serve(t, tt.handle, serverOptions(auth)...)) // without our interceptors
 		for _, kind := range kinds {
 			t.Run(tt.name+", "+kind.name, func(t *testing.T) {
 				ctx := metadata.AppendToOutgoingContext(t.Context(), waybill.Header, token(t, start(t, auth, Seats.To(1))))
@@ -160,10 +160,10 @@ func TestTrailerOnly(t *testing.T) {
 				if _, err := kind.call(ctx, client, grpc.Header(&header), grpc.Trailer(&trailer)); err != nil {
 					t.Fatal(err)
 				}
-				if got := header.Get(waybill.HeaderUpdate); got != nil {
+				if got := header.Get(waybill.HeaderReturn); got != nil {
 					t.Errorf("header: got an update, want none")
 				}
-				if got := trailer.Get(waybill.HeaderUpdate); len(got) != tt.updates {
+				if got := trailer.Get(waybill.HeaderReturn); len(got) != tt.updates {
 					t.Errorf("trailer: got %d updates, want %d", len(got), tt.updates)
 				}
 			})
@@ -174,7 +174,7 @@ func TestTrailerOnly(t *testing.T) {
 // A server behind net/http answers as one of its own.
 func TestServeHTTP(t *testing.T) {
 	auth := authority(t)
-	server := grpc.NewServer(waybillgrpc.ServerOptions(auth)...)
+	server := grpc.NewServer(serverOptions(auth)...)
 	grpc_testing.RegisterTestServiceServer(server, &service{handle: func(ctx context.Context) error {
 		if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 			t.Error(err)
@@ -188,7 +188,7 @@ func TestServeHTTP(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(web.Certificate())
 	client := dial(t, web.Listener.Addr().String(),
-		append(waybillgrpc.DialOptions(auth), withTLS(&tls.Config{RootCAs: roots}))...)
+		append(dialOptions(auth), withTLS(&tls.Config{RootCAs: roots}))...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1))
@@ -208,11 +208,11 @@ func TestRefusedUpdates(t *testing.T) {
 	journey := start(t, auth, Seats.To(1))
 	pinned := token(t, journey)
 	update := func(t *testing.T, of string) string {
-		ctx, hop := auth.Receive(t.Context(), []string{of})
+		ctx, hop := auth.Receive(t.Context(), []string{of}, nil)
 		if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 			t.Fatal(err)
 		}
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	good := update(t, pinned)
 	for _, tt := range []struct {
@@ -233,12 +233,12 @@ func TestRefusedUpdates(t *testing.T) {
 				target := serve(t, func(ctx context.Context) error { // not ours: it answers what it likes
 					md, _ := metadata.FromIncomingContext(ctx)
 					sent = md[waybill.Header]
-					return grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderUpdate: tt.updates})
+					return grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderReturn: tt.updates})
 				})
 				var metrics meters
-				client := dial(t, target, waybillgrpc.DialOptions(auth,
+				client := dial(t, target, dialOptions(auth,
 					waybillgrpc.AllowPlaintext(), waybillgrpc.MeterProvider(&metrics))...)
-				ctx, _ := auth.Receive(t.Context(), []string{pinned})
+				ctx, _ := auth.Receive(t.Context(), []string{pinned}, nil)
 
 				if _, err := kind.call(ctx, client); err != nil {
 					t.Errorf("call: got %v, want nil", err)
@@ -252,11 +252,11 @@ func TestRefusedUpdates(t *testing.T) {
 				if err := waybill.Lost(ctx); !errors.Is(err, tt.want) {
 					t.Errorf("lost: got %v, want %v", err, tt.want)
 				}
-				outcome := "refused"
+				outcome := "rejected"
 				if tt.want == waybill.ErrTooLarge {
 					outcome = "too_large"
 				}
-				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.update " + outcome: 1})
+				metrics.want(t, map[string]int64{"waybill.inject sent": 1, "waybill.return " + outcome: 1})
 			})
 		}
 	}
@@ -272,18 +272,18 @@ func TestFailedCall(t *testing.T) {
 			t.Error(err)
 		}
 		return failed
-	}, waybillgrpc.ServerOptions(auth)...))
+	}, serverOptions(auth)...))
 	theirs := dial(t, serve(t, func(ctx context.Context) error {
 		md, _ := metadata.FromIncomingContext(ctx)
-		hopCtx, hop := auth.Receive(ctx, md[waybill.Header])
+		hopCtx, hop := auth.Receive(ctx, md[waybill.Header], nil)
 		if err := waybill.Update(hopCtx, Seats.To(5), Booked.To(true)); err != nil {
 			t.Error(err)
 		}
-		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderUpdate, hop.Commit(false))); err != nil {
+		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, hop.Commit(waybill.Succeeded))); err != nil {
 			t.Error(err)
 		}
 		return failed
-	}), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
+	}), dialOptions(auth, waybillgrpc.AllowPlaintext())...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			var trailer metadata.MD
@@ -291,7 +291,7 @@ func TestFailedCall(t *testing.T) {
 			if _, err := kind.call(ctx, ours, grpc.Trailer(&trailer)); status.Code(err) != codes.NotFound {
 				t.Fatalf("call of our server: got %v, want %v", err, failed)
 			}
-			wb, err := auth.Open(strings.Join(trailer[waybill.HeaderUpdate], ""))
+			wb, err := auth.Open(strings.Join(trailer[waybill.HeaderReturn], ""))
 			seats, _ := Seats.Of(wb)
 			if booked, _ := Booked.Of(wb); seats != 5 || booked {
 				t.Errorf("our server sent %d seats, booked %v (%v); want 5 and not booked", seats, booked, err)
@@ -312,13 +312,13 @@ func TestFailedCall(t *testing.T) {
 func TestUpdateOfHeldBack(t *testing.T) {
 	auth := authority(t)
 	ctx := start(t, auth, Seats.To(1))
-	hop, answer := auth.Receive(t.Context(), []string{token(t, ctx)})
+	hop, answer := auth.Receive(t.Context(), []string{token(t, ctx)}, nil)
 	if err := waybill.Update(hop, Seats.To(5)); err != nil {
 		t.Fatal(err)
 	}
-	update := metadata.Pairs(waybill.HeaderUpdate, answer.Commit(false))
+	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(waybill.Succeeded))
 	client := dial(t, serve(t, func(ctx context.Context) error { return grpc.SetTrailer(ctx, update) }),
-		waybillgrpc.DialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
+		dialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
 	for _, kind := range kinds {
 		if _, err := kind.call(ctx, client); err != nil {
 			t.Errorf("%s: %v", kind.name, err)
@@ -332,16 +332,16 @@ func TestUpdateOfHeldBack(t *testing.T) {
 // Who sends no waybill takes none, and does not show the caller what came.
 func TestUninvitedUpdate(t *testing.T) {
 	auth := authority(t)
-	update := metadata.Pairs(waybill.HeaderUpdate, token(t, start(t, auth)), "theirs", "1")
+	update := metadata.Pairs(waybill.HeaderReturn, token(t, start(t, auth)), "theirs", "1")
 	client := dial(t, serve(t, func(ctx context.Context) error {
 		return errors.Join(grpc.SetHeader(ctx, update), grpc.SetTrailer(ctx, update))
-	}), waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext())...)
+	}), dialOptions(auth, waybillgrpc.AllowPlaintext())...)
 	for _, kind := range kinds {
 		if kind.name == "server stream" || kind.name == "bidirectional stream" {
 			continue // their headers have left when the handler runs
 		}
 		t.Run(kind.name, func(t *testing.T) {
-			ctx, _ := auth.Receive(t.Context(), nil)
+			ctx, _ := auth.Receive(t.Context(), nil, nil)
 			var header, trailer metadata.MD
 			got, err := kind.call(ctx, client, grpc.Header(&header), grpc.Trailer(&trailer))
 			if err != nil {
@@ -355,7 +355,7 @@ func TestUninvitedUpdate(t *testing.T) {
 				all = append(all, got.header, got.trailer)
 			}
 			for _, md := range all {
-				if keys := slices.Collect(maps.Keys(md)); md.Get(waybill.HeaderUpdate) != nil || md.Get("theirs") == nil {
+				if keys := slices.Collect(maps.Keys(md)); md.Get(waybill.HeaderReturn) != nil || md.Get("theirs") == nil {
 					t.Errorf("the caller sees %v, want theirs and no update", keys)
 				}
 			}
@@ -367,8 +367,8 @@ func TestAcceptBack(t *testing.T) {
 	auth := authority(t)
 	target := serve(t, func(ctx context.Context) error {
 		return waybill.Update(ctx, Seats.To(5), Cell.To("us-1"))
-	}, waybillgrpc.ServerOptions(auth)...)
-	client := dial(t, target, waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.AcceptBack(Seats))...)
+	}, serverOptions(auth)...)
+	client := dial(t, target, dialOptions(auth, waybillgrpc.AllowPlaintext(), waybillgrpc.OnlyAccept(Seats))...)
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			ctx := start(t, auth, Seats.To(1), Cell.To("eu-3"))
@@ -427,8 +427,8 @@ func TestUpdateBesideLargeAnswer(t *testing.T) {
 						t.Error(err)
 					}
 					return tt.status.Err()
-				}, waybillgrpc.ServerOptions(auth, waybillgrpc.MeterProvider(&metrics))...)
-				client := dial(t, target, append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+				}, serverOptions(auth, waybillgrpc.MeterProvider(&metrics))...)
+				client := dial(t, target, append(dialOptions(auth, waybillgrpc.AllowPlaintext()),
 					grpc.WithMaxHeaderListSize(limit))...)
 				ctx := start(t, auth, Seats.To(1))
 
@@ -436,7 +436,7 @@ func TestUpdateBesideLargeAnswer(t *testing.T) {
 				if got, want := status.Code(err), tt.status.Code(); got != want {
 					t.Errorf("call: got %v, want %v", got, want)
 				}
-				metrics.want(t, map[string]int64{"waybill.open ok": 1, "waybill.update " + tt.want: 1})
+				metrics.want(t, map[string]int64{"waybill.open ok": 1, "waybill.return " + tt.want: 1})
 				if seats, _ := Seats.Get(ctx); (seats == 5) != (tt.want == "answered") {
 					t.Errorf("seats: got %d, with an update that is %s", seats, tt.want)
 				}

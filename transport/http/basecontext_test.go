@@ -20,9 +20,9 @@ func TestBaseContext(t *testing.T) {
 	inherited := issue(t, auth, cell.To("inherited"))
 	for name, token := range map[string]string{"absent": "", "with a waybill": inherited, "refused": "garbage"} {
 		for layer, around := range map[string]func(http.Handler) http.Handler{
-			"one middleware": waybillhttp.Middleware(auth, waybillhttp.Edge(nil)),
+			"one middleware": must(waybillhttp.NewEdge(auth)).Middleware,
 			"two": func(h http.Handler) http.Handler {
-				return waybillhttp.Middleware(auth, waybillhttp.Edge(nil))(waybillhttp.Middleware(auth, waybillhttp.Required())(h))
+				return must(waybillhttp.NewEdge(auth)).Middleware(must(waybillhttp.NewServer(auth, waybillhttp.Required())).Middleware(h))
 			},
 		} {
 			t.Run(name+", "+layer, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestBaseContext(t *testing.T) {
 					if got, _ := cell.Get(base); token == inherited && got != "inherited" {
 						t.Errorf("the inherited context has cell %q", got)
 					}
-				}, waybillhttp.Observe()))
+				}, waybillhttp.ReportOnly()))
 				present(t, outer, token)
 			})
 		}
@@ -84,7 +84,7 @@ func checkJourneys(t *testing.T, s *httptest.Server) {
 			}
 			resp.Body.Close()
 			sids[i] = resp.Header.Get("Sid")
-			if resp.Header.Get(updateKey) == "" || resp.Header.Get("Was") != "" {
+			if resp.Header.Get(returnKey) == "" || resp.Header.Get("Was") != "" {
 				t.Errorf("request %d: no journey of its own came back, or cell %q was there before", i, resp.Header.Get("Was"))
 			}
 		})
@@ -99,7 +99,7 @@ func checkJourneys(t *testing.T, s *httptest.Server) {
 func checkToken(t *testing.T, s *httptest.Server, token, want string) {
 	t.Helper()
 	a := present(t, s, token)
-	if was := a.Header.Get("Was"); was != want || a.Header.Get(updateKey) == "" {
-		t.Errorf("a request with a token: cell %q, update of %d bytes, want %s and an update", was, len(a.Header.Get(updateKey)), want)
+	if was := a.Header.Get("Was"); was != want || a.Header.Get(returnKey) == "" {
+		t.Errorf("a request with a token: cell %q, update of %d bytes, want %s and an update", was, len(a.Header.Get(returnKey)), want)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// body is that of a response behind which a trailer may stand. The update in it is merged before the reader sees the end.
-// A body that is closed before its end brings nothing.
+// body is the body of a response that may have a trailer. The returned token in the trailer is merged
+// before the reader sees the end. A body that is closed before its end brings no token.
 type body struct {
 	io.ReadCloser
 	t    *Transport
@@ -20,9 +20,9 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		updates := b.resp.Trailer[updateKey]
-		delete(b.resp.Trailer, updateKey)
-		b.t.merge(b.req, b.resp, b.call, updates)
+		returned := b.resp.Trailer[returnKey]
+		delete(b.resp.Trailer, returnKey)
+		b.t.merge(b.req, b.resp, b.call, returned)
 	}
 	return n, err
 }

@@ -54,7 +54,7 @@ func TestEdge(t *testing.T) {
 			issue(t, authority(t, at(-8*time.Minute), waybill.Journey(15*time.Minute)), cell.To("kept")), unchanged},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serve(t, handle(tt.auth, func(w http.ResponseWriter, r *http.Request) {
+			s := serve(t, handleEdge(tt.auth, func(w http.ResponseWriter, r *http.Request) {
 				want := "kept"
 				if tt.want == began {
 					want = "eu-1"
@@ -62,7 +62,7 @@ func TestEdge(t *testing.T) {
 				if got, _ := cell.Get(r.Context()); got != want {
 					t.Errorf("the handler sees cell %q, want %q", got, want)
 				}
-			}, waybillhttp.Required(), waybillhttp.Edge(func(r *http.Request) ([]waybill.Change, error) {
+			}, waybillhttp.Required(), waybillhttp.StartWith(func(r *http.Request) ([]waybill.Change, error) {
 				if r.Header.Get(headerKey) != "" {
 					t.Error("start sees the token, want it taken out")
 				}
@@ -73,7 +73,7 @@ func TestEdge(t *testing.T) {
 				t.Fatalf("status %d, want 200: %s", a.StatusCode, a.body)
 			}
 			if tt.want == unchanged {
-				if a.Header[updateKey] != nil {
+				if a.Header[returnKey] != nil {
 					t.Errorf("got an update, want none")
 				}
 				return
@@ -107,9 +107,9 @@ func withRingAnd(t testing.TB, key *keyring.Key) *waybill.Authority {
 
 func TestEdgeRefusesWhatWasNeverGood(t *testing.T) {
 	auth := authority(t)
-	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {
+	s := serve(t, handleEdge(auth, func(http.ResponseWriter, *http.Request) {
 		t.Error("the handler ran, want the request refused")
-	}, waybillhttp.Edge(nil)))
+	}))
 	for token, want := range map[string]int{
 		forge(issue(t, auth)): 401,
 		"garbage":             400,
@@ -120,23 +120,23 @@ func TestEdgeRefusesWhatWasNeverGood(t *testing.T) {
 		forge(issue(t, authority(t, at(-time.Hour)))):           401, // forged before it is expired
 	} {
 		a := present(t, s, token)
-		if a.StatusCode != want || a.Header[updateKey] != nil {
-			t.Errorf("token of %d bytes: %d, update %v; want %d and no update", len(token), a.StatusCode, a.Header[updateKey], want)
+		if a.StatusCode != want || a.Header[returnKey] != nil {
+			t.Errorf("token of %d bytes: %d, update %v; want %d and no update", len(token), a.StatusCode, a.Header[returnKey], want)
 		}
 	}
 }
 
 func TestEdgeWithoutClaims(t *testing.T) {
 	auth := authority(t)
-	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(1)))
-	}, waybillhttp.Edge(nil)))
+	}))
 	first := present(t, s, "")
 	if n, ok := seats.Of(first.claims(t, auth)); n != 1 || !ok {
 		t.Errorf("first response: seats %d, %v; want the handler's change in the new journey", n, ok)
 	}
-	second := present(t, s, first.Header.Get(updateKey))
-	if second.StatusCode != 200 || second.Header[updateKey] != nil {
+	second := present(t, s, first.Header.Get(returnKey))
+	if second.StatusCode != 200 || second.Header[returnKey] != nil {
 		t.Errorf("second visit: %d, header %v; want 200 and no update", second.StatusCode, second.Header)
 	}
 }
@@ -167,8 +167,11 @@ func TestEdgeCannotBegin(t *testing.T) {
 			var logged bytes.Buffer
 			logger := waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))
 			ran := false
-			s := serve(t, handle(tt.auth, func(http.ResponseWriter, *http.Request) { ran = true },
-				waybillhttp.Edge(tt.start), logger))
+			opts := []waybillhttp.EdgeOption{logger}
+			if tt.start != nil {
+				opts = append(opts, waybillhttp.StartWith(tt.start))
+			}
+			s := serve(t, handleEdge(tt.auth, func(http.ResponseWriter, *http.Request) { ran = true }, opts...))
 			a := present(t, s, "")
 			if a.StatusCode != tt.status || !strings.Contains(a.body, `"reason":"`+tt.reason+`"`) || ran {
 				t.Errorf("%d %s, handler ran: %v; want %d with reason %s and no handler", a.StatusCode, a.body, ran, tt.status, tt.reason)
@@ -181,10 +184,10 @@ func TestEdgeCannotBegin(t *testing.T) {
 				t.Errorf("logged %q, want something: %v", &logged, tt.logged)
 			}
 
-			observed := serve(t, handle(tt.auth, func(http.ResponseWriter, *http.Request) {},
-				waybillhttp.Edge(tt.start), waybillhttp.Observe(), waybillhttp.Logger(nolog)))
-			if a := present(t, observed, ""); a.StatusCode != 200 {
-				t.Errorf("with Observe: %d, want 200", a.StatusCode)
+			opts = append(opts, waybillhttp.ReportOnly(), waybillhttp.Logger(nolog))
+			reported := serve(t, handleEdge(tt.auth, func(http.ResponseWriter, *http.Request) {}, opts...))
+			if a := present(t, reported, ""); a.StatusCode != 200 {
+				t.Errorf("with ReportOnly: %d, want 200", a.StatusCode)
 			}
 		})
 	}
@@ -201,13 +204,13 @@ func TestEdgeCannotRenew(t *testing.T) {
 	ring := keyring.NewRing(newSet(t, waybilltest.Domain, key))
 	old := issue(t, withRing(t, ring, at(-8*time.Minute)), cell.To("kept"))
 	var logged bytes.Buffer
-	s := serve(t, handle(withRing(t, ring), func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, handleEdge(withRing(t, ring), func(w http.ResponseWriter, r *http.Request) {
 		if got, _ := cell.Get(r.Context()); got != "kept" {
 			t.Errorf("cell %q, want kept", got)
 		}
-	}, waybillhttp.Edge(nil), waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
+	}, waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
 	for range 2 {
-		if a := present(t, s, old); a.StatusCode != 200 || a.Header[updateKey] != nil {
+		if a := present(t, s, old); a.StatusCode != 200 || a.Header[returnKey] != nil {
 			t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
 		}
 	}
@@ -221,13 +224,13 @@ func TestEdgeCannotRenew(t *testing.T) {
 func TestEdgeRenewsAtTheEnd(t *testing.T) {
 	var offset atomic.Int64
 	auth := authority(t, waybill.Clock(func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }))
-	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {
 		offset.Store(int64(8 * time.Minute))
 		if r.URL.Path == "/silent" {
 			return
 		}
 		w.WriteHeader(204)
-	}, waybillhttp.Edge(nil)))
+	}))
 	for _, path := range []string{"/", "/silent"} {
 		offset.Store(0)
 		r := request(t, t.Context(), "GET", s.URL+path)

@@ -33,7 +33,7 @@ func (s *seen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, values := range r.Header {
-		if strings.EqualFold(key, headerKey) || strings.EqualFold(key, updateKey) {
+		if strings.EqualFold(key, headerKey) || strings.EqualFold(key, returnKey) {
 			s.tokens = append(s.tokens, values...)
 		}
 	}
@@ -47,32 +47,29 @@ func (s *seen) all() []string {
 
 func TestNothingLeavesByAccident(t *testing.T) {
 	auth := authority(t)
-	foreign, err := waybill.New("other", otherDomain(t).Ring(), declared)
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := otherDomain(t, newKey(t))
 	const host = "cart.shop.internal"
 	for _, tt := range []struct {
 		name    string
-		opts    []waybillhttp.Option
+		opts    []waybillhttp.ClientOption
 		url     string
 		auth    *waybill.Authority
 		sent    bool
 		outcome string
 	}{
 		{"no list", nil, "https://" + host, auth, false, "suppressed"},
-		{"another host", []waybillhttp.Option{waybillhttp.AllowHosts("shop.internal")}, "https://" + host, auth, false, "suppressed"},
-		{"plain http", []waybillhttp.Option{waybillhttp.AllowHosts(host)}, "http://" + host, auth, false, "suppressed"},
-		{"another scheme", []waybillhttp.Option{waybillhttp.AllowHosts(host), waybillhttp.AllowPlaintext()}, "ftp://" + host, auth, false, "suppressed"},
-		{"plain http to another host", []waybillhttp.Option{waybillhttp.AllowPlaintext()}, "http://" + host, auth, false, "suppressed"},
-		{"another Authority's waybill", []waybillhttp.Option{waybillhttp.AllowHosts(host)}, "https://" + host, foreign, false, "foreign_domain"},
-		{"no waybill", []waybillhttp.Option{waybillhttp.AllowHosts(host)}, "https://" + host, nil, false, "absent"},
-		{"approved", []waybillhttp.Option{waybillhttp.AllowHosts(host)}, "https://" + host, auth, true, "sent"},
-		{"approved plain http", []waybillhttp.Option{waybillhttp.AllowHosts(host), waybillhttp.AllowPlaintext()}, "http://" + host, auth, true, "sent"},
+		{"another host", []waybillhttp.ClientOption{waybillhttp.AllowHosts("shop.internal")}, "https://" + host, auth, false, "suppressed"},
+		{"plain http", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host)}, "http://" + host, auth, false, "suppressed"},
+		{"another scheme", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host), waybillhttp.AllowPlaintext()}, "ftp://" + host, auth, false, "suppressed"},
+		{"plain http to another host", []waybillhttp.ClientOption{waybillhttp.AllowPlaintext()}, "http://" + host, auth, false, "suppressed"},
+		{"another Authority's waybill", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host)}, "https://" + host, foreign, false, "foreign_domain"},
+		{"no waybill", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host)}, "https://" + host, nil, false, "absent"},
+		{"approved", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host)}, "https://" + host, auth, true, "sent"},
+		{"approved plain http", []waybillhttp.ClientOption{waybillhttp.AllowHosts(host), waybillhttp.AllowPlaintext()}, "http://" + host, auth, true, "sent"},
 	} {
 		for name, byHand := range map[string]http.Header{
 			"":                {},
-			", set by hand":   {headerKey: {"by hand"}, updateKey: {"by hand"}},
+			", set by hand":   {headerKey: {"by hand"}, returnKey: {"by hand"}},
 			", set otherwise": {"waybill": {"by hand"}, "waybill-update": {"by hand"}, "WAYBILL": {"by hand"}},
 		} {
 			t.Run(tt.name+name, func(t *testing.T) {
@@ -86,10 +83,10 @@ func TestNothingLeavesByAccident(t *testing.T) {
 					}
 				}
 				var got *http.Request
-				tr := waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
+				tr := must(waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
 					got = r
 					return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
-				}), append(tt.opts, waybillhttp.MeterProvider(m), waybillhttp.Logger(nolog))...)
+				}), append(tt.opts, waybillhttp.MeterProvider(m), waybillhttp.Logger(nolog))...))
 				r := request(t, ctx, "GET", tt.url)
 				r.Header = byHand.Clone()
 				if _, err := tr.RoundTrip(r); err != nil {
@@ -97,7 +94,7 @@ func TestNothingLeavesByAccident(t *testing.T) {
 				}
 				for key, values := range got.Header {
 					if strings.EqualFold(key, headerKey) && (key != headerKey || want == "" || !slices.Equal(values, []string{want})) ||
-						strings.EqualFold(key, updateKey) {
+						strings.EqualFold(key, returnKey) {
 						t.Errorf("%s went out, want only the approved token", key)
 					}
 				}
@@ -194,7 +191,7 @@ func TestExpiredIsRefusedHere(t *testing.T) {
 	}
 
 	// A host that would get no waybill gets its request.
-	if a := get(t, ctx, &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog))}, s.URL); a.StatusCode != 200 {
+	if a := get(t, ctx, &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog)))}, s.URL); a.StatusCode != 200 {
 		t.Errorf("a host that is not approved: %d, want 200", a.StatusCode)
 	}
 	fresh, err := waybill.Reissue(ctx)
@@ -219,7 +216,7 @@ func TestInvalidInboundTokenGoesNowhere(t *testing.T) {
 		if a := get(t, r.Context(), client(t, auth, []*httptest.Server{inner}), inner.URL); a.StatusCode != 200 {
 			t.Errorf("the call: %d, want 200", a.StatusCode)
 		}
-	}, waybillhttp.Observe()))
+	}, waybillhttp.ReportOnly()))
 	present(t, outer, issue(t, authority(t, at(-time.Hour))))
 	if n := len(got.all()); n != 0 {
 		t.Errorf("%d tokens went on, want none", n)
@@ -229,9 +226,9 @@ func TestInvalidInboundTokenGoesNowhere(t *testing.T) {
 func TestSuppressionIsLoggedOnce(t *testing.T) {
 	auth := authority(t)
 	var logged bytes.Buffer
-	tr := waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
+	tr := must(waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-	}), waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil))))
+	}), waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
 	ctx := waybilltest.Context(t, auth)
 	for range 3 {
 		for _, u := range []string{"https://user:secret@a.example/path?q=secret", "https://b.example"} {
@@ -307,8 +304,8 @@ func TestDestinations(t *testing.T) {
 						}
 						other.ServeHTTP(w, r)
 					})
-					tr := waybillhttp.NewTransport(auth, anywhere(t, serve(t, h), plainServer(t, h)),
-						waybillhttp.AllowHosts("cart.shop.internal", "*.eu.internal:8443"), waybillhttp.Logger(nolog))
+					tr := must(waybillhttp.NewTransport(auth, anywhere(t, serve(t, h), plainServer(t, h)),
+						waybillhttp.AllowHosts("cart.shop.internal", "*.eu.internal:8443"), waybillhttp.Logger(nolog)))
 					from := "https://cart.shop.internal/first"
 					if status == 0 {
 						from = tt.url
@@ -359,14 +356,14 @@ func TestCopiedInboundHeaders(t *testing.T) {
 			s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
 				for _, rt := range []http.RoundTripper{
 					base(t, inner),
-					waybillhttp.NewTransport(auth, base(t, inner), waybillhttp.Logger(nolog)),
+					must(waybillhttp.NewTransport(auth, base(t, inner), waybillhttp.Logger(nolog))),
 				} {
 					do(t, &http.Client{Transport: rt}, makeRequest(r, inner.URL))
 				}
 			}))
 			r := request(t, t.Context(), "GET", s.URL)
 			r.Header[headerKey] = []string{issue(t, auth)}
-			r.Header[updateKey] = []string{issue(t, auth)}
+			r.Header[returnKey] = []string{issue(t, auth)}
 			do(t, s.Client(), r)
 			if n := len(got.all()); n != 0 {
 				t.Errorf("%d tokens went on, want none", n)

@@ -3,6 +3,7 @@ package waybillhttp_test
 import (
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,56 +14,66 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// Declared once, in a package that all services import.
+// Claims are declared once, in a package that all services import.
 var (
 	Cell  = waybill.NewClaim[string]("cell")
 	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// A service reads and changes claims in its handler. Here a front service calls it, and learns of the change.
+// The cart service changes a claim in its handler. The edge, which clients talk to, calls it and sees the
+// change.
 func Example() {
 	auth := exampleAuthority()
 
-	// The inner service.
-	cart := httptest.NewTLSServer(waybillhttp.Middleware(auth, waybillhttp.Required())(
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			cell, _ := Cell.Get(r.Context())
-			if err := waybill.Update(r.Context(), Seats.To(2)); err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-			fmt.Fprintf(w, "two seats in %s", cell)
-		})))
+	// The cart service.
+	server, err := waybillhttp.NewServer(auth, waybillhttp.Required())
+	if err != nil {
+		log.Fatal(err)
+	}
+	cart := httptest.NewTLSServer(server.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cell, _ := Cell.Get(r.Context())
+		if err := waybill.Update(r.Context(), Seats.To(2)); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintf(w, "two seats in %s", cell)
+	})))
 	defer cart.Close()
 
-	// The service that clients talk to. It names the hosts that may get waybills.
+	// The edge. Its client sends waybills to the cart service only.
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(
+		func(*http.Request) ([]waybill.Change, error) { return []waybill.Change{Cell.To("eu-3")}, nil }))
+	if err != nil {
+		log.Fatal(err)
+	}
 	u, _ := url.Parse(cart.URL)
-	client := &http.Client{Transport: waybillhttp.NewTransport(auth, cart.Client().Transport, waybillhttp.AllowHosts(u.Host))}
-	start := func(*http.Request) ([]waybill.Change, error) { return []waybill.Change{Cell.To("eu-3")}, nil }
-	front := httptest.NewServer(waybillhttp.Middleware(auth, waybillhttp.Edge(start))(
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			call, _ := http.NewRequestWithContext(r.Context(), "GET", cart.URL, nil)
-			resp, err := client.Do(call)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusBadGateway)
-				return
-			}
-			defer resp.Body.Close()
-			seats, _ := Seats.Get(r.Context())
-			fmt.Fprintf(w, "%d: ", seats)
-			io.Copy(w, resp.Body)
-		})))
+	transport, err := waybillhttp.NewTransport(auth, cart.Client().Transport, waybillhttp.AllowHosts(u.Host))
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
+	front := httptest.NewServer(edge.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call, _ := http.NewRequestWithContext(r.Context(), "GET", cart.URL, nil)
+		resp, err := client.Do(call)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		seats, _ := Seats.Get(r.Context())
+		fmt.Fprintf(w, "%d: ", seats)
+		io.Copy(w, resp.Body)
+	})))
 	defer front.Close()
 
-	// A client that visits for the first time gets a waybill, and sends it next time as the header "waybill".
+	// On its first visit a client gets a waybill. It sends the waybill next time, as the header "waybill".
 	resp, err := http.Get(front.URL)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	wb, err := auth.Open(resp.Header.Get(waybill.HeaderUpdate))
+	wb, err := auth.Open(resp.Header.Get(waybill.HeaderReturn))
 	seats, _ := Seats.Of(wb)
 	fmt.Printf("%s\nthe client's waybill says %d, %v\n", body, seats, err)
 	// Output:
@@ -70,9 +81,13 @@ func Example() {
 	// the client's waybill says 2, <nil>
 }
 
-// What is refused, and how.
-func ExampleMiddleware() {
-	handler := waybillhttp.Middleware(exampleAuthority(), waybillhttp.RequireClaims(Cell))(http.NotFoundHandler())
+// A refusal says what is wrong with the waybill, in the status and in the body.
+func ExampleServer_Middleware() {
+	server, err := waybillhttp.NewServer(exampleAuthority(), waybillhttp.RequireClaims(Cell))
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := server.Middleware(http.NotFoundHandler())
 
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
@@ -83,20 +98,28 @@ func ExampleMiddleware() {
 	// {"type":"about:blank","title":"Unauthorized","status":401,"reason":"absent"}
 }
 
-// exampleAuthority has a key made on the spot. A service opens its ring with keyring.LoadFile.
+// The error of a constructor says what is wrong, and what is right.
+func ExampleAllowHosts() {
+	_, err := waybillhttp.NewTransport(exampleAuthority(), nil, waybillhttp.AllowHosts("https://cart.shop.internal"))
+	fmt.Println(err)
+	// Output:
+	// waybillhttp: AllowHosts("https://cart.shop.internal"): port "//cart.shop.internal" is not a number from 1 to 65535; a pattern is host, *.host or an IP address, with :port to allow only that port
+}
+
+// exampleAuthority returns an Authority with a new key. A service loads its ring with keyring.LoadFile.
 func exampleAuthority() *waybill.Authority {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	set, err := keyring.NewSet("shop", key)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	auth, err := waybill.New("shop", keyring.NewRing(set), waybill.Claims(Cell, Seats))
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	return auth
 }

@@ -6,14 +6,17 @@ import (
 	"strings"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
 )
 
-// gRPC over net/http is HTTP with rules of its own (PROTOCOL-HTTP2.md of gRPC): metadata for the caller of a failed call,
-// and all that may not stand in its way of trying again, is in the trailers, next to the status.
+// gRPC over net/http is HTTP with additional rules (PROTOCOL-HTTP2.md of gRPC). Metadata for the caller of
+// a failed call is in the trailers, next to the status. A response header of the application would stop
+// the caller from retrying.
 
 const grpcStatus = "Grpc-Status"
 
-// isGRPC reports whether a message is one of gRPC. One of gRPC-Web is not: its trailers stand in the body.
+// isGRPC reports whether a message belongs to gRPC. gRPC-Web does not count, because its trailers are in
+// the body.
 func isGRPC(h http.Header) bool {
 	rest, ok := strings.CutPrefix(mediaType(h), "application/grpc")
 	return ok && (rest == "" || rest[0] == '+')
@@ -32,11 +35,12 @@ func mediaType(h http.Header) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// trailersOnly reports whether the header of a gRPC response has the status already: then the header is the trailer.
+// trailersOnly reports whether the header of a gRPC response already has the status. Then the header is
+// also the trailer.
 func trailersOnly(h http.Header) bool { return h[grpcStatus] != nil && h["Trailer"] == nil }
 
-// rpcFailed reports whether the handler of a call said that it failed. A response of gRPC without a status is one that did;
-// others, of gRPC-Web for instance, need not have one here.
+// rpcFailed reports whether the response of a call has the status of a failure. A gRPC response without a
+// status has failed. Other responses, such as those of gRPC-Web, need no status here.
 func rpcFailed(h http.Header, grpc bool) bool {
 	status := h[grpcStatus]
 	if status == nil {
@@ -48,7 +52,8 @@ func rpcFailed(h http.Header, grpc bool) bool {
 	return len(status) != 1 || status[0] != "0"
 }
 
-// callFailed reports whether the server of a call said so. Before the end of the body nothing may be known.
+// callFailed reports whether a received response has the status of a failed call. The status may be
+// unknown before the end of the body.
 func callFailed(resp *http.Response) bool {
 	status := resp.Trailer.Get(grpcStatus)
 	if status == "" {
@@ -57,20 +62,11 @@ func callFailed(resp *http.Response) bool {
 	return status != "" && status != "0"
 }
 
-// grpcCodes is the code of each class of refusal (google/rpc/code.proto).
-var grpcCodes = [...]int{
-	waybill.Unauthenticated: 16,
-	waybill.Denied:          7,
-	waybill.Invalid:         3,
-	waybill.TooLarge:        3,
-	waybill.Unavailable:     14,
-}
-
-// refuseRPC answers a call of gRPC or gRPC-Web whose waybill is not good enough, with the status of package waybillgrpc.
+// refuseRPC refuses a call of gRPC or gRPC-Web, with the status that package waybillgrpc uses.
 func refuseRPC(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	h.Set("Content-Type", r.Header.Get("Content-Type"))
-	h.Set(grpcStatus, strconv.Itoa(grpcCodes[waybill.ClassOf(err)]))
+	h.Set(grpcStatus, strconv.FormatUint(uint64(admission.GRPCCode(err)), 10))
 	h.Set("Grpc-Message", "waybill refused: "+waybill.Reason(err))
 	w.WriteHeader(http.StatusOK)
 }

@@ -48,7 +48,7 @@ func TestWhereGRPCHasItsUpdate(t *testing.T) {
 			}
 			a := do(t, s.Client(), r)
 			if tt.trailer {
-				if a.Header[updateKey] != nil {
+				if a.Header[returnKey] != nil {
 					t.Error("the header has an update, want it in the trailer only")
 				}
 				a.Header = a.Trailer
@@ -70,7 +70,7 @@ func answerRPC(status string) func(http.ResponseWriter) {
 }
 
 func TestRefusalOfRPC(t *testing.T) {
-	s := serveHTTP2(t, waybillhttp.Middleware(authority(t), waybillhttp.Required())(http.NotFoundHandler()))
+	s := serveHTTP2(t, must(waybillhttp.NewServer(authority(t), waybillhttp.Required())).Middleware(http.NotFoundHandler()))
 	for _, contentType := range []string{"application/grpc", "application/grpc-web+proto"} {
 		r := request(t, t.Context(), "POST", s.URL)
 		r.Header.Set("Content-Type", contentType)
@@ -95,21 +95,21 @@ func TestFailedRPCKeepsOnSuccessClaims(t *testing.T) {
 		"web": {func(w http.ResponseWriter, update string) {
 			w.Header().Set("Content-Type", "application/grpc-web+proto")
 			w.Header().Set("Grpc-Status", "9")
-			w.Header().Set(updateKey, update)
+			w.Header().Set(returnKey, update)
 		}, false},
 		"trailers only": {func(w http.ResponseWriter, update string) {
 			w.Header().Set("Grpc-Status", "9")
-			w.Header().Set(updateKey, update)
+			w.Header().Set(returnKey, update)
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			auth := authority(t)
 			lax := waybilltest.Authority(t, waybill.Claims(used, seats))
 			s := serveHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ctx, hop := lax.Receive(r.Context(), r.Header[headerKey])
+				ctx, hop := lax.Receive(r.Context(), r.Header[headerKey], nil)
 				check(t, waybill.Update(ctx, used.To("used"), seats.To(4)))
 				w.Header().Set("Content-Type", "application/grpc")
-				tt.write(w, hop.Commit(false))
+				tt.write(w, hop.Commit(waybill.Succeeded))
 			}))
 			ctx, err := auth.Start(t.Context())
 			check(t, err)
@@ -123,9 +123,9 @@ func TestFailedRPCKeepsOnSuccessClaims(t *testing.T) {
 
 func answerWith(status string) func(http.ResponseWriter, string) {
 	return func(w http.ResponseWriter, update string) {
-		w.Header().Set("Trailer", strings.Join([]string{"Grpc-Status", updateKey}, ", "))
+		w.Header().Set("Trailer", strings.Join([]string{"Grpc-Status", returnKey}, ", "))
 		flushed(w)
 		w.Header().Set("Grpc-Status", status)
-		w.Header().Set(updateKey, update)
+		w.Header().Set(returnKey, update)
 	}
 }

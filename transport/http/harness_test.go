@@ -23,7 +23,7 @@ import (
 
 const (
 	headerKey = "Waybill"
-	updateKey = "Waybill-Update"
+	returnKey = "Waybill-Update"
 )
 
 var (
@@ -95,12 +95,12 @@ func host(s *httptest.Server) string {
 }
 
 // client returns one that sends auth's waybills to the servers.
-func client(t testing.TB, auth *waybill.Authority, servers []*httptest.Server, opts ...waybillhttp.Option) *http.Client {
+func client(t testing.TB, auth *waybill.Authority, servers []*httptest.Server, opts ...waybillhttp.ClientOption) *http.Client {
 	t.Helper()
 	for _, s := range servers {
 		opts = append(opts, waybillhttp.AllowHosts(host(s)))
 	}
-	return &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, servers...), opts...)}
+	return &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, servers...), opts...))}
 }
 
 // base returns the transport that trusts the servers and speaks what they speak.
@@ -160,7 +160,7 @@ func present(t testing.TB, s *httptest.Server, token string) answer {
 // claims opens the one update of a response.
 func (a answer) claims(t testing.TB, auth *waybill.Authority) *waybill.Waybill {
 	t.Helper()
-	updates := a.Header[updateKey]
+	updates := a.Header[returnKey]
 	if len(updates) != 1 {
 		t.Fatalf("%d updates in the response header, want 1", len(updates))
 	}
@@ -178,6 +178,14 @@ func seatsOf(ctx context.Context) int {
 		return -1
 	}
 	return n
+}
+
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // check is for what must not fail in a handler, where t.Fatal is not allowed.

@@ -1,6 +1,7 @@
 package waybillhttp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -13,20 +14,21 @@ import (
 // hosts is a list of approved destinations. The empty list approves none.
 type hosts struct{ allowed map[hostPort]bool }
 
-// hostPort is one of them. A host that begins with a dot stands for any one label and what follows; an empty port stands
-// for any.
+// hostPort is one approved destination. A host that begins with a dot matches any one label in front of
+// it. An empty port matches every port.
 type hostPort struct{ host, port string }
 
-// allow adds a pattern. It panics if that is not one, as [http.ServeMux] does.
-func (h *hosts) allow(pattern string) {
+// allow adds a pattern.
+func (h *hosts) allow(pattern string) error {
 	entry, err := parsePattern(pattern)
 	if err != nil {
-		panic(fmt.Sprintf("waybillhttp: AllowHosts(%q): %v", pattern, err))
+		return err
 	}
 	if h.allowed == nil {
 		h.allowed = map[hostPort]bool{}
 	}
 	h.allowed[entry] = true
+	return nil
 }
 
 // approves reports whether u goes to an approved host.
@@ -57,17 +59,17 @@ var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
 func parsePattern(pattern string) (hostPort, error) {
 	host, port := pattern, ""
-	if _, err := netip.ParseAddr(pattern); err != nil { // a bare address of version 6 has colons that are no port's
+	if _, err := netip.ParseAddr(pattern); err != nil { // the colons of a bare IPv6 address start no port
 		if i := strings.LastIndexByte(pattern, ':'); i >= 0 && !strings.HasSuffix(pattern, "]") {
 			host, port = pattern[:i], pattern[i+1:]
 			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-				return hostPort{}, fmt.Errorf("port %q is not 1 to 65535", port)
+				return hostPort{}, fmt.Errorf("port %q is not a number from 1 to 65535", port)
 			}
 		}
 		if inner, ok := strings.CutPrefix(host, "["); ok {
 			inner, ok = strings.CutSuffix(inner, "]")
 			if !ok || !strings.Contains(inner, ":") {
-				return hostPort{}, fmt.Errorf("brackets are for an IP address of version 6")
+				return hostPort{}, errors.New("brackets are for an IPv6 address")
 			}
 			host = inner
 		}
@@ -77,21 +79,21 @@ func parsePattern(pattern string) (hostPort, error) {
 	_, err := netip.ParseAddr(name)
 	switch {
 	case !ok:
-		return hostPort{}, fmt.Errorf("no host name")
+		return hostPort{}, errors.New("the host name is missing or invalid")
 	case err == nil && wildcard:
-		return hostPort{}, fmt.Errorf("an IP address has no labels")
+		return hostPort{}, errors.New("an IP address has no labels, so *. cannot match any")
 	case err == nil:
 		return hostPort{name, port}, nil
 	case !validName(name):
-		return hostPort{}, fmt.Errorf("not a host name: want host, *.host or an IP address, and :port if it matters")
+		return hostPort{}, errors.New("not a host name")
 	case wildcard:
 		return hostPort{"." + name, port}, nil
 	}
 	return hostPort{name, port}, nil
 }
 
-// normalHost returns the form in which hosts are compared, and in which net/http looks them up: lower case, ASCII, without
-// the dot of the root. An IP address gets its one spelling.
+// normalHost returns the form in which hosts are compared, and in which net/http looks them up: lower
+// case, ASCII, without the final dot. An IP address gets its canonical spelling.
 func normalHost(host string) (string, bool) {
 	ascii := true
 	for i := range len(host) {
@@ -116,8 +118,8 @@ func normalHost(host string) (string, bool) {
 	return host, true
 }
 
-// validName reports whether host consists of labels that a resolver takes as a name. If the last label is a number, it is
-// an IP address in an unusual spelling.
+// validName reports whether host consists of labels that a resolver accepts as a name. If the last label
+// is a number, host is an IP address in an unusual spelling.
 func validName(host string) bool {
 	rest, label := host, ""
 	for more := true; more; {

@@ -36,7 +36,9 @@ func FuzzAllowHosts(f *testing.F) {
 			return
 		}
 		var h hosts
-		h.allow(pattern)
+		if err := h.allow(pattern); err != nil {
+			t.Fatalf("allow(%q): %v", pattern, err)
+		}
 		if !h.approves(u) {
 			return
 		}

@@ -1,6 +1,7 @@
 package waybillhttp
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -47,7 +48,9 @@ func TestAllowHosts(t *testing.T) {
 		{"[2001:db8::1]:99", []string{"https://[2001:db8::1]:99"}, []string{"https://[2001:db8::1]"}},
 	} {
 		var h hosts
-		h.allow(tt.pattern)
+		if err := h.allow(tt.pattern); err != nil {
+			t.Fatalf("allow(%q): %v", tt.pattern, err)
+		}
 		for _, want := range []bool{true, false} {
 			urls := tt.yes
 			if !want {
@@ -70,7 +73,8 @@ func TestAllowHosts(t *testing.T) {
 	}
 }
 
-func TestInvalidPatternPanics(t *testing.T) {
+// The error names the pattern, and says what a pattern is.
+func TestInvalidPattern(t *testing.T) {
 	for _, pattern := range []string{
 		"", "*", "*.", "*:443", "*.*.internal", "a.*.internal", "*a.internal", "**.internal", ".internal", "a..internal",
 		"https://shop.internal", "shop.internal/", "user@shop.internal", "shop internal", "shop.internal:", "shop.internal:0",
@@ -79,19 +83,24 @@ func TestInvalidPatternPanics(t *testing.T) {
 		"shop\x00.internal", "☃\u200d.example", strings.Repeat("a", 64) + ".internal", strings.Repeat("a.", 127) + "internal",
 	} {
 		t.Run(pattern, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("AllowHosts(%q) did not panic", pattern)
+			err := AllowHosts("shop.internal", pattern).applyClient(new(Transport))
+			if err == nil {
+				t.Fatalf("AllowHosts(%q): no error", pattern)
+			}
+			for _, want := range []string{fmt.Sprintf("waybillhttp: AllowHosts(%q): ", pattern), "host, *.host or an IP address"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want it to contain %q", err, want)
 				}
-			}()
-			newConfig([]Option{AllowHosts(pattern)})
+			}
 		})
 	}
 }
 
 func TestApprovesAllocatesNothing(t *testing.T) {
 	var h hosts
-	h.allow("*.shop.internal")
+	if err := h.allow("*.shop.internal"); err != nil {
+		t.Fatal(err)
+	}
 	u := &url.URL{Scheme: "https", Host: "cart.shop.internal:8443"}
 	if got := testing.AllocsPerRun(100, func() { h.approves(u) }); got != 0 {
 		t.Errorf("%v allocations, want none", got)

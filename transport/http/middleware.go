@@ -1,147 +1,120 @@
 package waybillhttp
 
 import (
-	"context"
+	"errors"
+	"log/slog"
 	"net/http"
-	"sync"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/taken"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
 )
 
 // The names under which a waybill travels, as net/http spells them.
 const (
 	headerKey = "Waybill"
-	updateKey = "Waybill-Update"
+	returnKey = "Waybill-Update"
 )
 
-// Middleware opens the waybill of each request, judges it, and sends back what the handler changed. It is safe for
-// concurrent use. A nil Authority panics.
-func Middleware(auth *waybill.Authority, opts ...Option) func(http.Handler) http.Handler {
-	if auth == nil {
-		panic("waybillhttp: nil Authority")
-	}
-	m := &middleware{config: newConfig(opts), auth: auth}
-	m.rec = telemetry.New("http", m.provider, m.logger)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
-	}
-}
-
+// middleware is what a Server and an Edge have in common.
 type middleware struct {
-	config
-	auth *waybill.Authority
-	rec  *telemetry.Recorder
-
-	renewal sync.Once // the first failure is logged: what fails for one request fails for all
+	common
+	rules admission.Rules
+	skip  func(*http.Request) bool // nil: none
+	edge  *Edge                    // nil: a Server
 }
 
-// serve is one request. A nested middleware leaves the way back to the outermost one, but holds to its own policy.
+// middleware returns the handler around next. If no constructor made the middleware, the handler refuses
+// every request.
+func (m *middleware) around(next http.Handler, constructor string) http.Handler {
+	if m.auth == nil {
+		slog.Error("waybill: all requests are refused, because the middleware was not made by " + constructor)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			refuse(w, r, errors.New("waybillhttp: the middleware was not made by "+constructor))
+		})
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
+}
+
+// serve handles one request. Of nested middlewares, the outermost one ends the hop; each applies its own
+// rules.
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	original := r
 	if m.skip != nil && m.skip(r) {
-		r = without(r)
-		defer handUp(original, r)
+		if header, changed := withoutWaybill(r.Header); changed {
+			r = r.WithContext(r.Context())
+			r.Header = header
+		}
+		defer copyBack(original, r)
 		next.ServeHTTP(w, r)
 		return
 	}
-	ctx, hop := m.receive(r)
-	own := hop.Begin()
-	r = m.strip(ctx, hop, r)
-	ctx, err := m.admit(r, hop)
-	if err != nil {
-		if own {
+	r, hop := m.receive(r)
+	if err := m.admit(r, hop); err != nil {
+		if hop.Outermost() {
 			hop.Discard()
 		}
-		m.logger.DebugContext(ctx, "waybill: request refused", "reason", waybill.Reason(err), "error", err)
+		m.logger.DebugContext(r.Context(), "waybill: request refused", "reason", waybill.Reason(err), "error", err)
 		refuse(w, r, err)
 		return
 	}
-	if ctx != r.Context() {
-		r = r.WithContext(ctx)
-	}
-	defer handUp(original, r)
-	if !own {
+	defer copyBack(original, r)
+	if !hop.Outermost() {
 		next.ServeHTTP(w, r)
 		return
 	}
 	m.answer(w, r, hop, next)
 }
 
-// handUp gives to the original request what net/http looks for there behind the handler: the form whose files it removes,
-// and the pattern that instrumentation further out names its spans by.
-func handUp(original, r *http.Request) {
+// receive opens the waybill, unless an outer layer has. The header map identifies the request: contexts
+// are inherited, also by requests inside one process. The returned request has the hop's context, and no
+// token, because handlers copy the headers of a request into their own requests.
+func (m *middleware) receive(r *http.Request) (*http.Request, waybill.Hop) {
+	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], r.Header)
+	m.rec.Opened(ctx, hop)
+	header, changed := withoutWaybill(r.Header)
+	if changed {
+		hop.Stripped(header)
+	}
+	if !changed && ctx == r.Context() {
+		return r, hop
+	}
+	r = r.WithContext(ctx)
+	r.Header = header
+	return r, hop
+}
+
+// withoutWaybill returns h without tokens. If it has any, the result is a copy.
+func withoutWaybill(h http.Header) (stripped http.Header, changed bool) {
+	if h[headerKey] == nil && h[returnKey] == nil {
+		return h, false
+	}
+	h = h.Clone()
+	delete(h, headerKey)
+	delete(h, returnKey)
+	return h, true
+}
+
+// copyBack copies to the original request what net/http and outer layers read there after the handler has
+// returned: the form whose files are removed, and the pattern that instrumentation names its spans by.
+func copyBack(original, r *http.Request) {
 	if r.MultipartForm != nil {
 		original.MultipartForm = r.MultipartForm
 	}
 	original.Pattern = r.Pattern
 }
 
-// receive opens the waybill, unless somebody further out has.
-func (m *middleware) receive(r *http.Request) (context.Context, waybill.Hop) {
-	ctx, values := r.Context(), r.Header[headerKey]
-	if len(values) == 0 {
-		if hop, ok := taken.From(ctx, m.auth, r.Header); ok {
-			return ctx, hop
-		}
-	}
-	ctx, hop := m.auth.ReceiveFrom(ctx, values, r.Header)
-	m.rec.Opened(ctx, hop)
-	return ctx, hop
-}
-
-// strip returns the request that the handler sees: with the context, and without what only the wire may bring, because
-// handlers copy the headers they got into requests of their own.
-func (m *middleware) strip(ctx context.Context, hop waybill.Hop, r *http.Request) *http.Request {
-	header, changed := withoutWaybill(r.Header)
-	if changed {
-		ctx = taken.NewContext(ctx, m.auth, hop, header)
-	}
-	if ctx == r.Context() {
-		return r
-	}
-	r = r.WithContext(ctx)
-	r.Header = header
-	return r
-}
-
-// without returns r without what only the wire may bring.
-func without(r *http.Request) *http.Request {
-	header, changed := withoutWaybill(r.Header)
-	if !changed {
-		return r
-	}
-	r = r.WithContext(r.Context())
-	r.Header = header
-	return r
-}
-
-// withoutWaybill returns h, or a copy of it if there was something to take out.
-func withoutWaybill(h http.Header) (stripped http.Header, changed bool) {
-	if h[headerKey] == nil && h[updateKey] == nil {
-		return h, false
-	}
-	h = h.Clone()
-	delete(h, headerKey)
-	delete(h, updateKey)
-	return h, true
-}
-
 // admit decides whether the handler sees the request.
-func (m *middleware) admit(r *http.Request, hop waybill.Hop) (context.Context, error) {
+func (m *middleware) admit(r *http.Request, hop waybill.Hop) error {
 	ctx := r.Context()
-	if m.edge {
-		begun, err := m.begin(r, hop)
-		if err != nil {
-			return begun, m.policy.Refuse(ctx, m.rec, err)
+	if m.edge != nil {
+		if err := m.edge.begin(r, hop); err != nil {
+			return m.rules.Refuse(ctx, m.rec, err)
 		}
-		ctx = begun
 	}
-	return ctx, m.policy.Admit(ctx, m.rec)
+	return m.rules.Admit(ctx, m.rec)
 }
 
-// answer runs the handler and sends back what it changed. If it panics, nothing is sent back.
+// answer runs the handler and sends back what it changed. If the handler panics, nothing is sent back.
 func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, next http.Handler) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,

@@ -20,9 +20,14 @@ import (
 
 var silent = log.New(io.Discard, "", 0) // servers log the panics that tests provoke
 
-// handle is a middleware around a function.
-func handle(auth *waybill.Authority, f http.HandlerFunc, opts ...waybillhttp.Option) http.Handler {
-	return waybillhttp.Middleware(auth, opts...)(f)
+// handle is the middleware of a Server around a function.
+func handle(auth *waybill.Authority, f http.HandlerFunc, opts ...waybillhttp.ServerOption) http.Handler {
+	return must(waybillhttp.NewServer(auth, opts...)).Middleware(f)
+}
+
+// handleEdge is the middleware of an Edge around a function.
+func handleEdge(auth *waybill.Authority, f http.HandlerFunc, opts ...waybillhttp.EdgeOption) http.Handler {
+	return must(waybillhttp.NewEdge(auth, opts...)).Middleware(f)
 }
 
 func TestTwoHopsForwardAndBack(t *testing.T) {
@@ -44,7 +49,7 @@ func TestTwoHopsForwardAndBack(t *testing.T) {
 				if a.body != "inner" {
 					t.Errorf("inner response %q, want inner", a.body)
 				}
-				if a.Header[updateKey] != nil {
+				if a.Header[returnKey] != nil {
 					t.Error("the caller sees the update in the response header, want it taken out")
 				}
 				if got := seatsOf(r.Context()); got != 2 {
@@ -74,7 +79,7 @@ func TestUnchangedResponseIsNotTouched(t *testing.T) {
 		io.WriteString(w, "ok")
 	}))
 	a := present(t, s, issue(t, auth, seats.To(1)))
-	if a.Header[updateKey] != nil || a.Header.Get("Cache-Control") != "public, max-age=60" {
+	if a.Header[returnKey] != nil || a.Header.Get("Cache-Control") != "public, max-age=60" {
 		t.Errorf("header %v, want no update and the handler's Cache-Control", a.Header)
 	}
 	if a.Header.Get("Content-Length") != "2" {
@@ -111,10 +116,10 @@ func TestFailureKeepsOnSuccessClaims(t *testing.T) {
 func TestHandlerSeesNoToken(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, seats.To(1))
-	for name, opts := range map[string][]waybillhttp.Option{
+	for name, opts := range map[string][]waybillhttp.ServerOption{
 		"opened":  nil,
 		"skipped": {waybillhttp.Skip(func(*http.Request) bool { return true })},
-		"observe": {waybillhttp.Observe()},
+		"report only": {waybillhttp.ReportOnly()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var inside http.Header
@@ -126,10 +131,10 @@ func TestHandlerSeesNoToken(t *testing.T) {
 			}))
 			r := request(t, t.Context(), "GET", s.URL)
 			r.Header.Set(headerKey, token)
-			r.Header.Set(updateKey, token)
+			r.Header.Set(returnKey, token)
 			r.Header.Set("X-Other", "kept")
 			do(t, s.Client(), r)
-			for _, key := range []string{headerKey, updateKey} {
+			for _, key := range []string{headerKey, returnKey} {
 				if _, ok := inside[key]; ok {
 					t.Errorf("the handler sees %s, want it taken out", key)
 				}
@@ -148,7 +153,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 func TestFormAndPatternAreHandedUp(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth)
-	for name, opts := range map[string][]waybillhttp.Option{
+	for name, opts := range map[string][]waybillhttp.ServerOption{
 		"opened":  nil,
 		"skipped": {waybillhttp.Skip(func(*http.Request) bool { return true })},
 	} {
@@ -159,7 +164,7 @@ func TestFormAndPatternAreHandedUp(t *testing.T) {
 				panic(http.ErrAbortHandler) // also then
 			})
 			var outside *http.Request
-			h := waybillhttp.Middleware(auth, opts...)(mux)
+			h := must(waybillhttp.NewServer(auth, opts...)).Middleware(mux)
 			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer func() { recover() }()
 				outside = r
@@ -197,13 +202,13 @@ func TestSkipOpensNothing(t *testing.T) {
 	}
 }
 
-func TestObserveRefusesNothing(t *testing.T) {
+func TestReportOnlyRefusesNothing(t *testing.T) {
 	auth, m := authority(t), &meter{}
 	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
 		if wb, err := waybill.FromContext(r.Context()); wb != nil {
 			t.Errorf("an invalid token gave %v (%v), want none", wb, err)
 		}
-	}, waybillhttp.Required(), waybillhttp.RequireClaims(tenant), waybillhttp.Observe(), waybillhttp.MeterProvider(m)))
+	}, waybillhttp.Required(), waybillhttp.RequireClaims(tenant), waybillhttp.ReportOnly(), waybillhttp.MeterProvider(m)))
 	for _, token := range []string{"", "garbage", forge(issue(t, auth))} {
 		if a := present(t, s, token); a.StatusCode != 200 {
 			t.Errorf("token of %d bytes: %d, want 200", len(token), a.StatusCode)
@@ -216,35 +221,46 @@ func TestObserveRefusesNothing(t *testing.T) {
 	}
 }
 
+// layer is a middleware that counts.
+type layer func(waybillhttp.Option, http.Handler) http.Handler
+
 func TestNestedMiddleware(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, seats.To(1))
+	server := func(opts ...waybillhttp.ServerOption) layer {
+		return func(counted waybillhttp.Option, next http.Handler) http.Handler {
+			return must(waybillhttp.NewServer(auth, append(opts, counted)...)).Middleware(next)
+		}
+	}
+	edge := func(counted waybillhttp.Option, next http.Handler) http.Handler {
+		return must(waybillhttp.NewEdge(auth, counted)).Middleware(next)
+	}
 	for _, tt := range []struct {
 		name  string
-		outer []waybillhttp.Option
-		inner []waybillhttp.Option
+		outer layer
+		inner layer
 		token string
 		want  int
 	}{
-		{"plain", nil, nil, token, 200},
-		{"no token", nil, nil, "", 200},
-		{"inner requires", nil, []waybillhttp.Option{waybillhttp.Required()}, token, 200},
-		{"inner requires what is absent", nil, []waybillhttp.Option{waybillhttp.Required()}, "", 401},
-		{"inner requires a claim", nil, []waybillhttp.Option{waybillhttp.RequireClaims(tenant)}, token, 403},
-		{"inner refuses what outer observes", []waybillhttp.Option{waybillhttp.Observe()}, nil, "garbage", 400},
-		{"edge outside", []waybillhttp.Option{waybillhttp.Edge(nil)}, []waybillhttp.Option{waybillhttp.Required()}, "", 200},
-		{"edge inside", nil, []waybillhttp.Option{waybillhttp.Edge(nil)}, "", 200},
+		{"plain", server(), server(), token, 200},
+		{"no token", server(), server(), "", 200},
+		{"inner requires", server(), server(waybillhttp.Required()), token, 200},
+		{"inner requires what is absent", server(), server(waybillhttp.Required()), "", 401},
+		{"inner requires a claim", server(), server(waybillhttp.RequireClaims(tenant)), token, 403},
+		{"inner refuses what outer reports", server(waybillhttp.ReportOnly()), server(), "garbage", 400},
+		{"edge outside", edge, server(waybillhttp.Required()), "", 200},
+		{"edge inside", server(), edge, "", 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &meter{}
 			count := waybillhttp.MeterProvider(m)
-			h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+			h := tt.inner(count, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if _, err := waybill.FromContext(r.Context()); err == nil {
 					check(t, waybill.Update(r.Context(), seats.To(9)))
 				}
 				w.WriteHeader(200)
-			}, append(tt.inner, count)...)
-			h = waybillhttp.Middleware(auth, append(tt.outer, count)...)(http.StripPrefix("", h))
+			}))
+			h = tt.outer(count, http.StripPrefix("", h))
 			a := present(t, serve(t, h), tt.token)
 			if a.StatusCode != tt.want {
 				t.Fatalf("status %d, want %d", a.StatusCode, tt.want)
@@ -299,17 +315,17 @@ func TestTokenSetInBetween(t *testing.T) {
 // A handler that puts the waybill aside may still have an edge further in: that begins a journey without a way back.
 func TestEdgeBehindWithout(t *testing.T) {
 	auth := authority(t)
-	edge := handle(auth, func(_ http.ResponseWriter, r *http.Request) {
+	edge := handleEdge(auth, func(_ http.ResponseWriter, r *http.Request) {
 		if got, _ := cell.Get(r.Context()); got != "new" {
 			t.Errorf("the handler sees cell %q, want new", got)
 		}
-	}, waybillhttp.Required(), waybillhttp.Edge(func(*http.Request) ([]waybill.Change, error) {
+	}, waybillhttp.Required(), waybillhttp.StartWith(func(*http.Request) ([]waybill.Change, error) {
 		return []waybill.Change{cell.To("new")}, nil
 	}))
 	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
 		edge.ServeHTTP(w, r.WithContext(waybill.Without(r.Context())))
 	}))
-	if a := present(t, s, issue(t, auth, cell.To("old"))); a.StatusCode != 200 || a.Header[updateKey] != nil {
+	if a := present(t, s, issue(t, auth, cell.To("old"))); a.StatusCode != 200 || a.Header[returnKey] != nil {
 		t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
 	}
 }
@@ -323,8 +339,8 @@ func TestPanicSendsNothingBack(t *testing.T) {
 			h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
 				inside = r.Context()
 				check(t, waybill.Update(inside, seats.To(7)))
-				w.Header().Set(updateKey, "copied from elsewhere")
-				w.Header().Set(http.TrailerPrefix+updateKey, "copied from elsewhere")
+				w.Header().Set(returnKey, "copied from elsewhere")
+				w.Header().Set(http.TrailerPrefix+returnKey, "copied from elsewhere")
 				panic(cause)
 			})
 			s := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -337,7 +353,7 @@ func TestPanicSendsNothingBack(t *testing.T) {
 				h.ServeHTTP(w, r)
 			}))
 			a := present(t, s, issue(t, auth))
-			if a.StatusCode != 500 || a.Header[updateKey] != nil || a.Trailer[updateKey] != nil {
+			if a.StatusCode != 500 || a.Header[returnKey] != nil || a.Trailer[returnKey] != nil {
 				t.Errorf("got %d, header %v, trailer %v; want 500 without an update", a.StatusCode, a.Header, a.Trailer)
 			}
 			if err := waybill.Update(inside, seats.To(8)); !errors.Is(err, waybill.ErrCommitted) {
@@ -355,22 +371,6 @@ func TestUpdateAfterTheResponse(t *testing.T) {
 	s.Close() // waits for the handler
 	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {
 		t.Errorf("Update after the response: %v, want ErrCommitted", err)
-	}
-}
-
-func TestNilAuthorityPanics(t *testing.T) {
-	for name, f := range map[string]func(){
-		"Middleware":   func() { waybillhttp.Middleware(nil) },
-		"NewTransport": func() { waybillhttp.NewTransport(nil, nil) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic, want one: a service without an Authority would let everything pass")
-				}
-			}()
-			f()
-		})
 	}
 }
 
@@ -452,7 +452,7 @@ func TestContextOfATest(t *testing.T) {
 	handle(auth, func(_ http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(4)))
 	}).ServeHTTP(w, r)
-	if got := seatsOf(ctx); got != 3 || w.Header().Get(updateKey) == "" {
-		t.Errorf("%d seats in the caller's context, update of %d bytes; want 3, and an update", got, len(w.Header().Get(updateKey)))
+	if got := seatsOf(ctx); got != 3 || w.Header().Get(returnKey) == "" {
+		t.Errorf("%d seats in the caller's context, update of %d bytes; want 3, and an update", got, len(w.Header().Get(returnKey)))
 	}
 }

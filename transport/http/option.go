@@ -1,104 +1,180 @@
 package waybillhttp
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/policy"
+	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// Option configures [Middleware] and [NewTransport]. Each says which of the two reads it; the other ignores it.
-type Option interface{ apply(*config) }
+// EdgeOption configures [NewEdge].
+type EdgeOption interface{ applyEdge(*Edge) error }
 
-type option func(*config)
+// ServerOption configures [NewServer] and [NewEdge].
+type ServerOption interface {
+	EdgeOption
+	applyServer(*Server) error
+}
 
-func (o option) apply(c *config) { o(c) }
+// ClientOption configures [NewTransport].
+type ClientOption interface{ applyClient(*Transport) error }
 
-type config struct {
-	policy policy.Policy
-	skip   func(*http.Request) bool
-	edge   bool
-	start  func(*http.Request) ([]waybill.Change, error)
+// Option configures all three: [NewServer], [NewEdge] and [NewTransport].
+type Option interface {
+	ServerOption
+	ClientOption
+}
 
-	hosts     hosts
-	plaintext bool
-	accept    []waybill.ReturnOption
+type edgeOption func(*Edge) error
 
+func (o edgeOption) applyEdge(e *Edge) error { return o(e) }
+
+type serverOption func(*middleware) error
+
+func (o serverOption) applyEdge(e *Edge) error { return o(&e.middleware) }
+
+func (o serverOption) applyServer(s *Server) error { return o(&s.middleware) }
+
+type clientOption func(*Transport) error
+
+func (o clientOption) applyClient(t *Transport) error { return o(t) }
+
+type option func(*common) error
+
+func (o option) applyEdge(e *Edge) error { return o(&e.common) }
+
+func (o option) applyServer(s *Server) error { return o(&s.common) }
+
+func (o option) applyClient(t *Transport) error { return o(&t.common) }
+
+// common is what all three have.
+type common struct {
+	auth     *waybill.Authority
+	rec      *telemetry.Recorder
 	provider metric.MeterProvider
 	logger   *slog.Logger
 }
 
-func newConfig(opts []Option) config {
-	var c config
-	for _, o := range opts {
-		o.apply(&c)
+func newCommon(auth *waybill.Authority) (common, error) {
+	if auth == nil {
+		return common{}, errors.New("waybillhttp: no Authority: pass the one that waybill.New returned")
 	}
-	if c.logger == nil {
-		c.logger = slog.Default()
-	}
-	return c
+	return common{auth: auth, logger: slog.Default()}, nil
 }
 
-// Required refuses requests without a waybill. Read by [Middleware].
-func Required() Option { return option(func(c *config) { c.policy.Required = true }) }
+// record makes the recorder, after the options were applied.
+func (c *common) record() { c.rec = telemetry.New("http", c.provider, c.logger) }
 
-// Observe counts what would be refused, and refuses nothing. Handlers see no claims of an invalid waybill. Read by
-// [Middleware].
-func Observe() Option { return option(func(c *config) { c.policy.Observe = true }) }
-
-// RequireClaims refuses requests whose waybill lacks one of these claims, or that have no waybill. Read by [Middleware].
-func RequireClaims(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.policy.Require(claims) })
+// Required refuses requests without a waybill.
+func Required() ServerOption {
+	return rule(func(r *admission.Rules) { r.Required = true })
 }
 
-// Skip leaves alone the requests for which it returns true, such as health checks: their waybill is not opened and not
-// judged, and the response is not touched. What only the wire may bring is still taken out of the request. Read by
-// [Middleware].
-func Skip(skip func(*http.Request) bool) Option { return option(func(c *config) { c.skip = skip }) }
-
-// Edge makes this the service that clients talk to. A request without a waybill, or with one that has expired or whose key
-// is not in the ring, begins a journey with the claims that start returns; with a nil start, a journey without claims. The
-// new waybill is in the handler's context and goes back with the response. A valid waybill is renewed when less than half
-// of its life is left, within the absolute end of its journey. Anything else is refused as everywhere, a forged token above
-// all.
-//
-// An error of start refuses the request: with 503, unless it is one of this module's refusals; [waybill.ErrNoWaybill], for
-// instance, answers 401 where no journey may begin. The cause is logged and not sent. Read by [Middleware].
-func Edge(start func(*http.Request) ([]waybill.Change, error)) Option {
-	return option(func(c *config) { c.edge, c.start = true, start })
+// RequireClaims refuses requests without a waybill, and requests whose waybill lacks one of these
+// claims.
+func RequireClaims(claims ...waybill.Declaration) ServerOption {
+	return rule(func(r *admission.Rules) { r.Require(claims) })
 }
 
-// AllowHosts names the hosts that may get waybills; without it, none does. A pattern is a host name, or "*." and a host
-// name, where the star stands for exactly one label: "*.shop.internal" allows eu.shop.internal, but neither shop.internal
-// nor a.eu.shop.internal. With ":port" it allows that port, without, any port. An IP address is allowed by the same
-// address only, in brackets if it is of version 6 and has a port. Names are compared in lower case and in their ASCII form.
-//
-// [NewTransport] panics if a pattern is none of these. Read by [NewTransport].
-func AllowHosts(patterns ...string) Option {
-	return option(func(c *config) {
-		for _, p := range patterns {
-			c.hosts.allow(p)
-		}
+// ReportOnly switches enforcement off: the server counts the requests that it would refuse, and refuses
+// none. Handlers see no claims of an invalid waybill.
+func ReportOnly() ServerOption {
+	return rule(func(r *admission.Rules) { r.ReportOnly = true })
+}
+
+func rule(set func(*admission.Rules)) ServerOption {
+	return serverOption(func(m *middleware) error {
+		set(&m.rules)
+		return nil
 	})
 }
 
-// AllowPlaintext sends waybills over plain http too: where a mesh encrypts, and in tests. Read by [NewTransport].
-func AllowPlaintext() Option { return option(func(c *config) { c.plaintext = true }) }
-
-// AcceptBack names the only claims whose changes are taken from answers; all by default. See [waybill.AcceptBack]. Read by
-// [NewTransport].
-func AcceptBack(claims ...waybill.Declaration) Option {
-	return option(func(c *config) { c.accept = []waybill.ReturnOption{waybill.AcceptBack(claims...)} })
+// Skip ignores the requests for which skip returns true, such as health checks. Their waybill is not
+// opened, no rule is applied, and the response is not touched. A token in the request is still removed.
+func Skip(skip func(*http.Request) bool) ServerOption {
+	return serverOption(func(m *middleware) error {
+		if skip == nil {
+			return errors.New("waybillhttp: Skip needs a function that chooses requests")
+		}
+		m.skip = skip
+		return nil
+	})
 }
 
-// MeterProvider sets where metrics go; the global provider by default. Read by both.
+// StartWith sets the function that returns the first claims of a new journey. By default a journey begins
+// without claims.
+//
+// An error of start refuses the request: with status 503, or with the status of the refusal if the error
+// is one of package waybill's. To allow no new journey for a request, return [waybill.ErrNoWaybill], which
+// answers 401. The cause is logged and never sent to the client.
+func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
+	return edgeOption(func(e *Edge) error {
+		if start == nil {
+			return errors.New("waybillhttp: StartWith needs a function that returns the first claims; " +
+				"leave the option out to begin journeys without claims")
+		}
+		e.start = start
+		return nil
+	})
+}
+
+// AllowHosts allows waybills to be sent to these hosts. By default no host gets one.
+//
+// A pattern is a host name, a wildcard or an IP address. In the wildcard "*.shop.internal", the star
+// matches exactly one label: eu.shop.internal is allowed, shop.internal and a.eu.shop.internal are not.
+// With ":port" a pattern allows one port, without it every port. An IPv6 address with a port is written
+// in brackets. Names are compared in lower case and in their ASCII form.
+func AllowHosts(patterns ...string) ClientOption {
+	return clientOption(func(t *Transport) error {
+		for _, p := range patterns {
+			if err := t.hosts.allow(p); err != nil {
+				return fmt.Errorf("waybillhttp: AllowHosts(%q): %w; a pattern is host, *.host or an IP address, "+
+					"with :port to allow only that port", p, err)
+			}
+		}
+		return nil
+	})
+}
+
+// AllowPlaintext also sends waybills over plain http. Use it where a mesh encrypts, and in tests.
+func AllowPlaintext() ClientOption {
+	return clientOption(func(t *Transport) error {
+		t.plaintext = true
+		return nil
+	})
+}
+
+// OnlyAccept accepts changes of these claims only from callees. By default all changes are accepted. See
+// [waybill.OnlyClaims].
+func OnlyAccept(claims ...waybill.Declaration) ClientOption {
+	return clientOption(func(t *Transport) error {
+		t.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		return nil
+	})
+}
+
+// MeterProvider sets the provider of metrics. The default is the global provider.
 func MeterProvider(provider metric.MeterProvider) Option {
-	return option(func(c *config) { c.provider = provider })
+	return option(func(c *common) error {
+		c.provider = provider
+		return nil
+	})
 }
 
-// Logger sets the logger; [slog.Default] by default. The first call to each host that gets no waybill is logged, and why
-// an edge could not begin or renew a journey; the causes of refusals are logged at debug level. Read by both.
-func Logger(logger *slog.Logger) Option { return option(func(c *config) { c.logger = logger }) }
+// Logger sets the logger. The default is [slog.Default]. A Transport logs the first request to each host
+// whose waybill it does not send. An Edge logs why it could not begin or renew a journey. The cause of a
+// refusal is logged at debug level.
+func Logger(logger *slog.Logger) Option {
+	return option(func(c *common) error {
+		if logger != nil {
+			c.logger = logger
+		}
+		return nil
+	})
+}

@@ -31,20 +31,20 @@ func TestBareProxy(t *testing.T) {
 			forged := issue(t, auth, seats.To(99))
 			upstream := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				got.ServeHTTP(w, r)
-				w.Header().Set(updateKey, forged)
+				w.Header().Set(returnKey, forged)
 				w.WriteHeader(103)
-				w.Header().Set(updateKey, forged)
-				w.Header().Set("Trailer", updateKey+", X-Sum")
+				w.Header().Set(returnKey, forged)
+				w.Header().Set("Trailer", returnKey+", X-Sum")
 				flushed(w)
-				w.Header().Set(updateKey, forged)
+				w.Header().Set(returnKey, forged)
 				w.Header().Set("X-Sum", "42")
 			}))
-			front := p.start(t, waybillhttp.Middleware(auth)(proxy(upstream, base(t, upstream))))
+			front := p.start(t, must(waybillhttp.NewServer(auth)).Middleware(proxy(upstream, base(t, upstream))))
 			r := request(t, t.Context(), "GET", front.URL)
 			r.Header.Set(headerKey, issue(t, auth))
 			r.Header.Set("Te", "trailers")
 			a := do(t, front.Client(), r)
-			if a.Header[updateKey] != nil || a.Trailer[updateKey] != nil || a.body != "bo" {
+			if a.Header[returnKey] != nil || a.Trailer[returnKey] != nil || a.body != "bo" {
 				t.Errorf("got %q, header %v, trailer %v; want the body and no update", a.body, a.Header, a.Trailer)
 			}
 			if a.Trailer.Get("X-Sum") != "42" {
@@ -72,8 +72,8 @@ func TestProxy(t *testing.T) {
 					waybill.Update(r.Context(), seats.To(5))
 					io.WriteString(w, "dy")
 				}, waybillhttp.Required()))
-				tr := waybillhttp.NewTransport(auth, base(t, upstream), waybillhttp.AllowHosts(host(upstream)))
-				front := p.start(t, waybillhttp.Middleware(auth)(proxy(upstream, tr)))
+				tr := must(waybillhttp.NewTransport(auth, base(t, upstream), waybillhttp.AllowHosts(host(upstream))))
+				front := p.start(t, must(waybillhttp.NewServer(auth)).Middleware(proxy(upstream, tr)))
 				r := request(t, t.Context(), "GET", front.URL)
 				r.Header.Set(headerKey, issue(t, auth, seats.To(1)))
 				if te != "" {
@@ -84,7 +84,7 @@ func TestProxy(t *testing.T) {
 					t.Errorf("got %q and %d seats in the header, want body and 4", a.body, n)
 				}
 				got := 4
-				if late := a.Trailer.Get(updateKey); late != "" {
+				if late := a.Trailer.Get(returnKey); late != "" {
 					wb, err := auth.Open(late)
 					if err != nil {
 						t.Fatal(err)
@@ -115,8 +115,8 @@ func TestProxyOfUpgrade(t *testing.T) {
 		line, _ := buf.ReadString('\n')
 		io.WriteString(conn, line)
 	}))
-	tr := waybillhttp.NewTransport(auth, base(t, upstream), waybillhttp.Logger(nolog))
-	front := serve(t, waybillhttp.Middleware(auth)(proxy(upstream, tr)))
+	tr := must(waybillhttp.NewTransport(auth, base(t, upstream), waybillhttp.Logger(nolog)))
+	front := serve(t, must(waybillhttp.NewServer(auth)).Middleware(proxy(upstream, tr)))
 	r := request(t, t.Context(), "GET", front.URL)
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "echo")
@@ -126,7 +126,7 @@ func TestProxyOfUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 101 || resp.Header[updateKey] != nil {
+	if resp.StatusCode != 101 || resp.Header[returnKey] != nil {
 		t.Fatalf("got %d, header %v; want 101 without an update", resp.StatusCode, resp.Header)
 	}
 	conn := resp.Body.(io.ReadWriter)

@@ -8,10 +8,11 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// retryAfter is what a refusal says that is no fault of the client, in seconds: long enough for a key ring to be read.
+// retryAfter is the Retry-After of a refusal that is not the client's fault, in seconds. It is long enough
+// to load a key ring.
 const retryAfter = 5
 
-// problem is the body of a refusal, as RFC 9457 has it. It holds nothing of the cause.
+// problem is the body of a refusal (RFC 9457). It does not contain the cause.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -19,7 +20,7 @@ type problem struct {
 	Reason string `json:"reason"`
 }
 
-// statuses is the status of each class of refusal.
+// statuses are the HTTP status codes of each class of refusal.
 var statuses = [...]int{
 	waybill.OK:              http.StatusOK,
 	waybill.Unauthenticated: http.StatusUnauthorized,
@@ -29,7 +30,7 @@ var statuses = [...]int{
 	waybill.Unavailable:     http.StatusServiceUnavailable,
 }
 
-// refuse answers a request whose waybill is not good enough.
+// refuse answers a request that is refused because of err.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if isGRPC(r.Header) || isGRPCWeb(r.Header) {
 		refuseRPC(w, r, err)

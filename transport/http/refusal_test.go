@@ -22,7 +22,7 @@ func TestRefusals(t *testing.T) {
 	auth := authority(t)
 	good := issue(t, auth, cell.To("eu-3"))
 	header := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
-	strange, strangeKid := unknownKey(t)
+	strange, key := unknownKey(t)
 	for _, tt := range []struct {
 		name   string
 		auth   *waybill.Authority
@@ -36,12 +36,12 @@ func TestRefusals(t *testing.T) {
 		{"of another algorithm", auth,
 			[]string{header(`{"alg":"none","kid":"k","typ":"waybill+jwt"}`) + good[strings.IndexByte(good, '.'):]}, 401, "algorithm"},
 		{"of another protection", auth, []string{issue(t, authority(t, waybill.Protect(waybill.Sealed)))}, 401, "protection"},
-		{"of another domain", otherDomain(t), []string{good}, 401, "audience"},
+		{"of another domain", otherDomain(t, key), []string{strange}, 401, "audience"},
 		{"from the future", auth, []string{issue(t, authority(t, at(time.Hour)))}, 401, "not_yet_valid"},
 		{"too long a life", auth, []string{issue(t, authority(t, waybill.Life(2*time.Hour)))}, 401, "lifetime"},
 		{"unknown key", auth, []string{strange}, 401, "unknown_key"},
 		{"unknown key, ring out of touch", withRing(t, staleRing(t)), []string{strange}, 503, "unknown_key"},
-		{"revoked key", withRing(t, revokedRing(t, strangeKid)), []string{strange}, 401, "revoked"},
+		{"revoked key", withRing(t, revokedRing(t, key)), []string{strange}, 401, "revoked"},
 		{"keys not loaded", withRing(t, keyring.NewRing(nil)), []string{good}, 503, "no_key"},
 		{"malformed", auth, []string{"garbage"}, 400, "malformed"},
 		{"empty", auth, []string{""}, 400, "malformed"},
@@ -77,7 +77,7 @@ func TestRefusals(t *testing.T) {
 				"Cache-Control":    "no-store",
 				"Www-Authenticate": map[int]string{401: `Waybill error="` + tt.reason + `"`}[tt.status],
 				"Retry-After":      map[int]string{503: "5"}[tt.status],
-				updateKey:          "",
+				returnKey:          "",
 			} {
 				if got := a.Header.Get(key); got != want {
 					t.Errorf("%s: %q, want %q", key, got, want)
@@ -109,12 +109,12 @@ func TestOptional(t *testing.T) {
 func TestRefusalEndsTheHop(t *testing.T) {
 	auth := authority(t)
 	var inside context.Context
-	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {}, waybillhttp.RequireClaims(tenant),
-		waybillhttp.Edge(func(r *http.Request) ([]waybill.Change, error) {
+	s := serve(t, handleEdge(auth, func(http.ResponseWriter, *http.Request) {}, waybillhttp.RequireClaims(tenant),
+		waybillhttp.StartWith(func(r *http.Request) ([]waybill.Change, error) {
 			inside = r.Context()
 			return nil, nil
 		})))
-	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[updateKey] != nil {
+	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] != nil {
 		t.Errorf("got %d, header %v; want 403 without an update", a.StatusCode, a.Header)
 	}
 	s.Close()
@@ -161,29 +161,27 @@ func newSet(t testing.TB, domain string, keys ...*keyring.Key) *keyring.Set {
 	return set
 }
 
-// unknownKey returns a token of the domain under a key that only its issuer has, and the kid.
-func unknownKey(t testing.TB) (token, kid string) {
+// unknownKey returns a token of the domain under a key that only its issuer has, and the key.
+func unknownKey(t testing.TB) (token string, key *keyring.Key) {
 	t.Helper()
-	key := newKey(t)
-	return issue(t, withRing(t, keyring.NewRing(newSet(t, waybilltest.Domain, key)))), key.ID()
+	key = newKey(t)
+	return issue(t, withRing(t, keyring.NewRing(newSet(t, waybilltest.Domain, key)))), key
 }
 
-// otherDomain is an Authority of another domain that shares the keys, as two domains never should.
-func otherDomain(t testing.TB) *waybill.Authority {
+// otherDomain returns an Authority of another domain that shares the key, as two domains never should.
+func otherDomain(t testing.TB, key *keyring.Key) *waybill.Authority {
 	t.Helper()
-	keys := authority(t).Ring().Set().Keys()
-	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", keys...)), declared)
+	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", key)), declared)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return auth
 }
 
-// revokedRing is one in which kid was revoked.
-func revokedRing(t testing.TB, kid string) *keyring.Ring {
+// revokedRing returns a ring in which the key was revoked, and another is active.
+func revokedRing(t testing.TB, key *keyring.Key) *keyring.Ring {
 	t.Helper()
-	set, err := keyring.ParseSet(fmt.Appendf(nil,
-		`{"ring":%q,"gen":2,"keys":[{"kid":%q,"revoked":{"revoked_at":1,"reason":"test"}}]}`, waybilltest.Domain, kid))
+	set, err := newSet(t, waybilltest.Domain, key, newKey(t)).Revoke(key.ID(), time.Now(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

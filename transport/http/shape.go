@@ -8,11 +8,11 @@ import (
 	"net/http"
 )
 
-// A handler learns by a type assertion what its ResponseWriter can do. The shapes below claim what the wrapped writer
-// claims, for the writers of net/http and for those that imitate them: HTTP/1, HTTP/2, [http.TimeoutHandler] and plain
-// recorders.
+// Handlers find out by type assertions what their ResponseWriter can do. The shapes below have the methods
+// of the wrapped writer, for the writers of net/http and for their imitations: HTTP/1, HTTP/2,
+// [http.TimeoutHandler] and plain recorders.
 
-// wrap returns rw to give to the handler, and the writer in it.
+// wrap returns rw for the handler, and the writer in it.
 func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *writer) {
 	_, flusher := w.(http.Flusher)
 	_, hijacker := w.(http.Hijacker)
@@ -43,7 +43,7 @@ func (w *flushing) Flush() { w.FlushError() }
 
 type shapeHTTP1 struct{ flushing }
 
-// Hijack makes this an [http.Hijacker]. There is no way back from then on.
+// Hijack makes this an [http.Hijacker]. No token can be returned afterwards.
 func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buf, err := w.ResponseWriter.(http.Hijacker).Hijack()
 	if err == nil {
@@ -52,7 +52,7 @@ func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buf, err
 }
 
-// ReadFrom makes this an [io.ReaderFrom], so that a file goes out by sendfile.
+// ReadFrom makes this an [io.ReaderFrom], so that files are sent with sendfile.
 func (w *shapeHTTP1) ReadFrom(src io.Reader) (int64, error) {
 	w.first()
 	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok {
@@ -74,7 +74,7 @@ func (w *shapeHTTP2) Push(target string, opts *http.PushOptions) error {
 // CloseNotify makes this an [http.CloseNotifier].
 func (w *shapeHTTP2) CloseNotify() <-chan bool { return w.closeNotify() }
 
-// closeNotify is for what asserts the deprecated interface without asking, as gin's Stream does.
+// closeNotify is for callers that assert the deprecated interface without a check, such as gin's Stream.
 func (w *writer) closeNotify() <-chan bool {
 	//lint:ignore SA1019 the wrapped writer's own channel is the exact one
 	if n, ok := w.ResponseWriter.(http.CloseNotifier); ok {

@@ -48,7 +48,7 @@ func TestTimeoutHandler(t *testing.T) {
 					if slow {
 						limit = time.Millisecond
 					}
-					middleware := waybillhttp.Middleware(auth)
+					middleware := must(waybillhttp.NewServer(auth)).Middleware
 					if outside {
 						h = http.TimeoutHandler(middleware(h), limit, "timeout")
 					} else {
@@ -64,7 +64,7 @@ func TestTimeoutHandler(t *testing.T) {
 					case a.StatusCode != 503 || a.body != "timeout":
 						t.Errorf("got %d %q, want 503 timeout", a.StatusCode, a.body)
 					case outside:
-						if a.Header[updateKey] != nil {
+						if a.Header[returnKey] != nil {
 							t.Error("an update behind a timeout, want none: the handler has not answered")
 						}
 					default:

@@ -26,7 +26,7 @@ type lateCase struct {
 	method    string
 	te        string
 	begin     func(http.ResponseWriter)
-	opts      []waybillhttp.Option
+	edge      bool // the server is an Edge
 	delivered bool
 }
 
@@ -40,7 +40,7 @@ var lateCases = []lateCase{
 	{name: "event stream", te: "trailers", begin: with("Cache-Control", "no-cache"), delivered: true},
 	{name: "length known", te: "trailers", protocol: "http2", begin: with("Content-Length", "4"), delivered: true},
 	{name: "chunked by name", te: "trailers", protocol: "http1", begin: with("Transfer-Encoding", "chunked"), delivered: true},
-	{name: "edge", te: "trailers", begin: flushed, opts: []waybillhttp.Option{waybillhttp.Edge(nil)}, delivered: true},
+	{name: "edge", te: "trailers", begin: flushed, edge: true, delivered: true},
 
 	{name: "length known", te: "trailers", protocol: "http1", begin: with("Content-Length", "4")},
 	{name: "not chunked", te: "trailers", protocol: "http1", begin: with("Transfer-Encoding", "identity")},
@@ -95,7 +95,7 @@ func TestLateChange(t *testing.T) {
 // run changes a claim after it has begun to answer, and before too if early.
 func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httptest.Server, early bool) {
 	auth, m := authority(t), &meter{}
-	s := start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+	change := func(w http.ResponseWriter, r *http.Request) {
 		if early {
 			check(t, waybill.Update(r.Context(), seats.To(4)))
 		}
@@ -108,7 +108,16 @@ func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httpt
 			t.Errorf("late Update: %v, want ErrTooLate", err)
 		}
 		io.WriteString(w, "dy")
-	}, append(tt.opts, waybillhttp.MeterProvider(m))...))
+	}
+	h := handle(auth, change, waybillhttp.MeterProvider(m))
+	if tt.edge {
+		h = handleEdge(auth, change, waybillhttp.MeterProvider(m))
+	}
+	done := make(chan struct{})
+	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done) // over HTTP/2, a server that closes does not wait for its handlers
+		h.ServeHTTP(w, r)
+	}))
 	method := "GET"
 	if tt.method != "" {
 		method = tt.method
@@ -124,16 +133,16 @@ func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httpt
 		if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
 			t.Errorf("the header's update has %d seats, want 4", n)
 		}
-	} else if a.Header[updateKey] != nil {
+	} else if a.Header[returnKey] != nil {
 		t.Error("the header has an update, want none yet")
 	}
-	late := a.Trailer[updateKey]
+	late := a.Trailer[returnKey]
 	if !tt.delivered {
 		if len(late) != 0 {
 			t.Error("the trailer has an update, want none")
 		}
-		s.Close()
-		if got := m.count("waybill.update", "too_late"); got != 1 {
+		<-done
+		if got := m.count("waybill.return", "too_late"); got != 1 {
 			t.Errorf("too_late counted %d times, want once", got)
 		}
 		return
@@ -151,14 +160,14 @@ func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httpt
 	if _, ok := coupon.Of(wb); ok != (a.StatusCode < 400) {
 		t.Errorf("OnSuccess claim went back with %d: %v", a.StatusCode, ok)
 	}
-	if tt.opts != nil && a.Header.Get("Cache-Control") != "no-store" {
+	if tt.edge && a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("Cache-Control %q at the edge, want no-store", a.Header.Get("Cache-Control"))
 	}
 	want := int64(1)
 	if early {
 		want = 2
 	}
-	if got := m.count("waybill.update", "answered"); got != want || m.count("waybill.update", "too_late") != 0 {
+	if got := m.count("waybill.return", "answered"); got != want || m.count("waybill.return", "too_late") != 0 {
 		t.Errorf("answered counted %d times (%v), want %d and no too_late", got, m.all(), want)
 	}
 }
@@ -209,7 +218,7 @@ func TestHeaderAndTrailerAreMerged(t *testing.T) {
 			auth, m := authority(t), &meter{}
 			s := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
 				check(t, waybill.Update(r.Context(), seats.To(4), cell.To("eu-1")))
-				w.Header().Set("Trailer", "X-Sum, "+updateKey)
+				w.Header().Set("Trailer", "X-Sum, "+returnKey)
 				flushed(w)
 				check(t, waybill.Update(r.Context(), seats.To(5), tags.To([]string{"late"})))
 				io.WriteString(w, "dy")
@@ -238,13 +247,13 @@ func TestHeaderAndTrailerAreMerged(t *testing.T) {
 			if got, _ := tags.Get(ctx); len(got) != 1 {
 				t.Errorf("tags %v, want what the trailer brought", got)
 			}
-			if _, ok := resp.Trailer[updateKey]; ok || resp.Trailer.Get("X-Sum") != "42" {
+			if _, ok := resp.Trailer[returnKey]; ok || resp.Trailer.Get("X-Sum") != "42" {
 				t.Errorf("trailer %v, want X-Sum and no update", resp.Trailer)
 			}
 			if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 				t.Errorf("a read behind the end: %d, %v; want EOF", n, err)
 			}
-			if got := m.count("waybill.update", "merged") + m.count("waybill.update", "relayed"); got != 2 {
+			if got := m.count("waybill.return", "merged") + m.count("waybill.return", "relayed"); got != 2 {
 				t.Errorf("%d updates merged (%v), want 2", got, m.all())
 			}
 			if err := waybill.Lost(ctx); err != nil {
@@ -335,7 +344,7 @@ func TestMergeTooLate(t *testing.T) {
 		}
 	}))
 	present(t, outer, issue(t, auth))
-	if got := m.count("waybill.update", "too_late"); got != 1 {
+	if got := m.count("waybill.return", "too_late"); got != 1 {
 		t.Errorf("too_late counted %d times (%v), want once", got, m.all())
 	}
 }
@@ -387,8 +396,8 @@ func TestEventStream(t *testing.T) {
 				}))
 				if proxied {
 					between := authority(t)
-					tr := waybillhttp.NewTransport(between, base(t, s), waybillhttp.AllowHosts(host(s)))
-					s = p.start(t, waybillhttp.Middleware(between)(proxy(s, tr)))
+					tr := must(waybillhttp.NewTransport(between, base(t, s), waybillhttp.AllowHosts(host(s))))
+					s = p.start(t, must(waybillhttp.NewServer(between)).Middleware(proxy(s, tr)))
 				}
 				ctx := waybilltest.Context(t, auth)
 				resp, err := client(t, auth, []*httptest.Server{s}).Do(request(t, ctx, "GET", s.URL))

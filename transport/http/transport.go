@@ -4,43 +4,48 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/telemetry"
 )
 
-// Transport sends the waybill of each request's context to approved hosts, and takes back what they made of it. It is safe
-// for concurrent use.
+// Transport sends the waybill in the context of each request to approved hosts, and merges the token that
+// comes back. It is safe for concurrent use. [NewTransport] makes one; RoundTrip of the zero Transport
+// returns an error.
 type Transport struct {
-	config
-	auth   *waybill.Authority
-	base   http.RoundTripper
-	rec    *telemetry.Recorder
-	failed []waybill.ReturnOption // accept, for a call that failed
+	common
+	base      http.RoundTripper
+	hosts     hosts
+	plaintext bool
+	accept    []waybill.MergeOption
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// NewTransport returns a Transport that sends requests through base, [http.DefaultTransport] if nil. Without [AllowHosts]
-// no host gets a waybill. It panics if a pattern is invalid, or the Authority nil.
-func NewTransport(auth *waybill.Authority, base http.RoundTripper, opts ...Option) *Transport {
-	if auth == nil {
-		panic("waybillhttp: nil Authority")
+// NewTransport returns a Transport that sends requests through base. If base is nil, it is
+// [http.DefaultTransport]. Without [AllowHosts] no host gets a waybill.
+func NewTransport(auth *waybill.Authority, base http.RoundTripper, opts ...ClientOption) (*Transport, error) {
+	common, err := newCommon(auth)
+	if err != nil {
+		return nil, err
 	}
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &Transport{config: newConfig(opts), auth: auth, base: base}
-	t.rec = telemetry.New("http", t.provider, t.logger)
-	t.failed = append(slices.Clip(t.accept), waybill.Failed())
-	return t
+	t := &Transport{common: common, base: base}
+	for _, o := range opts {
+		if err := o.applyClient(t); err != nil {
+			return nil, err
+		}
+	}
+	t.record()
+	return t, nil
 }
 
-// RoundTrip sends one request: of a client that follows redirects, each one anew. A waybill that has expired since it was
-// received is not sent to an approved host; the request fails with an error that wraps [waybill.ErrExpired], see
-// [waybill.Reissue]. Without a waybill, or with one that stays here, the request goes on without.
+// RoundTrip sends one request. A client that follows redirects calls RoundTrip for each of them. If the
+// waybill has expired since it was received and the host is approved, nothing is sent and the error wraps
+// [waybill.ErrExpired]; see [waybill.Reissue]. A request without a waybill, or to a host that is not
+// approved, is sent without one.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, err := t.pin(r)
 	if err != nil {
@@ -53,11 +58,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, err
 	}
-	t.take(r, resp, call)
+	t.receive(r, resp, call)
 	return resp, nil
 }
 
-// CloseIdleConnections passes on what [http.Client.CloseIdleConnections] asks for.
+// CloseIdleConnections closes the idle connections of the base, for [http.Client.CloseIdleConnections].
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
@@ -66,13 +71,16 @@ func (t *Transport) CloseIdleConnections() {
 
 // pin returns the call with its token, or nil if the request goes on without one.
 func (t *Transport) pin(r *http.Request) (*waybill.Call, error) {
+	if t.auth == nil {
+		return nil, errors.New("waybillhttp: Transport was not made by NewTransport")
+	}
 	ctx := r.Context()
 	if _, err := waybill.FromContext(ctx); err != nil {
 		t.rec.Injected(ctx, err)
 		return nil, nil
 	}
 	if r.URL == nil {
-		return nil, nil // for the base to complain about
+		return nil, nil // the base reports it
 	}
 	if why := t.objection(r); why != "" {
 		t.rec.Suppressed(ctx, r.URL.Host, why)
@@ -86,10 +94,11 @@ func (t *Transport) pin(r *http.Request) (*waybill.Call, error) {
 	case errors.Is(err, waybill.ErrForeignDomain):
 		return nil, nil
 	}
-	return nil, fmt.Errorf("waybillhttp: not sent to %s: %w; waybill.Reissue makes a fresh one", r.URL.Host, err)
+	return nil, fmt.Errorf("waybillhttp: not sent to %s: %w; get a waybill with a new life from waybill.Reissue",
+		r.URL.Host, err)
 }
 
-// objection returns why the waybill must not go where the request goes, or "".
+// objection returns why the waybill must not be sent with the request, or "".
 func (t *Transport) objection(r *http.Request) string {
 	switch {
 	case !t.hosts.approves(r.URL):
@@ -102,8 +111,8 @@ func (t *Transport) objection(r *http.Request) string {
 	return "neither https nor http"
 }
 
-// outgoing returns the request to send: with the call's token if there is a call, and without what an application set by
-// hand or copied. The request of the caller is not touched.
+// outgoing returns the request to send: with the call's token if there is a call, and without tokens that
+// the application set or copied. The caller's request is not changed.
 func outgoing(r *http.Request, call *waybill.Call) *http.Request {
 	if call == nil && !names(r.Header) {
 		return r
@@ -138,38 +147,40 @@ func names(h http.Header) bool {
 	return false
 }
 
-// ours reports whether a header is the module's, however an application spelled it: the wire does not tell cases apart.
+// ours reports whether key is one of our names, in any case: an application may have set the map's key
+// directly, and HTTP ignores case.
 func ours(key string) bool {
 	return len(key) == len(headerKey) && strings.EqualFold(key, headerKey) ||
-		len(key) == len(updateKey) && strings.EqualFold(key, updateKey)
+		len(key) == len(returnKey) && strings.EqualFold(key, returnKey)
 }
 
-// take removes the update from the response, and merges it if the request carried a waybill. That of a trailer follows at
-// the end of the body.
-func (t *Transport) take(r *http.Request, resp *http.Response, call *waybill.Call) {
-	updates := resp.Header[updateKey]
-	delete(resp.Header, updateKey)
-	delete(resp.Trailer, updateKey) // announced
-	t.merge(r, resp, call, updates)
+// receive removes the returned token from the response, and merges it if the request carried a waybill. A
+// token in the trailer follows at the end of the body.
+func (t *Transport) receive(r *http.Request, resp *http.Response, call *waybill.Call) {
+	returned := resp.Header[returnKey]
+	delete(resp.Header, returnKey)
+	delete(resp.Trailer, returnKey) // announced
+	t.merge(r, resp, call, returned)
 	if mayHaveTrailer(resp) {
 		resp.Body = &body{ReadCloser: resp.Body, t: t, req: r, resp: resp, call: call}
 	}
 }
 
-func (t *Transport) merge(r *http.Request, resp *http.Response, call *waybill.Call, updates []string) {
-	if call == nil || len(updates) == 0 {
+func (t *Transport) merge(r *http.Request, resp *http.Response, call *waybill.Call, returned []string) {
+	if call == nil || len(returned) == 0 {
 		return
 	}
-	opts := t.accept
+	result := waybill.Succeeded
 	if resp.StatusCode >= 400 || callFailed(resp) {
-		opts = t.failed
+		result = waybill.Failed
 	}
-	// Several updates are none: joined, they are malformed.
-	outcome, err := call.Return(strings.Join(updates, ","), opts...)
-	t.rec.Returned(r.Context(), outcome, err)
+	// Several tokens, joined, are malformed and rejected.
+	outcome, err := call.Merge(strings.Join(returned, ","), result, t.accept...)
+	t.rec.Merged(r.Context(), outcome, err)
 }
 
-// mayHaveTrailer reports whether a trailer can follow. The body of a switched protocol is a connection, and stays one.
+// mayHaveTrailer reports whether a trailer can follow. The body of a switched protocol is a connection,
+// and is not wrapped.
 func mayHaveTrailer(resp *http.Response) bool {
 	return resp.StatusCode != http.StatusSwitchingProtocols && resp.Body != nil && resp.Body != http.NoBody &&
 		(resp.ContentLength < 0 || resp.ProtoMajor >= 2)

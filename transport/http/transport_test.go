@@ -22,21 +22,21 @@ func TestForeignUpdateIsDropped(t *testing.T) {
 			auth := authority(t)
 			forged := issue(t, auth, seats.To(99))
 			s := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Trailer", updateKey)
-				w.Header().Set(updateKey, forged)
+				w.Header().Set("Trailer", returnKey)
+				w.Header().Set(returnKey, forged)
 				flushed(w)
-				w.Header().Set(updateKey, forged)
+				w.Header().Set(returnKey, forged)
 			}))
 			ctx, err := auth.Start(t.Context(), seats.To(1))
 			check(t, err)
-			c := &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog))}
+			c := &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog)))}
 			resp, err := c.Do(request(t, ctx, "GET", s.URL))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
 			for _, when := range []string{"before", "after"} {
-				if _, ok := resp.Trailer[updateKey]; ok || resp.Header[updateKey] != nil {
+				if _, ok := resp.Trailer[returnKey]; ok || resp.Header[returnKey] != nil {
 					t.Errorf("%s the body: header %v, trailer %v; want no update", when, resp.Header, resp.Trailer)
 				}
 				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
@@ -50,16 +50,16 @@ func TestForeignUpdateIsDropped(t *testing.T) {
 	}
 }
 
-func TestUpdatesThatAreRefused(t *testing.T) {
+func TestRejectedTokens(t *testing.T) {
 	auth := authority(t)
 	base, err := auth.Start(t.Context(), seats.To(1), tenant.To("a"))
 	check(t, err)
 	wb, err := waybill.FromContext(base)
 	check(t, err)
 	updated := func(changes ...waybill.Change) string {
-		ctx, hop := authority(t).Receive(t.Context(), []string{wb.Token()})
+		ctx, hop := authority(t).Receive(t.Context(), []string{wb.Token()}, nil)
 		check(t, waybill.Update(ctx, changes...))
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	for _, tt := range []struct {
 		name    string
@@ -77,12 +77,12 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &meter{}
 			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header()[updateKey] = tt.updates
+				w.Header()[returnKey] = tt.updates
 				io.WriteString(w, "body")
 			}))
-			ctx, _ := auth.Receive(t.Context(), []string{wb.Token()})
+			ctx, _ := auth.Receive(t.Context(), []string{wb.Token()}, nil)
 			a := get(t, ctx, client(t, auth, []*httptest.Server{s}, waybillhttp.MeterProvider(m)), s.URL)
-			if a.body != "body" || a.StatusCode != 200 || a.Header[updateKey] != nil {
+			if a.body != "body" || a.StatusCode != 200 || a.Header[returnKey] != nil {
 				t.Errorf("got %d %q, header %v; want the response without the update", a.StatusCode, a.body, a.Header)
 			}
 			if got := seatsOf(ctx); got != 1 {
@@ -91,24 +91,24 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 			if err := waybill.Lost(ctx); !errors.Is(err, tt.want) {
 				t.Errorf("lost: %v, want %v", err, tt.want)
 			}
-			outcome := "refused"
+			outcome := "rejected"
 			if tt.want == waybill.ErrTooLarge {
 				outcome = "too_large"
 			}
-			if got := m.count("waybill.update", outcome); got != 1 {
+			if got := m.count("waybill.return", outcome); got != 1 {
 				t.Errorf("counted %v, want %s once", m.all(), outcome)
 			}
 		})
 	}
 }
 
-func TestAcceptBack(t *testing.T) {
+func TestOnlyAccept(t *testing.T) {
 	auth := authority(t)
 	s := serve(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(5), cell.To("elsewhere")))
 	}))
 	ctx := waybilltest.Context(t, auth, seats.To(1), cell.To("eu-3"))
-	get(t, ctx, client(t, auth, []*httptest.Server{s}, waybillhttp.AcceptBack(seats)), s.URL)
+	get(t, ctx, client(t, auth, []*httptest.Server{s}, waybillhttp.OnlyAccept(seats)), s.URL)
 	if got := seatsOf(ctx); got != 5 {
 		t.Errorf("%d seats, want 5", got)
 	}
@@ -197,10 +197,10 @@ func TestRelayIsVerbatim(t *testing.T) {
 	}))
 	a := present(t, outer, issue(t, auth))
 	inner.Close()
-	if a.Header.Get(updateKey) != made || made == "" {
+	if a.Header.Get(returnKey) != made || made == "" {
 		t.Error("the client's update is not the inner service's, want it byte for byte")
 	}
-	if got := m.count("waybill.update", "relayed"); got != 1 {
+	if got := m.count("waybill.return", "relayed"); got != 1 {
 		t.Errorf("counted %v, want relayed once", m.all())
 	}
 }
@@ -223,7 +223,7 @@ func TestBaseOfTransport(t *testing.T) {
 	auth := authority(t)
 	down := errors.New("down")
 	idle := 0
-	tr := waybillhttp.NewTransport(auth, &closer{func(*http.Request) (*http.Response, error) { return nil, down }, &idle}, waybillhttp.Logger(nolog))
+	tr := must(waybillhttp.NewTransport(auth, &closer{func(*http.Request) (*http.Response, error) { return nil, down }, &idle}, waybillhttp.Logger(nolog)))
 	ctx := waybilltest.Context(t, auth)
 	if resp, err := tr.RoundTrip(request(t, ctx, "GET", "https://a.example")); resp != nil || err != down {
 		t.Errorf("got %v, %v; want the base's error", resp, err)
@@ -232,9 +232,9 @@ func TestBaseOfTransport(t *testing.T) {
 	if idle != 1 {
 		t.Errorf("CloseIdleConnections reached the base %d times, want once", idle)
 	}
-	waybillhttp.NewTransport(auth, roundTrip(nil)).CloseIdleConnections() // a base that has none
+	must(waybillhttp.NewTransport(auth, roundTrip(nil))).CloseIdleConnections() // a base that has none
 
-	_, err := waybillhttp.NewTransport(auth, nil).RoundTrip((&http.Request{Method: "GET"}).WithContext(ctx))
+	_, err := must(waybillhttp.NewTransport(auth, nil)).RoundTrip((&http.Request{Method: "GET"}).WithContext(ctx))
 	if err == nil || !strings.Contains(err.Error(), "nil Request.URL") {
 		t.Errorf("a request without a URL: %v, want net/http's error", err)
 	}
@@ -253,9 +253,9 @@ func TestSwitchedProtocolKeepsItsBody(t *testing.T) {
 		io.Reader
 		io.WriteCloser
 	}{}
-	tr := waybillhttp.NewTransport(authority(t), roundTrip(func(r *http.Request) (*http.Response, error) {
+	tr := must(waybillhttp.NewTransport(authority(t), roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 101, ContentLength: -1, Body: conn}, nil
-	}))
+	})))
 	resp, err := tr.RoundTrip(request(t, t.Context(), "GET", "https://a.example"))
 	if err != nil {
 		t.Fatal(err)
@@ -269,10 +269,10 @@ func TestSwitchedProtocolKeepsItsBody(t *testing.T) {
 func TestNilHeader(t *testing.T) {
 	auth := authority(t)
 	var got http.Header
-	tr := waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
+	tr := must(waybillhttp.NewTransport(auth, roundTrip(func(r *http.Request) (*http.Response, error) {
 		got = r.Header
 		return &http.Response{StatusCode: 200}, nil
-	}), waybillhttp.AllowHosts("a.example"))
+	}), waybillhttp.AllowHosts("a.example")))
 	r := (&http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "a.example"}}).WithContext(waybilltest.Context(t, auth))
 	if _, err := tr.RoundTrip(r); err != nil {
 		t.Fatal(err)

@@ -3,17 +3,20 @@ package waybillhttp
 import (
 	"net/http"
 
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// UpgradeHeader returns the header that a handler adds to a response which it writes itself, on a connection that it
-// hijacks: the update, if there is one. Packages for WebSockets that hijack take such a header:
+// UpgradeHeader returns the header that contains the returned token, if there is one. A handler that
+// hijacks the connection and writes the response itself adds this header to it. WebSocket packages that
+// hijack accept such a header:
 //
 //	conn, err := upgrader.Upgrade(w, r, waybillhttp.UpgradeHeader(w))
 //
-// Claims must be changed before, the way back ends with the hijack. The result is never nil; w is the handler's writer, or
-// one around it that can be unwrapped as [http.ResponseController] does. An upgrade that writes the status 101 to w before
-// it hijacks needs none of this.
+// Change claims before calling UpgradeHeader: after the hijack, [waybill.Update] returns
+// [waybill.ErrTooLate]. The result is never nil. The argument w is the handler's writer, or a writer around
+// it that has an Unwrap method as [http.ResponseController] requires. An upgrade that writes the status 101
+// to w before it hijacks does not need UpgradeHeader.
 func UpgradeHeader(w http.ResponseWriter) http.Header {
 	h := http.Header{}
 	if in := unwrap(w); in != nil {
@@ -22,28 +25,27 @@ func UpgradeHeader(w http.ResponseWriter) http.Header {
 	return h
 }
 
-// offer puts the update into a header that is not w's. Until the connection is hijacked the response may become another.
+// offer puts the returned token into a header that is not w's. Until the connection is hijacked, the
+// handler may still send an ordinary response.
 func (w *writer) offer(h http.Header) {
 	if w.status != 0 || w.hijacked {
 		return
 	}
-	if w.m.edge {
-		w.m.renew(w.ctx, w.hop)
-	}
-	if update := w.hop.Update(false); update != "" {
+	w.renew()
+	if token := w.hop.Return(waybill.Succeeded); token != "" {
 		w.offered = true
-		h[updateKey] = []string{update}
+		h[returnKey] = []string{token}
 		h["Cache-Control"] = []string{"no-store"}
 	}
 }
 
-// hijack ends the way back.
+// hijack ends the time in which a token can be returned.
 func (w *writer) hijack() {
 	w.hijacked = true
-	if w.hop.Last(false) != "" {
-		w.m.rec.Updated(w.ctx, telemetry.TooLate)
+	if w.hop.FinalReturn(waybill.Succeeded) != "" {
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 	} else if w.offered {
-		w.m.rec.Updated(w.ctx, telemetry.Answered)
+		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 }
 

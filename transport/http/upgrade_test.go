@@ -63,13 +63,13 @@ func TestHijack(t *testing.T) {
 				if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
 					t.Errorf("the update has %d seats, want 4", n)
 				}
-			} else if a.Header[updateKey] != nil {
+			} else if a.Header[returnKey] != nil {
 				t.Errorf("header %v, want no update", a.Header)
 			}
-			if got := m.count("waybill.update", "too_late"); got != tt.tooLate {
+			if got := m.count("waybill.return", "too_late"); got != tt.tooLate {
 				t.Errorf("too_late counted %d times, want %d", got, tt.tooLate)
 			}
-			if got := m.count("waybill.update", "answered"); got != tt.answered {
+			if got := m.count("waybill.return", "answered"); got != tt.answered {
 				t.Errorf("answered counted %d times, want %d", got, tt.answered)
 			}
 		})
@@ -91,7 +91,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	if _, ok := coupon.Of(wb); ok {
 		t.Error("the OnSuccess claim went back with a failure")
 	}
-	if got := m.count("waybill.update", "answered"); got != 1 {
+	if got := m.count("waybill.return", "answered"); got != 1 {
 		t.Errorf("counted %v, want answered once", m.all())
 	}
 }
@@ -115,16 +115,16 @@ func TestUpgradeHeaderOfNothing(t *testing.T) {
 // An edge renews the waybill of a client that upgrades.
 func TestUpgradeAtTheEdge(t *testing.T) {
 	auth := authority(t)
-	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {
 		header := waybillhttp.UpgradeHeader(w)
-		wb, err := auth.Open(header.Get(waybill.HeaderUpdate))
+		wb, err := auth.Open(header.Get(waybill.HeaderReturn))
 		if got, _ := cell.Of(wb); got != "eu-3" {
 			t.Errorf("the new journey's cell is %q, %v; want eu-3", got, err)
 		}
 		if header.Get("Cache-Control") != "no-store" {
 			t.Errorf("header %v, want no-store", header)
 		}
-	}, waybillhttp.Edge(func(*http.Request) ([]waybill.Change, error) { return []waybill.Change{cell.To("eu-3")}, nil })))
+	}, waybillhttp.StartWith(func(*http.Request) ([]waybill.Change, error) { return []waybill.Change{cell.To("eu-3")}, nil })))
 	present(t, s, "")
 }
 

@@ -8,26 +8,26 @@ import (
 	"strings"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/telemetry"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// writer puts the update into the response: into the header, as late as that goes, and what changes afterwards into a
-// trailer, if the client asked for trailers and this response can have one.
+// writer adds the returned token to the response: to the header, as late as possible, and again to a
+// trailer if claims change afterwards, the client accepts trailers and this response can have one.
 //
-// It has the methods that every [http.ResponseWriter] may have; see shape.go for the others.
+// It has the methods that every [http.ResponseWriter] may have. See shape.go for the others.
 type writer struct {
 	http.ResponseWriter
 	m   *middleware
 	ctx context.Context
 	hop waybill.Hop
 
-	trailers bool // the client takes them
+	trailers bool // the client accepts them
 	http2    bool
-	status   int      // of the header that was written, or 0
-	sent     []string // the update in the header
-	trailing bool     // the way back is still open
-	grpc     bool     // the update goes into the trailer only
-	offered  bool     // the update is in the header of an upgrade
+	status   int      // of the final header, or 0 before it is written
+	sent     []string // the token in the header
+	trailing bool     // a trailer can still return a token
+	grpc     bool     // the token goes into the trailer only
+	offered  bool     // the token is in the header of an upgrade
 	hijacked bool
 }
 
@@ -39,7 +39,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) WriteHeader(status int) {
 	switch {
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
-		delete(w.Header(), updateKey) // the update goes with the final header
+		delete(w.Header(), returnKey) // the token goes with the final header
 	case w.status == 0:
 		w.head(status)
 	}
@@ -56,7 +56,7 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// FlushError is for [http.ResponseController], which would otherwise flush the header behind our back.
+// FlushError is for [http.ResponseController], which otherwise would flush the header past this writer.
 func (w *writer) FlushError() error {
 	if !canFlush(w.ResponseWriter) {
 		return fmt.Errorf("waybillhttp: %w", http.ErrNotSupported)
@@ -65,7 +65,7 @@ func (w *writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// first does what the first byte of a response does when no status was set.
+// first completes the header before the first byte of a response without a status.
 func (w *writer) first() {
 	if w.status == 0 {
 		w.head(http.StatusOK)
@@ -75,52 +75,63 @@ func (w *writer) first() {
 // head completes the header of the final response.
 func (w *writer) head(status int) {
 	w.status = status
-	if w.m.edge {
-		w.m.renew(w.ctx, w.hop)
-	}
+	w.renew()
 	h := w.Header()
 	unannounce(h)
 	w.grpc = w.http2 && isGRPC(h)
-	w.trailing = w.trailers && w.takesTrailer(h)
+	w.trailing = w.trailers && w.canHaveTrailer(h)
 	switch {
 	case !w.trailing:
-		w.emit(h, w.hop.Last(w.failed()))
+		w.emit(h, w.hop.FinalReturn(w.result()))
 	case w.grpc:
 		w.settle(h)
 	default:
-		w.emit(h, w.hop.Update(w.failed()))
-		if w.m.edge {
+		w.emit(h, w.hop.Return(w.result()))
+		if w.m.edge != nil {
 			h.Set("Cache-Control", "no-store") // a token may follow
 		}
 	}
 }
 
-// emit sets the update in place of whatever a handler copied there from elsewhere.
-func (w *writer) emit(h http.Header, update string) {
-	if update != "" {
-		w.sent = []string{update}
+// renew renews the waybill of an edge's client.
+func (w *writer) renew() {
+	if w.m.edge != nil {
+		w.m.edge.renew(w.ctx, w.hop)
+	}
+}
+
+// emit sets the returned token. It replaces values that the handler copied from other responses.
+func (w *writer) emit(h http.Header, token string) {
+	if token != "" {
+		w.sent = []string{token}
 		h.Set("Cache-Control", "no-store")
-		w.m.rec.Updated(w.ctx, telemetry.Answered)
+		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 	w.settle(h)
 }
 
-// settle leaves our names in the header as the response has them, whatever the handler did to them: a writer that buffers
-// sends the header when the handler has returned.
+// settle sets our names in the header to the values of the response, whatever the handler did to them. A
+// writer that buffers sends the header only after the handler has returned.
 func (w *writer) settle(h http.Header) {
-	delete(h, http.TrailerPrefix+updateKey)
+	delete(h, http.TrailerPrefix+returnKey)
 	if w.sent == nil {
-		delete(h, updateKey)
+		delete(h, returnKey)
 		return
 	}
-	h[updateKey] = w.sent
+	h[returnKey] = w.sent
 }
 
-func (w *writer) failed() bool { return w.status >= 400 || rpcFailed(w.Header(), w.grpc) }
+// result returns the result of the request, as far as the response shows it.
+func (w *writer) result() waybill.Result {
+	if w.status >= 400 || rpcFailed(w.Header(), w.grpc) {
+		return waybill.Failed
+	}
+	return waybill.Succeeded
+}
 
-// takesTrailer reports whether a trailer behind this response would arrive, and may. A response that says it may be cached
-// has none: a token must not be.
-func (w *writer) takesTrailer(h http.Header) bool {
+// canHaveTrailer reports whether a trailer after this response would arrive, and is allowed. A response
+// that declares itself cacheable has none, because a token must not be cached.
+func (w *writer) canHaveTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
@@ -132,7 +143,8 @@ func (w *writer) takesTrailer(h http.Header) bool {
 	return !cacheable(h) && canFlush(w.ResponseWriter)
 }
 
-// unannounce takes our name out of the trailers that a handler declared: a proxy declares those of its upstream.
+// unannounce removes our name from the trailers that a handler declared. A proxy declares the trailers of
+// its upstream.
 func unannounce(h http.Header) {
 	declared := h["Trailer"]
 	if declared == nil {
@@ -141,7 +153,7 @@ func unannounce(h http.Header) {
 	var others []string
 	for _, value := range declared {
 		for key := range strings.SplitSeq(value, ",") {
-			if key = strings.Trim(key, " \t"); !strings.EqualFold(key, updateKey) {
+			if key = strings.Trim(key, " \t"); !strings.EqualFold(key, returnKey) {
 				others = append(others, key)
 			}
 		}
@@ -152,14 +164,16 @@ func unannounce(h http.Header) {
 	}
 }
 
-// otherwiseEncoded reports whether the handler has asked for another transfer encoding than the one that has trailers.
+// otherwiseEncoded reports whether the handler asked for a transfer encoding other than chunked, the only
+// one with trailers.
 func otherwiseEncoded(h http.Header) bool {
 	encoding := h["Transfer-Encoding"]
 	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
-// cacheable reports whether a response says that it may be stored and used again. What must be validated before (no-cache,
-// as streams of events have it) cannot be used again if there is nothing to validate it by (RFC 9111, sections 4.3 and 5.2).
+// cacheable reports whether a response declares that it may be stored and reused. A response with no-cache,
+// such as a stream of events, must be validated before reuse. It cannot be reused if it has no validator
+// (RFC 9111, sections 4.3 and 5.2).
 func cacheable(h http.Header) bool {
 	said := false
 	for _, value := range h["Cache-Control"] {
@@ -178,47 +192,47 @@ func cacheable(h http.Header) bool {
 	return said
 }
 
-// finish ends the hop behind a handler that returned.
+// finish ends the hop after the handler has returned.
 func (w *writer) finish() {
 	defer w.countMissed()
 	if w.hijacked {
-		w.hop.Commit(false)
+		w.hop.Commit(waybill.Succeeded)
 		return
 	}
 	w.first() // the handler may have written nothing, and net/http is about to write 200
 	h := w.Header()
 	w.settle(h)
-	update := w.hop.Commit(w.failed())
-	if update == "" {
+	token := w.hop.Commit(w.result())
+	if token == "" {
 		return
 	}
-	// Without a flush, net/http would give a short body a Content-Length and no trailer.
+	// Without a flush, net/http gives a short body a Content-Length and no trailer.
 	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
-		w.m.rec.Updated(w.ctx, telemetry.TooLate)
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 		return
 	}
-	h[http.TrailerPrefix+updateKey] = []string{update}
-	w.m.rec.Updated(w.ctx, telemetry.Answered)
+	h[http.TrailerPrefix+returnKey] = []string{token}
+	w.m.rec.Returned(w.ctx, telemetry.Answered)
 }
 
-// countMissed counts the changes that the handler was told are too late.
+// countMissed counts the changes that were too late.
 func (w *writer) countMissed() {
 	for range w.hop.Missed() {
-		w.m.rec.Updated(w.ctx, telemetry.TooLate)
+		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 	}
 }
 
-// abandon ends the hop behind a handler that panicked.
+// abandon ends the hop after the handler has panicked.
 func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
 		w.sent = nil
-		w.settle(w.Header()) // whoever recovers may answer yet
+		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
 }
 
-// wantsTrailers reports whether the client takes a trailer in the response.
+// wantsTrailers reports whether the client accepts a trailer in the response.
 func wantsTrailers(r *http.Request) bool {
 	return r.Method != http.MethodHead && r.ProtoAtLeast(1, 1) && listsTrailers(r.Header["Te"])
 }

@@ -75,7 +75,7 @@ var writes = []writing{
 	{"HEAD, nothing", "HEAD", 200, "", func(*testing.T, http.ResponseWriter, *http.Request) {}},
 	{"103", "GET", 200, "body", func(_ *testing.T, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>")
-		w.Header().Set(updateKey, "copied from elsewhere")
+		w.Header().Set(returnKey, "copied from elsewhere")
 		w.WriteHeader(103)
 		io.WriteString(w, "body")
 	}},
@@ -106,7 +106,7 @@ func (tt writing) run(t *testing.T, start func(testing.TB, http.Handler) *httpte
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 			hints++
-			if header[updateKey] != nil {
+			if header[returnKey] != nil {
 				t.Errorf("the %d response carries an update, want the final one only", code)
 			}
 			return nil
@@ -124,7 +124,7 @@ func (tt writing) run(t *testing.T, start func(testing.TB, http.Handler) *httpte
 	if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
 		t.Errorf("the update has %d seats, want 4", n)
 	}
-	if a.Trailer[updateKey] != nil {
+	if a.Trailer[returnKey] != nil {
 		t.Error("the update is in the trailer too")
 	}
 	if want := strings.Count(tt.name, "103"); hints != want {
@@ -140,9 +140,9 @@ func TestCopiedUpdateIsReplacedOrRemoved(t *testing.T) {
 					auth := authority(t)
 					copied := issue(t, auth, seats.To(99))
 					s := p.start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
-						w.Header().Set("Trailer", updateKey)
-						w.Header().Add(updateKey, copied)
-						w.Header().Add(updateKey, copied)
+						w.Header().Set("Trailer", returnKey)
+						w.Header().Add(returnKey, copied)
+						w.Header().Add(returnKey, copied)
 						if changes {
 							check(t, waybill.Update(r.Context(), seats.To(4)))
 						}
@@ -150,15 +150,15 @@ func TestCopiedUpdateIsReplacedOrRemoved(t *testing.T) {
 							io.WriteString(w, "body")
 							w.(http.Flusher).Flush()
 						}
-						w.Header().Set(updateKey, copied)
-						w.Header().Set(http.TrailerPrefix+updateKey, copied)
+						w.Header().Set(returnKey, copied)
+						w.Header().Set(http.TrailerPrefix+returnKey, copied)
 					}))
 					a := present(t, s, issue(t, auth))
-					if updates := a.Trailer[updateKey]; len(updates) > 0 {
+					if updates := a.Trailer[returnKey]; len(updates) > 0 {
 						t.Errorf("the trailer has an update, want none: nothing changed after the header")
 					}
 					if !changes {
-						if a.Header[updateKey] != nil {
+						if a.Header[returnKey] != nil {
 							t.Errorf("the header has an update, want none")
 						}
 						return
@@ -198,7 +198,7 @@ func TestTrailerThatCannotBeSent(t *testing.T) {
 	r.Header.Set(headerKey, issue(t, auth))
 	r.Header.Set("Te", "trailers")
 	h.ServeHTTP(broken{httptest.NewRecorder()}, r)
-	if got := m.count("waybill.update", "too_late"); got != 1 {
+	if got := m.count("waybill.return", "too_late"); got != 1 {
 		t.Errorf("counted %v, want too_late once", m.all())
 	}
 }

@@ -100,21 +100,6 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 	return r
 }
 
-// Withheld returns the counter "waybill.withheld". It is not part of waybill.inject, which counts each
-// outgoing call once: the propagator cannot tell whether a transport handles the same call. The default
-// provider is the global one.
-func Withheld(provider metric.MeterProvider) metric.Int64Counter {
-	if provider == nil {
-		provider = otel.GetMeterProvider()
-	}
-	c, err := provider.Meter(Name).Int64Counter("waybill.withheld", metric.WithDescription(
-		"Injects of the propagator that wrote nothing. They include calls of transports, which waybill.inject counts."))
-	if err != nil {
-		otel.Handle(err)
-	}
-	return c
-}
-
 func (c *counter) add(ctx context.Context, outcome string) {
 	opts, ok := c.opts.Load(outcome)
 	if !ok {

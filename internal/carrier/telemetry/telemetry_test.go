@@ -140,7 +140,7 @@ func TestOpened(t *testing.T) {
 		{[]string{token, token}, []string{"waybill.open outcome=ambiguous,transport=http 1"}, map[string]string{"waybill.outcome": "ambiguous"}},
 	} {
 		outer := &span{recording: true, attrs: map[string]string{}}
-		ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), outer), test.values)
+		ctx, hop := auth.Extract(trace.ContextWithSpan(t.Context(), outer), test.values, nil)
 		r.Opened(ctx, hop)
 		m.want(t, "opened", test.want...)
 		if !maps.Equal(outer.attrs, test.attrs) {
@@ -151,7 +151,7 @@ func TestOpened(t *testing.T) {
 		}
 		// A layer further in describes its own span, and counts nothing again.
 		inner := &span{recording: true, attrs: map[string]string{}}
-		ctx, hop = auth.Receive(trace.ContextWithSpan(ctx, inner), test.values)
+		ctx, hop = auth.Receive(trace.ContextWithSpan(ctx, inner), test.values, nil)
 		r.Opened(ctx, hop)
 		m.want(t, "opened again")
 		if !maps.Equal(inner.attrs, test.attrs) {
@@ -159,7 +159,7 @@ func TestOpened(t *testing.T) {
 		}
 	}
 	quiet := &span{attrs: map[string]string{}}
-	ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), quiet), []string{token})
+	ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), quiet), []string{token}, nil)
 	r.Opened(ctx, hop)
 	if len(quiet.attrs) > 0 {
 		t.Errorf("a span that does not record: got %v", quiet.attrs)
@@ -191,7 +191,7 @@ func TestTraced(t *testing.T) {
 		}
 		for _, token := range []string{wb.Token(), wb.Token() + "x"} {
 			s := &span{recording: true, attrs: map[string]string{}}
-			ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), s), []string{token})
+			ctx, hop := auth.Receive(trace.ContextWithSpan(t.Context(), s), []string{token}, nil)
 			r.Opened(ctx, hop)
 			maps.DeleteFunc(s.attrs, func(key, _ string) bool { return !strings.HasPrefix(key, "waybill.claim.") })
 			want := test.attrs
@@ -215,13 +215,6 @@ func TestRefused(t *testing.T) {
 	r.Refused(t.Context(), errors.New("secret cause"))
 	m.want(t, "refused", "waybill.observe outcome=missing_claim,transport=http 1", "waybill.refuse outcome=error,transport=http 1",
 		"waybill.refuse outcome=expired,transport=http 1", "waybill.refuse outcome=missing_claim,transport=http 1")
-}
-
-// TestWithheld: what a propagator holds back is no outgoing call.
-func TestWithheld(t *testing.T) {
-	m := newMeter()
-	telemetry.Withheld(m).Add(t.Context(), 2)
-	m.want(t, "withheld", "waybill.withheld  2")
 }
 
 func TestInjected(t *testing.T) {
@@ -252,7 +245,7 @@ func TestReturned(t *testing.T) {
 		{waybill.Merged, nil, []string{"waybill.return outcome=merged,transport=nats 1"}},
 		{waybill.Relayed, nil, []string{"waybill.return outcome=relayed,transport=nats 1"}},
 		{waybill.Conflict, nil, []string{"waybill.return outcome=conflict,transport=nats 1"}},
-		{waybill.Rejected, waybill.ErrStale, []string{"waybill.return outcome=refused,transport=nats 1"}},
+		{waybill.Rejected, waybill.ErrStale, []string{"waybill.return outcome=rejected,transport=nats 1"}},
 		{waybill.Rejected, fmt.Errorf("x: %w", waybill.ErrTooLate), []string{"waybill.return outcome=too_late,transport=nats 1"}},
 		{waybill.Rejected, waybill.ErrTooLarge, []string{"waybill.return outcome=too_large,transport=nats 1"}},
 	} {
@@ -292,9 +285,8 @@ func TestBrokenProvider(t *testing.T) {
 	m := newMeter()
 	m.fail = errors.New("no instrument")
 	r := telemetry.New("http", m, nil)
-	telemetry.Withheld(m)
-	if len(reported) != 7 || !errors.Is(reported[0], m.fail) {
-		t.Errorf("got %v, want an error for each of 7 instruments", reported)
+	if len(reported) != 6 || !errors.Is(reported[0], m.fail) {
+		t.Errorf("got %v, want an error for each of 6 instruments", reported)
 	}
 	r.Injected(t.Context(), nil)
 	r.Returned(t.Context(), telemetry.Answered)

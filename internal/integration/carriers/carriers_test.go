@@ -29,7 +29,7 @@ func lower[M ~map[string][]string](h M) waybilltest.Headers {
 
 // spelled returns headers under the names that HTTP and NATS write.
 func spelled(h waybilltest.Headers) map[string][]string {
-	names := map[string]string{waybill.Header: "Waybill", waybill.HeaderUpdate: "Waybill-Update"}
+	names := map[string]string{waybill.Header: "Waybill", waybill.HeaderReturn: "Waybill-Update"}
 	out := map[string][]string{}
 	for name, values := range h {
 		if len(values) == 0 {

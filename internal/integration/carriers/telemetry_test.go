@@ -111,35 +111,35 @@ var happenings = []happening{
 	{"a change relayed", true, func(t *testing.T, c waybilltest.Carrier) {
 		auth := authority(t)
 		called(t, c, waybilltest.Context(t, auth, Cell.To("a")), auth, changing(Cell.To("b")))
-	}, map[string]int64{"waybill.inject sent": 1, "waybill.open ok": 1, "waybill.update answered": 1, "waybill.update relayed": 1}},
+	}, map[string]int64{"waybill.inject sent": 1, "waybill.open ok": 1, "waybill.return answered": 1, "waybill.return relayed": 1}},
 	{"a change merged", true, func(t *testing.T, c waybilltest.Carrier) {
 		auth := authority(t)
 		ctx := waybilltest.Context(t, auth, Cell.To("a"))
 		check(t, waybill.Update(ctx, Seats.To(1)))
 		called(t, c, ctx, auth, changing(Cell.To("b")))
-	}, map[string]int64{"waybill.inject sent": 1, "waybill.open ok": 1, "waybill.update answered": 1, "waybill.update merged": 1}},
+	}, map[string]int64{"waybill.inject sent": 1, "waybill.open ok": 1, "waybill.return answered": 1, "waybill.return merged": 1}},
 	{"an update refused", true, func(t *testing.T, c waybilltest.Carrier) {
 		auth := authority(t)
 		check(t, c.Answer(waybilltest.Context(t, auth, Cell.To("a")), auth, func(waybilltest.Headers) waybilltest.Headers {
-			return waybilltest.Headers{waybill.HeaderUpdate: {"garbage"}}
+			return waybilltest.Headers{waybill.HeaderReturn: {"garbage"}}
 		}))
-	}, map[string]int64{"waybill.inject sent": 1, "waybill.update refused": 1}},
+	}, map[string]int64{"waybill.inject sent": 1, "waybill.return rejected": 1}},
 	{"two changes that nobody can join", true, func(t *testing.T, c waybilltest.Carrier) {
 		nobody, auth := waybilltest.Authority(t), authority(t)
-		ctx, hop := nobody.Receive(t.Context(), []string{token(t, auth, Seats.To(1))})
+		ctx, hop := nobody.Receive(t.Context(), []string{token(t, auth, Seats.To(1))}, nil)
 		check(t, hop.Err())
 		answer := func(seats int, first func()) {
 			check(t, c.Answer(ctx, nobody, func(h waybilltest.Headers) waybilltest.Headers {
 				first()
-				callee, hop := auth.Receive(context.Background(), h[waybill.Header])
+				callee, hop := auth.Receive(context.Background(), h[waybill.Header], nil)
 				if err := waybill.Update(callee, Seats.To(seats)); err != nil {
 					t.Error(err)
 				}
-				return waybilltest.Headers{waybill.HeaderUpdate: {hop.Commit(false)}}
+				return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(waybill.Succeeded)}}
 			}))
 		}
 		answer(9, func() { answer(5, func() {}) }) // the second call ends within the first
-	}, map[string]int64{"waybill.inject sent": 2, "waybill.update relayed": 1, "waybill.update conflict": 1}},
+	}, map[string]int64{"waybill.inject sent": 2, "waybill.return relayed": 1, "waybill.return conflict": 1}},
 }
 
 func changing(changes ...waybill.Change) func(context.Context) error {

@@ -46,7 +46,7 @@ func TestCommandsReachServices(t *testing.T) {
 		return append(args, "--nats", url, "--bucket", "waybill", "--domain", "shop", "--identity", file("me"),
 			"--root-public", root)
 	}
-	kid := run(over("keys", "init", "--roster", file("roster"))...)
+	kid := run(over("keys", "init", "--protection", "signed", "--roster", file("roster"))...)
 	if status := run(over("keys", "status")...); !strings.Contains(status, "no node says what it holds") {
 		t.Errorf("status without a service: got %s, want it to say that nobody answers", status)
 	}

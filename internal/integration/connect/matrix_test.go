@@ -69,7 +69,7 @@ func TestMatrix(t *testing.T) {
 				if booked, _ := Booked.Get(ctx); booked != call.booked {
 					t.Errorf("booked after the call: got %v, want %v", booked, call.booked)
 				}
-				if slices.Contains(names, waybill.HeaderUpdate) || slices.Contains(names, waybill.Header) {
+				if slices.Contains(names, waybill.HeaderReturn) || slices.Contains(names, waybill.Header) {
 					t.Errorf("the caller sees a token among %v", names)
 				}
 			})

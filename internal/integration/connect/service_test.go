@@ -100,7 +100,7 @@ func connectHandler(auth *waybill.Authority, h handle) http.Handler {
 		}})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, calls)
-	return waybillhttp.Middleware(auth, waybillhttp.Required())(mux)
+	return must(waybillhttp.NewServer(auth, waybillhttp.Required())).Middleware(mux)
 }
 
 // grpcGo serves through grpc-go and its interceptors.
@@ -178,7 +178,7 @@ type connectClient struct{ *connect.Client }
 
 func newConnectClient(t *testing.T, auth *waybill.Authority, s server, opts ...connecthttp.Option) client {
 	t.Helper()
-	c := &http.Client{Transport: waybillhttp.NewTransport(auth, s.base, waybillhttp.AllowHosts(s.address))}
+	c := &http.Client{Transport: must(waybillhttp.NewTransport(auth, s.base, waybillhttp.AllowHosts(s.address)))}
 	return connectClient{connect.NewClient(connecthttp.NewTransport(c, "https://"+s.address, opts...))}
 }
 

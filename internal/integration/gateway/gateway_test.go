@@ -47,8 +47,8 @@ func TestGateway(t *testing.T) {
 				mux := runtime.NewServeMux()
 				register(t, mux, upstream(t, auth, booking(t, tt.messages, tt.err)))
 				s := front(t, auth, mux, version.http2)
-				client := &http.Client{Transport: waybillhttp.NewTransport(auth, base(t, s),
-					waybillhttp.AllowHosts(s.Listener.Addr().String()))}
+				client := &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, s),
+					waybillhttp.AllowHosts(s.Listener.Addr().String())))}
 
 				ctx, err := auth.Start(t.Context(), Cell.To("eu-3"), Seats.To(1))
 				if err != nil {

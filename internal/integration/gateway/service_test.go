@@ -159,7 +159,7 @@ func registerInProcess(t *testing.T, mux *runtime.ServeMux, svc *service) {
 // front serves the gateway behind our middleware.
 func front(t *testing.T, auth *waybill.Authority, mux *runtime.ServeMux, http2 bool) *httptest.Server {
 	t.Helper()
-	s := httptest.NewUnstartedServer(waybillhttp.Middleware(auth, waybillhttp.Required())(mux))
+	s := httptest.NewUnstartedServer(must(waybillhttp.NewServer(auth, waybillhttp.Required())).Middleware(mux))
 	s.EnableHTTP2 = http2
 	s.StartTLS()
 	t.Cleanup(s.Close)

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 // A server that limits the age of its connections lets a stream bring its update home, unless it limits the grace too: then
@@ -37,10 +36,10 @@ func TestMaxConnectionAge(t *testing.T) {
 				close(entered)
 				<-release
 				return nil
-			}}, append(waybillgrpc.ServerOptions(auth), grpc.KeepaliveParams(keepalive.ServerParameters{
+			}}, append(serverOptions(auth), grpc.KeepaliveParams(keepalive.ServerParameters{
 				MaxConnectionAge: time.Second, MaxConnectionAgeGrace: tt.grace,
 			}))...)
-			client := dial(t, target, waybillgrpc.DialOptions(auth, allow)...)
+			client := dial(t, target, dialOptions(auth, allow)...)
 			ctx, err := auth.Start(t.Context(), Cell.To("eu-3"), Seats.To(1))
 			if err != nil {
 				t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/waybill-go/waybill"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 // calls are the four kinds. What begin starts has reached its handler, or is on its way there; end reads it to its end.
@@ -164,5 +163,5 @@ func rootsOf(web *httptest.Server) *x509.CertPool {
 func dialTLS(t *testing.T, auth *waybill.Authority, p target, opts ...grpc.DialOption) grpc_testing.TestServiceClient {
 	t.Helper()
 	creds := grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: p.roots}))
-	return connect(t, p.address, append(append(opts, creds), waybillgrpc.DialOptions(auth)...)...)
+	return connect(t, p.address, append(append(opts, creds), dialOptions(auth)...)...)
 }

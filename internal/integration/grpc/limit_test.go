@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/waybill-go/waybill"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 // limitEnv sets the header list limit that other implementations have and that grpc-go moves to. It is read when the
@@ -59,8 +58,8 @@ func TestInnocentStream(t *testing.T) {
 						return waybill.Update(ctx, Seats.To(5))
 					}
 					return nil
-				}, waybillgrpc.ServerOptions(auth)...)
-				client := dial(t, target, waybillgrpc.DialOptions(auth, allow)...)
+				}, serverOptions(auth)...)
+				client := dial(t, target, dialOptions(auth, allow)...)
 				ctx, err := auth.Start(t.Context(), Seats.To(1), Cell.To(strings.Repeat("x", 1200)))
 				if err != nil {
 					t.Fatal(err)
@@ -85,9 +84,9 @@ func TestInnocentStream(t *testing.T) {
 				case !tt.sent:
 					want = map[string]int64{"waybill.open absent": 1, "waybill.inject too_large": 1}
 				case tt.seats == 1:
-					want["waybill.update too_large"] = 1
+					want["waybill.return too_large"] = 1
 				default:
-					want["waybill.update answered"], want["waybill.update merged"] = 1, 1
+					want["waybill.return answered"], want["waybill.return merged"] = 1, 1
 				}
 				since(t, before, want)
 				if err := echo(innocent); err != nil {

@@ -190,7 +190,7 @@ func TestMatrix(t *testing.T) {
 						close(r.entered)
 						<-r.release
 						return outcome.result
-					}}, waybillgrpc.ServerOptions(auth, waybillgrpc.Required(), skipEmptyCall)...)
+					}}, serverOptions(auth, waybillgrpc.Required(), skipEmptyCall)...)
 					r.client = dialTLS(t, auth, p, grpc.WithStatsHandler(r.wire))
 					var err error
 					if r.ctx, err = auth.Start(t.Context(), Cell.To("eu-3"), Seats.To(1)); err != nil {
@@ -244,16 +244,16 @@ func (r *run) intact(merged bool) {
 	if got := r.trailer["theirs"]; slices.Equal(got, []string{"trailer"}) != merged {
 		r.Errorf("the caller's grpc.Trailer: got theirs %v, with a trailer that arrived: %v", got, merged)
 	}
-	if r.header[waybill.HeaderUpdate] != nil || r.trailer[waybill.HeaderUpdate] != nil {
+	if r.header[waybill.HeaderReturn] != nil || r.trailer[waybill.HeaderReturn] != nil {
 		r.Error("the caller sees the update")
 	}
 	r.wire.mu.Lock()
 	defer r.wire.mu.Unlock()
-	if r.wire.header[waybill.HeaderUpdate] != nil {
+	if r.wire.header[waybill.HeaderReturn] != nil {
 		r.Error("the update is in a header")
 	}
 	// After a call that was given up, the trailer may come yet, and is nobody's.
-	if got := len(r.wire.trailer[waybill.HeaderUpdate]); merged && got != 1 {
+	if got := len(r.wire.trailer[waybill.HeaderReturn]); merged && got != 1 {
 		r.Errorf("the trailer has %d updates, want 1", got)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 // Retry middleware behind ours is one call, with one token. Before ours, each attempt is a call of its own, which takes along
@@ -25,7 +24,7 @@ func TestRetryMiddleware(t *testing.T) {
 		grpc.WithChainUnaryInterceptor(retry.UnaryClientInterceptor(retry.WithMax(4), backoff)),
 		grpc.WithChainStreamInterceptor(retry.StreamClientInterceptor(retry.WithMax(4), backoff)),
 	}
-	ours := waybillgrpc.DialOptions(auth, allow)
+	ours := dialOptions(auth, allow)
 	for _, kind := range calls {
 		if kind.name != "unary" && kind.name != "server-stream" {
 			continue // the middleware retries no others
@@ -49,7 +48,7 @@ func TestRetryMiddleware(t *testing.T) {
 						return status.Error(codes.Unavailable, "not now")
 					}
 					return nil
-				}}, append(lookedAt(got.record), waybillgrpc.ServerOptions(auth)...)...)
+				}}, append(lookedAt(got.record), serverOptions(auth)...)...)
 				ctx, err := auth.Start(t.Context(), Seats.To(1))
 				if err != nil {
 					t.Fatal(err)
@@ -71,8 +70,8 @@ func TestRetryMiddleware(t *testing.T) {
 					t.Errorf("seats: got %d, want 30; lost: %v", seats, waybill.Lost(ctx))
 				}
 				since(t, before, map[string]int64{
-					"waybill.open ok": 3, "waybill.update answered": 3,
-					"waybill.inject sent": tt.calls, "waybill.update merged": tt.calls,
+					"waybill.open ok": 3, "waybill.return answered": 3,
+					"waybill.inject sent": tt.calls, "waybill.return merged": tt.calls,
 				})
 			})
 		}
@@ -87,7 +86,7 @@ func TestRecovery(t *testing.T) {
 		grpc.ChainUnaryInterceptor(recovery.UnaryServerInterceptor()),
 		grpc.ChainStreamInterceptor(recovery.StreamServerInterceptor()),
 	}
-	ours := waybillgrpc.ServerOptions(auth)
+	ours := serverOptions(auth)
 	for _, kind := range calls {
 		for _, tt := range []struct {
 			name  string
@@ -106,7 +105,7 @@ func TestRecovery(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				end, err := kind.begin(ctx, dial(t, target, waybillgrpc.DialOptions(auth, allow)...))
+				end, err := kind.begin(ctx, dial(t, target, dialOptions(auth, allow)...))
 				if err == nil {
 					err = end()
 				}

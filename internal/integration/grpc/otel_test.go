@@ -29,8 +29,7 @@ func TestBesideInstrumentation(t *testing.T) {
 	}{
 		{"alone", nil, nil},
 		{"instrumentation", instrument(), nil},
-		{"instrumentation with the propagator", instrument(waybillprop.New(auth)),
-			map[string]int64{"waybill.withheld ": 2}},
+		{"instrumentation with the propagator", instrument(propagator(auth)), nil},
 	} {
 		for _, kind := range kinds {
 			t.Run(tt.name+", "+kind.name, func(t *testing.T) {
@@ -43,8 +42,8 @@ func TestBesideInstrumentation(t *testing.T) {
 					ctx, span = tt.with.provider.Tracer("test").Start(ctx, "edge")
 					defer span.End()
 				}
-				server = append(server, waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
-				client = append(client, waybillgrpc.DialOptions(auth, allow)...)
+				server = append(server, serverOptions(auth, waybillgrpc.Required())...)
+				client = append(client, dialOptions(auth, allow)...)
 
 				reads := func(ctx context.Context, hop string) {
 					if cell, err := Cell.Lookup(ctx); cell != "eu-3" {
@@ -73,7 +72,7 @@ func TestBesideInstrumentation(t *testing.T) {
 				}
 				want := map[string]int64{
 					"waybill.open ok": 2, "waybill.inject sent": 2,
-					"waybill.update answered": 2, "waybill.update relayed": 1, "waybill.update merged": 1,
+					"waybill.return answered": 2, "waybill.return relayed": 1, "waybill.return merged": 1,
 				}
 				for name, n := range tt.count {
 					want[name] += n
@@ -109,7 +108,7 @@ func traced(t *testing.T, ctx context.Context, with *instrumentation) {
 // The propagator alone carries the claims over two hops, where injecting always was asked for. It has no way back.
 func TestPropagatorAlone(t *testing.T) {
 	auth := authority(t)
-	with := instrument(waybillprop.New(auth, waybillprop.InsecureInjectAlways()))
+	with := instrument(propagator(auth, waybillprop.InsecureInjectAlways()))
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			var cells []string
@@ -145,12 +144,12 @@ func TestPropagatorAlone(t *testing.T) {
 // copies its metadata into the call.
 func TestForeignServer(t *testing.T) {
 	auth := authority(t)
-	with := instrument(waybillprop.New(auth))
+	with := instrument(propagator(auth))
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			var tokens, traces, copied []string
 			foreign := dial(t, serve(t, func(ctx context.Context) error {
-				tokens = slices.Concat(incoming(ctx, waybill.Header), incoming(ctx, waybill.HeaderUpdate))
+				tokens = slices.Concat(incoming(ctx, waybill.Header), incoming(ctx, waybill.HeaderReturn))
 				traces = incoming(ctx, "traceparent")
 				copied = incoming(ctx, "theirs")
 				return nil
@@ -158,8 +157,8 @@ func TestForeignServer(t *testing.T) {
 			client := dial(t, serve(t, func(ctx context.Context) error {
 				md, _ := metadata.FromIncomingContext(ctx)
 				return kind.call(metadata.NewOutgoingContext(ctx, md), foreign)
-			}, append(with.server(), waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)...),
-				append(with.client(), waybillgrpc.DialOptions(auth, allow)...)...)
+			}, append(with.server(), serverOptions(auth, waybillgrpc.Required())...)...),
+				append(with.client(), dialOptions(auth, allow)...)...)
 
 			ctx, err := auth.Start(metadata.AppendToOutgoingContext(t.Context(), "theirs", "1"))
 			if err != nil {
@@ -181,12 +180,12 @@ func TestForeignServer(t *testing.T) {
 // A propagator that always injects, beneath the interceptors, does not make two tokens of one.
 func TestInjectedBeneath(t *testing.T) {
 	auth := authority(t)
-	with := instrument(waybillprop.New(auth, waybillprop.InsecureInjectAlways()))
+	with := instrument(propagator(auth, waybillprop.InsecureInjectAlways()))
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			client := dial(t, serve(t, func(ctx context.Context) error { return waybill.Update(ctx, Seats.To(5)) },
-				waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...),
-				append(with.client(), waybillgrpc.DialOptions(auth, allow)...)...)
+				serverOptions(auth, waybillgrpc.Required())...),
+				append(with.client(), dialOptions(auth, allow)...)...)
 			ctx, err := auth.Start(t.Context(), Seats.To(1))
 			if err != nil {
 				t.Fatal(err)
@@ -204,7 +203,7 @@ func TestInjectedBeneath(t *testing.T) {
 // The instrumentation injects for each attempt. The token is that of the call all the same, while traces go on.
 func TestRetriesOfInstrumented(t *testing.T) {
 	auth := authority(t)
-	with := instrument(waybillprop.New(auth))
+	with := instrument(propagator(auth))
 	ctx, err := auth.Start(t.Context(), Seats.To(1))
 	if err != nil {
 		t.Fatal(err)
@@ -226,8 +225,8 @@ func TestRetriesOfInstrumented(t *testing.T) {
 			return status.Error(codes.Unavailable, "not now")
 		}
 		return nil
-	}, slices.Concat(record, with.server(), waybillgrpc.ServerOptions(auth))...)
-	client := dial(t, target, append(append(with.client(), waybillgrpc.DialOptions(auth, allow)...),
+	}, slices.Concat(record, with.server(), serverOptions(auth))...)
+	client := dial(t, target, append(append(with.client(), dialOptions(auth, allow)...),
 		grpc.WithDefaultServiceConfig(retryPolicy))...)
 	if err := unary(ctx, client); err != nil {
 		t.Fatal(err)

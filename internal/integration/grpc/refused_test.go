@@ -15,8 +15,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/waybill-go/waybill"
-	waybillprop "github.com/waybill-go/waybill/propagation"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 // gRPC repeats a call on its own, retry policy or not, when the server has refused the stream unseen. The token stays.
@@ -44,8 +42,8 @@ func TestTransparentRetry(t *testing.T) {
 		<-t.Context().Done() // the client has its answer
 		conn.Close()
 	}()
-	with := instrument(waybillprop.New(auth))
-	client := dial(t, listener.Addr().String(), append(with.client(), waybillgrpc.DialOptions(auth, allow)...)...)
+	with := instrument(propagator(auth))
+	client := dial(t, listener.Addr().String(), append(with.client(), dialOptions(auth, allow)...)...)
 	if err := unary(ctx, client); err != nil {
 		t.Fatalf("call: %v", err)
 	}
@@ -118,7 +116,7 @@ func (s *refusing) take(f *http2.MetaHeadersFrame) error {
 }
 
 func (s *refusing) answer(framer *http2.Framer, stream uint32) error {
-	ctx, hop := s.auth.Receive(s.t.Context(), s.tokens[1:])
+	ctx, hop := s.auth.Receive(s.t.Context(), s.tokens[1:], nil)
 	if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 		return fmt.Errorf("second attempt: %w", err)
 	}
@@ -141,5 +139,5 @@ func (s *refusing) answer(framer *http2.Framer, stream uint32) error {
 	if err := framer.WriteData(stream, false, empty); err != nil {
 		return err
 	}
-	return headers(true, "grpc-status", "0", waybill.HeaderUpdate, hop.Commit(false))
+	return headers(true, "grpc-status", "0", waybill.HeaderReturn, hop.Commit(waybill.Succeeded))
 }

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
-	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
 const retryPolicy = `{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s",
@@ -76,7 +75,7 @@ func TestAttempts(t *testing.T) {
 						return status.Error(codes.Unavailable, "not now")
 					}
 					return nil
-				}}, append(lookedAt(got.record), waybillgrpc.ServerOptions(auth)...)...)
+				}}, append(lookedAt(got.record), serverOptions(auth)...)...)
 				end, err := kind.begin(ctx, dialTLS(t, auth, p, grpc.WithDefaultServiceConfig(retryPolicy)))
 				if err != nil {
 					t.Fatal(err)

@@ -8,12 +8,14 @@ import (
 	"net"
 	"testing"
 
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/waybill-go/waybill"
+	waybillprop "github.com/waybill-go/waybill/propagation"
 	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 	"github.com/waybill-go/waybill/waybilltest"
 )
@@ -167,4 +169,38 @@ func lookedAt(look func(ctx context.Context)) []grpc.ServerOption {
 			return h(srv, ss)
 		}),
 	}
+}
+
+// serverOptions are the options of a Server that opts suit.
+func serverOptions(auth *waybill.Authority, opts ...waybillgrpc.ServerOption) []grpc.ServerOption {
+	return newServer(auth, opts...).ServerOptions()
+}
+
+func newServer(auth *waybill.Authority, opts ...waybillgrpc.ServerOption) *waybillgrpc.Server {
+	s, err := waybillgrpc.NewServer(auth, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// dialOptions are the options of a Client that opts suit.
+func dialOptions(auth *waybill.Authority, opts ...waybillgrpc.ClientOption) []grpc.DialOption {
+	return newClient(auth, opts...).DialOptions()
+}
+
+func newClient(auth *waybill.Authority, opts ...waybillgrpc.ClientOption) *waybillgrpc.Client {
+	c, err := waybillgrpc.NewClient(auth, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func propagator(auth *waybill.Authority, opts ...waybillprop.Option) propagation.TextMapPropagator {
+	p, err := waybillprop.New(auth, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }

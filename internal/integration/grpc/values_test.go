@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
-	waybillprop "github.com/waybill-go/waybill/propagation"
 	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 )
 
@@ -20,7 +19,7 @@ import (
 // gRPC's own plugin the last.
 func TestTwoTokens(t *testing.T) {
 	auth := authority(t)
-	with := instrument(waybillprop.New(auth))
+	with := instrument(propagator(auth))
 	wb, err := auth.Issue(Cell.To("eu-3"))
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +65,7 @@ func both(t *testing.T, auth *waybill.Authority, server []grpc.ServerOption, cal
 	strict := dial(t, serve(t, func(context.Context) error {
 		t.Error("the handler runs")
 		return nil
-	}, slices.Concat(server, waybillgrpc.ServerOptions(auth))...))
+	}, slices.Concat(server, serverOptions(auth))...))
 	if err := call(t.Context(), strict); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("call: got %v, want %v", err, codes.InvalidArgument)
 	}
@@ -75,7 +74,7 @@ func both(t *testing.T, auth *waybill.Authority, server []grpc.ServerOption, cal
 			t.Errorf("observed: got %v, %v, want an ambiguous one", wb, err)
 		}
 		return nil
-	}, slices.Concat(server, waybillgrpc.ServerOptions(auth, waybillgrpc.Observe()))...))
+	}, slices.Concat(server, serverOptions(auth, waybillgrpc.ReportOnly()))...))
 	if err := call(t.Context(), observing); err != nil {
 		t.Errorf("observed: %v", err)
 	}

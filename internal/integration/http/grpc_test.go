@@ -62,7 +62,7 @@ func grpcAuthority(t testing.TB) *waybill.Authority {
 func grpcServers(t testing.TB) map[string]*httptest.Server {
 	over := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(over, checker{t: t, attempts: new(atomic.Int32)})
-	inner := serve(t, true, waybillhttp.Middleware(grpcAuthority(t), waybillhttp.Required())(over))
+	inner := serve(t, true, must(waybillhttp.NewServer(grpcAuthority(t), waybillhttp.Required())).Middleware(over))
 
 	native := grpc.NewServer(waybillgrpc.ServerOptions(grpcAuthority(t), waybillgrpc.Required())...)
 	grpc_health_v1.RegisterHealthServer(native, checker{t: t, attempts: new(atomic.Int32)})
@@ -86,9 +86,9 @@ func proxyTo(t testing.TB, s *httptest.Server) *httptest.Server {
 // proxy is a service that only forwards.
 func proxy(t testing.TB, to *url.URL, base http.RoundTripper, opts ...waybillhttp.Option) *httptest.Server {
 	auth := grpcAuthority(t)
-	return serve(t, true, waybillhttp.Middleware(auth)(&httputil.ReverseProxy{
+	return serve(t, true, must(waybillhttp.NewServer(auth)).Middleware(&httputil.ReverseProxy{
 		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(to) },
-		Transport: waybillhttp.NewTransport(auth, base, append(opts, waybillhttp.AllowHosts(to.Host))...),
+		Transport: must(waybillhttp.NewTransport(auth, base, append(opts, waybillhttp.AllowHosts(to.Host))...)),
 	}))
 }
 
@@ -119,7 +119,7 @@ func TestGRPC(t *testing.T) {
 				if status.Code(err) != want {
 					t.Errorf("got %v, want %v", err, want)
 				}
-				if len(header[waybill.HeaderUpdate]) != 0 {
+				if len(header[waybill.HeaderReturn]) != 0 {
 					t.Error("the update is in the header, want it in the trailer: a header ends retries")
 				}
 				if got, _ := seats.Get(ctx); got != 4 {

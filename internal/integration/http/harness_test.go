@@ -105,7 +105,7 @@ func (k *kit) sending(base http.RoundTripper, servers ...*httptest.Server) http.
 		u, _ := url.Parse(s.URL)
 		opts = append(opts, waybillhttp.AllowHosts(u.Host))
 	}
-	return waybillhttp.NewTransport(k.auth, base, opts...)
+	return must(waybillhttp.NewTransport(k.auth, base, opts...))
 }
 
 // chain builds a handler of layers, the outermost first: "otelhttp > waybill".
@@ -121,7 +121,7 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 		case "traceonly":
 			h = k.instrument(h, propagation.TraceContext{})
 		case "waybill":
-			h = waybillhttp.Middleware(k.auth, waybillhttp.Required())(h)
+			h = must(waybillhttp.NewServer(k.auth, waybillhttp.Required())).Middleware(h)
 		case "timeout":
 			h = http.TimeoutHandler(h, time.Minute, "timeout")
 		default:

@@ -74,7 +74,7 @@ func TestOneOpenPerHop(t *testing.T) {
 					outer.Close()
 					inner.Close()
 
-					wb, err := k.auth.Open(resp.Header.Get(waybill.HeaderUpdate))
+					wb, err := k.auth.Open(resp.Header.Get(waybill.HeaderReturn))
 					if n, _ := seats.Of(wb); n != 2 || err != nil {
 						t.Errorf("the client's update has %d seats, %v; want 2", n, err)
 					}
@@ -83,8 +83,8 @@ func TestOneOpenPerHop(t *testing.T) {
 						"waybill.open ok":         2,
 						"waybill.open absent":     0,
 						"waybill.inject sent":     1,
-						"waybill.update answered": 2,
-						"waybill.update relayed":  1,
+						"waybill.return answered": 2,
+						"waybill.return relayed":  1,
 					} {
 						if counts[name] != want {
 							t.Errorf("%s: %d, want %d (%v)", name, counts[name], want, counts)

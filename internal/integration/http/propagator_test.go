@@ -132,7 +132,7 @@ func TestNothingLeaks(t *testing.T) {
 				case "otelhttp > waybill":
 					rt = otelhttp.NewTransport(k.sending(rt, internal), tracing)
 				}
-				front := serve(t, false, waybillhttp.Middleware(k.auth)(http.HandlerFunc(
+				front := serve(t, false, must(waybillhttp.NewServer(k.auth)).Middleware(http.HandlerFunc(
 					func(w http.ResponseWriter, r *http.Request) {
 						if status == 0 {
 							get(t, r.Context(), rt, foreign.URL)

@@ -30,7 +30,7 @@ func TestWebSocket(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.CloseNow()
-				if got, _ := seats.Get(ctx); got != 4 || resp.Header.Get(waybill.HeaderUpdate) != "" {
+				if got, _ := seats.Get(ctx); got != 4 || resp.Header.Get(waybill.HeaderReturn) != "" {
 					t.Errorf("%d seats after the handshake, want 4 (lost: %v), and no update in the header", got, waybill.Lost(ctx))
 				}
 				check(t, conn.Write(ctx, coder.MessageText, []byte("hello")))

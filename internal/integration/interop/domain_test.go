@@ -174,11 +174,11 @@ func (p *party) opens(t *testing.T, protection, token string, want map[string]an
 		t.Errorf("%s: sub: got %q, want %q", protection, wb.Subject(), want["sub"])
 	}
 	// What came from there goes on from here: changed, it keeps every claim.
-	ctx, hop := p.auth["signed"].Receive(t.Context(), []string{token})
+	ctx, hop := p.auth["signed"].Receive(t.Context(), []string{token}, nil)
 	if err := waybill.Update(ctx, Seats.To(3)); err != nil {
 		t.Fatal(err)
 	}
-	next, err := p.auth["signed"].Open(hop.Commit(false))
+	next, err := p.auth["signed"].Open(hop.Commit(waybill.Succeeded))
 	if err != nil {
 		t.Fatal(err)
 	}

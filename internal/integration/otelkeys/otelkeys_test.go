@@ -127,7 +127,7 @@ func TestMetrics(t *testing.T) {
 	reader, registration := register(t, ring)
 
 	got := collect(t, reader)
-	got.wants(t, figures{"pending shop": 0, "generation shop": 1, "gate_held shop": 1, "failures shop": 0, "repairs shop": 0,
+	got.wants(t, figures{"pending shop": 0, "generation shop": 1, "gate_held shop": 3, "failures shop": 0, "repairs shop": 0,
 		"cas shop won": 0, "cas shop lost": 0, "cas shop unknown": 0, "cas shop error": 0, "revoked_used shop": 0,
 		"unknown_kid shop fetched": 0, "unknown_kid shop refused": 0, "unknown_kid shop throttled": 0})
 	got.between(t, "active_age shop", 1200, 1300)

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// module is the path that a package's directory is told from; the nested modules are below it.
+// module is the path in front of a package's directory, for the nested modules too.
 const module = "github.com/waybill-go/waybill"
 
-// root is how a page calls the package in the module's own directory.
+// root is the name of the package in the module's own directory.
 const root = "waybill"
 
-// outcome is what became of a test, as a failure says it.
+// outcome is how a test ended, as a failure says it.
 type outcome string
 
 const (
@@ -28,13 +30,13 @@ const (
 // worse orders outcomes, for a test that ran several times.
 var worse = map[outcome]int{passed: 0, skipped: 1, started: 2, failed: 3}
 
-// results are the tests by directory and name. Subtests have names of their own.
+// results are the outcomes by directory and test. Subtests have their own names.
 type results map[string]map[string]outcome
 
 var (
 	runLine = regexp.MustCompile(`^=== RUN\s+(\S+)$`)
 	endLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
-	// What a package's tests end with. Their output comes in one piece.
+	// packageLine ends the output of a package, which is in one piece.
 	packageLine = regexp.MustCompile(`^(?:ok  |FAIL)\t(\S+)(?:\t|$)`)
 )
 
@@ -65,12 +67,12 @@ func readLog(in io.Reader) (results, error) {
 		return nil, errors.New("the log ends in the middle of a package")
 	}
 	if len(all) == 0 {
-		return nil, errors.New("the log names no test: want the output of go test -v")
+		return nil, errors.New("the log contains no test: pass the output of go test -v")
 	}
 	return all, nil
 }
 
-// add notes a package's tests; of several runs the worst counts.
+// add records a package's tests; of several runs the worst counts.
 func (r results) add(dir string, tests map[string]outcome) {
 	if len(tests) == 0 {
 		return
@@ -83,6 +85,28 @@ func (r results) add(dir string, tests map[string]outcome) {
 			r[dir][test] = what
 		}
 	}
+}
+
+// judge returns what is wrong with a test, or "". The test and all of its subtests must have passed.
+func (r results) judge(t test) string {
+	tests, ok := r[t.dir]
+	if !ok {
+		return "did not run: the log has no tests of " + t.dir
+	}
+	if _, ok := tests[t.name]; !ok {
+		return "did not run: " + t.dir + " has no such test"
+	}
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		what := tests[name]
+		if what == passed || name != t.name && !strings.HasPrefix(name, t.name+"/") {
+			continue
+		}
+		if name == t.name {
+			return string(what)
+		}
+		return fmt.Sprintf("has the subtest %s, which %s", name, what)
+	}
+	return ""
 }
 
 func directory(pkg string) string {
