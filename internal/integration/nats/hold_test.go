@@ -83,7 +83,7 @@ func TestHeldUntilLoaded(t *testing.T) {
 	ring := keyring.NewRing(nil)
 	provider, counted := count(t)
 	got := make(chan string, 8)
-	consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got),
+	q.consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got),
 		waybilljetstream.MeterProvider(provider))
 	for range 4 {
 		q.publish(t, sender, "m", Cell.To("eu-3"))
@@ -152,7 +152,7 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	ring := follow(t, src)
 	got := make(chan string, 8)
 	advisories := listen(t, q.nc, terminated)
-	consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got))
+	q.consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got))
 
 	q.publish(t, newAuthority(t, ringOf(t, fresh)), "fresh", Cell.To("eu-3"))
 	q.publish(t, newAuthority(t, ringOf(t, never)), "never", Cell.To("eu-4"))
@@ -188,7 +188,7 @@ func TestHeldForTheMargin(t *testing.T) {
 	close(src.reads) // every read succeeds
 	ring := follow(t, src)
 	got := make(chan string, 1)
-	consume(t, newAuthority(t, ring), q.consumer(t), delivered(t, got))
+	q.consume(t, newAuthority(t, ring), q.consumer(t), delivered(t, got))
 	q.publish(t, newAuthority(t, ringOf(t, key)), "m", Cell.To("eu-3"))
 	published := time.Now()
 	for !ring.ConfirmedSince(published) {
@@ -220,11 +220,11 @@ func TestHeldAtTheLastDelivery(t *testing.T) {
 		}
 	}
 	last := make(chan uint64, 1)
-	consume(t, newAuthority(t, ring), cons, func(_ context.Context, m jetstream.Msg) error {
+	q.consume(t, newAuthority(t, ring), cons, func(_ context.Context, m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		last <- meta.NumDelivered
 		return err
-	}, waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	}, waybilljetstream.DeadLetter("dead.orders"))
 	q.outlive(t)
 	check(t, ring.Swap(newSet(t, key)))
 	if n := receive(t, last, "the held message"); n != 3 {
@@ -245,7 +245,7 @@ func TestHeldForTheClock(t *testing.T) {
 	now := newClock(-time.Hour)
 	auth := waybilltest.Authority(t, claims, now.option())
 	got := make(chan string, 1)
-	consume(t, auth, q.consumer(t, impatient), delivered(t, got))
+	q.consume(t, auth, q.consumer(t, impatient), delivered(t, got))
 	q.publish(t, waybilltest.Authority(t, claims), "m", Cell.To("eu-3"))
 	q.outlive(t)
 	now.set(0)
@@ -260,7 +260,7 @@ func TestOpenHolds(t *testing.T) {
 	q := newQueue(t)
 	set := newSet(t, generate(t))
 	ring := keyring.NewRing(nil)
-	auth := newAuthority(t, ring)
+	stream := newStream(t, newAuthority(t, ring), q.js, waybilljetstream.DeadLetter("dead.orders"))
 	q.publish(t, newAuthority(t, keyring.NewRing(set)), "", Cell.To("eu-3"))
 	cons := q.consumer(t)
 	m, err := cons.Next()
@@ -274,7 +274,7 @@ func TestOpenHolds(t *testing.T) {
 	open := func(ctx context.Context) <-chan opened {
 		done := make(chan opened, 1)
 		go func() {
-			ctx, err := waybilljetstream.Open(ctx, auth, m)
+			ctx, err := stream.Open(ctx, m)
 			done <- opened{ctx, err}
 		}()
 		return done
@@ -288,7 +288,7 @@ func TestOpenHolds(t *testing.T) {
 	if !errors.Is(o.err, waybill.ErrNoKey) {
 		t.Errorf("error %v, want %v", o.err, waybill.ErrNoKey)
 	}
-	check(t, waybilljetstream.Settle(o.ctx, m, o.err, waybilljetstream.DeadLetter(q.js, "dead.orders")))
+	check(t, stream.Settle(o.ctx, m, o.err))
 	if got := string(next(t, q.acks).Data); got != "+WPI" {
 		t.Errorf("answer of Settle %q, want a sign of progress", got)
 	}
@@ -314,7 +314,7 @@ func TestHoldEndsWithConsuming(t *testing.T) {
 	ring := keyring.NewRing(nil)
 	auth := newAuthority(t, ring)
 	cons := q.consumer(t, impatient)
-	run := consume(t, auth, cons, func(context.Context, jetstream.Msg) error {
+	run := q.consume(t, auth, cons, func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs after the end")
 		return nil
 	})

@@ -1,6 +1,7 @@
 package natstest
 
 import (
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill"
 	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
@@ -60,7 +62,10 @@ func TestReasonsTellNothing(t *testing.T) {
 	}, reason: "protection"})
 	advisories := listen(t, q.nc, terminated)
 	var log logBuffer
-	consume(t, waybilltest.Authority(t, claims), q.consumer(t), nil, waybilljetstream.RequireClaims(Seats),
+	q.consume(t, waybilltest.Authority(t, claims), q.consumer(t), func(context.Context, jetstream.Msg) error {
+		t.Error("the handler runs")
+		return nil
+	}, waybilljetstream.RequireClaims(Seats),
 		waybilljetstream.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

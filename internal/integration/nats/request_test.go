@@ -23,15 +23,16 @@ func TestWayBack(t *testing.T) {
 	s := start(t)
 	nc := connect(t, s)
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "last", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "last", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(5), tag("last")))
 		note(t, m.RespondMsg(&nats.Msg{Data: []byte("done"), Header: nats.Header{"X": {"1"}, "waybill-update": {"copied"}}}))
 	}))
 	middle := connect(t, s)
+	conn := newConn(t, auth, middle)
 	forward := func(changes ...waybill.Change) nats.MsgHandler {
-		return waybillnats.Handler(auth, middle, func(ctx context.Context, m *waybillnats.Msg) {
+		return conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			note(t, waybill.Update(ctx, changes...))
-			reply, err := waybillnats.Request(timeout(t, ctx), middle, &nats.Msg{Subject: "last", Header: m.Header})
+			reply, err := conn.Request(timeout(t, ctx), &nats.Msg{Subject: "last", Header: m.Header})
 			note(t, err)
 			note(t, m.RespondMsg(&nats.Msg{Data: reply.Data, Header: reply.Header}))
 		})
@@ -52,15 +53,15 @@ func TestWayBack(t *testing.T) {
 		t.Run(c.subject, func(t *testing.T) {
 			ctx := waybilltest.Context(t, auth, Cell.To("eu-3"), Seats.To(2))
 			provider, counted := count(t)
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: c.subject},
-				waybillnats.MeterProvider(provider))
+			caller := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+			reply, err := caller.Request(timeout(t, ctx), &nats.Msg{Subject: c.subject})
 			check(t, err)
 			if string(reply.Data) != "done" || reply.Header.Get("X") != "1" || spellings(reply.Header) != nil {
 				t.Errorf("reply %q with headers %v, want %q with X alone", reply.Data, reply.Header, "done")
 			}
 			wantClaims(t, ctx, c.cell, c.seats, c.tags)
 			counted.want(t, "waybill.inject", "sent", 1)
-			counted.want(t, "waybill.update", c.outcome, 1)
+			counted.want(t, "waybill.return", c.outcome, 1)
 		})
 	}
 }
@@ -86,32 +87,31 @@ func TestParallelRequests(t *testing.T) {
 	const calls = 16
 	for range 2 {
 		nc := connect(t, s)
-		_, err := nc.QueueSubscribe("work.*", "workers", waybillnats.Handler(auth, nc,
-			func(ctx context.Context, m *waybillnats.Msg) {
-				var i int
-				_, err := fmt.Sscanf(m.Subject, "work.%d", &i)
-				note(t, err)
-				raise := func(seats int) int { return max(seats, i) }
-				changes := []waybill.Change{Seats.With(raise), tag(fmt.Sprintf("t%02d", i))}
-				if i == 3 {
-					changes = append(changes, Cell.To("eu-4"))
-				}
-				note(t, waybill.Update(ctx, changes...))
-				note(t, m.Respond(nil))
-			}))
+		handler := newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
+			var i int
+			_, err := fmt.Sscanf(m.Subject, "work.%d", &i)
+			note(t, err)
+			raise := func(seats int) int { return max(seats, i) }
+			changes := []waybill.Change{Seats.With(raise), tag(fmt.Sprintf("t%02d", i))}
+			if i == 3 {
+				changes = append(changes, Cell.To("eu-4"))
+			}
+			note(t, waybill.Update(ctx, changes...))
+			note(t, m.Respond(nil))
+		})
+		_, err := nc.QueueSubscribe("work.*", "workers", handler)
 		check(t, err)
 		flush(t, nc)
 	}
-	nc := connect(t, s)
+	conn := newConn(t, auth, connect(t, s))
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"), Seats.To(1), Tags.To([]string{"base"}))
 	want := []string{"base"}
 	var wg sync.WaitGroup
 	for i := range calls {
 		want = append(want, fmt.Sprintf("t%02d", i))
 		wg.Go(func() {
-			if _, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: fmt.Sprintf("work.%d", i)}); err != nil {
-				t.Error(err)
-			}
+			_, err := conn.Request(timeout(t, ctx), &nats.Msg{Subject: fmt.Sprintf("work.%d", i)})
+			note(t, err)
 		})
 	}
 	wg.Wait()
@@ -123,17 +123,17 @@ func TestErrorAnswer(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	provider, counted := count(t)
-	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	handler := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(3), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {"500"}, micro.ErrorHeader: {"no"}}}))
-	}, waybillnats.MeterProvider(provider))
+	})
 	returned := make(chan struct{}, 2)
 	serve(t, nc, "fails", func(m *nats.Msg) {
 		handler(m)
 		returned <- struct{}{}
 	})
 	ctx := waybilltest.Context(t, auth, Coupon.To("good"))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "fails"})
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "fails"})
 	check(t, err)
 	wantClaims(t, ctx, "", 3, nil)
 	if got, _ := Coupon.Get(ctx); got != "good" {
@@ -149,12 +149,12 @@ func TestErrorAnswer(t *testing.T) {
 	}
 	receive(t, returned, "the first return")
 	receive(t, returned, "the second return")
-	counted.want(t, "waybill.update", "answered", 2)
-	counted.want(t, "waybill.update", "too_late", 0) // what an error keeps back is not late
+	counted.want(t, "waybill.return", "answered", 2)
+	counted.want(t, "waybill.return", "too_late", 0) // what an error keeps back is not late
 }
 
 // A server that does not use this library may answer anything; the caller keeps what it may not believe out.
-func TestUpdateRefused(t *testing.T) {
+func TestReturnedTokenRejected(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	// evil returns updates that are made of the token in the request.
@@ -163,16 +163,16 @@ func TestUpdateRefused(t *testing.T) {
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{"WAYBILL-Update": evil(m)}}))
 	})
 	serve(t, nc, "failing", func(m *nats.Msg) {
-		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
+		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{
-			"waybill-update": {hop.Commit(false)}, "nats-service-error-code": {"500"},
+			"waybill-update": {hop.Commit(waybill.Succeeded)}, "nats-service-error-code": {"500"},
 		}}))
 	})
 	update := func(m *nats.Msg) string {
-		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
+		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Seats.To(9)))
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	for _, c := range []struct {
 		name  string
@@ -186,12 +186,12 @@ func TestUpdateRefused(t *testing.T) {
 		{"of another", func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }, nil,
 			waybill.ErrStale, "eu-3", 0},
 		{"accepted in part", func(m *nats.Msg) []string { return []string{update(m)} },
-			[]waybillnats.Option{waybillnats.AcceptBack(Seats)}, waybill.ErrNotAccepted, "eu-3", 9},
+			[]waybillnats.Option{waybillnats.OnlyAccept(Seats)}, waybill.ErrNotAccepted, "eu-3", 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			evil = c.evil
 			ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "evil"}, c.opts...)
+			reply, err := newConn(t, auth, nc, c.opts...).Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
 			check(t, err)
 			if got := spellings(reply.Header); got != nil {
 				t.Errorf("the reply has headers %q, want none", got)
@@ -208,7 +208,7 @@ func TestUpdateRefused(t *testing.T) {
 	}
 	t.Run("of a failure", func(t *testing.T) {
 		ctx := waybilltest.Context(t, auth, Coupon.To("good"))
-		_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "failing"})
+		_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "failing"})
 		check(t, err)
 		cell, _ := Cell.Get(ctx)
 		if coupon, _ := Coupon.Get(ctx); cell != "eu-9" || coupon != "good" {
@@ -222,28 +222,30 @@ func TestUpdateRefused(t *testing.T) {
 		evil = func(*nats.Msg) []string {
 			return []string{update(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
 		}
-		_, err = waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "evil"}, waybillnats.AllowSubjects("other"))
+		conn := newConn(t, auth, nc, waybillnats.OnlySubjects("other"))
+		_, err = conn.Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
 		check(t, err)
 		wantClaims(t, ctx, "eu-3", 0, nil)
 	})
 	t.Run("nothing sent", func(t *testing.T) {
 		evil = func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }
 		provider, counted := count(t)
-		reply, err := waybillnats.Request(timeout(t, t.Context()), nc, &nats.Msg{Subject: "evil"},
-			waybillnats.MeterProvider(provider))
+		conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+		reply, err := conn.Request(timeout(t, t.Context()), &nats.Msg{Subject: "evil"})
 		check(t, err)
 		if got := spellings(reply.Header); got != nil {
 			t.Errorf("the reply has headers %q, want none", got)
 		}
-		counted.want(t, "waybill.update", "refused", 1)
+		counted.want(t, "waybill.return", "rejected", 1)
 		counted.want(t, "waybill.inject", "absent", 1)
 	})
 }
 
 func TestNobodyAnswers(t *testing.T) {
 	nc := connect(t, start(t))
-	ctx := waybilltest.Context(t, waybilltest.Authority(t, claims), Cell.To("eu-3"))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "nobody"})
+	auth := waybilltest.Authority(t, claims)
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "nobody"})
 	if !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("error %v, want %v", err, nats.ErrNoResponders)
 	}
@@ -258,14 +260,15 @@ func TestMaxPayload(t *testing.T) {
 	provider, counted := count(t)
 	errs := make(chan error, 1)
 	handler := func(size func() int) nats.MsgHandler {
-		return waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+		return conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			note(t, waybill.Update(ctx, Seats.To(5)))
 			err := m.Respond(make([]byte, size()))
 			errs <- err
 			if err != nil {
 				note(t, m.Respond([]byte("shorter")))
 			}
-		}, waybillnats.MeterProvider(provider))
+		})
 	}
 	var size int
 	serve(t, nc, "big", handler(func() int { return size }))
@@ -276,7 +279,7 @@ func TestMaxPayload(t *testing.T) {
 	check(t, receive(t, errs, "the first answer"))
 	update := raw.Header.Get("Waybill-Update")
 	overhead := len("NATS/1.0\r\nWaybill-Update: " + update + "\r\n\r\n")
-	counted.want(t, "waybill.update", "answered", 1)
+	counted.want(t, "waybill.return", "answered", 1)
 
 	for _, c := range []struct {
 		name  string
@@ -293,8 +296,8 @@ func TestMaxPayload(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			size = c.size
 			ctx := waybilltest.Context(t, auth, Seats.To(1))
-			before := counted.of(t, "waybill.update", "too_large")
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "big"})
+			before := counted.of(t, "waybill.return", "too_large")
+			reply, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "big"})
 			check(t, err)
 			if err := receive(t, errs, "the answer"); (err == nil) != c.fits {
 				t.Errorf("Respond: error %v, want one: %v", err, !c.fits)
@@ -307,7 +310,7 @@ func TestMaxPayload(t *testing.T) {
 			if c.seats == 1 {
 				dropped = 1
 			}
-			counted.want(t, "waybill.update", "too_large", before+dropped)
+			counted.want(t, "waybill.return", "too_large", before+dropped)
 		})
 	}
 }
@@ -318,7 +321,8 @@ func TestTooLate(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	provider, counted := count(t)
 	later := make(chan func() error, 2)
-	serve(t, nc, "late", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	serve(t, nc, "late", conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		if string(m.Data) == "now" {
 			note(t, m.Respond(nil))
@@ -329,10 +333,10 @@ func TestTooLate(t *testing.T) {
 			err := waybill.Update(ctx, Seats.To(4))
 			return errors.Join(err, m.Respond([]byte("later")))
 		}
-	}, waybillnats.MeterProvider(provider)))
+	}))
 
 	ctx := waybilltest.Context(t, auth, Seats.To(1))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "late", Data: []byte("now")})
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "late", Data: []byte("now")})
 	check(t, err)
 	wantClaims(t, ctx, "", 2, nil)
 
@@ -351,8 +355,8 @@ func TestTooLate(t *testing.T) {
 	if string(reply.Data) != "later" || spellings(reply.Header) != nil {
 		t.Errorf("late answer %q with headers %v, want %q without an update", reply.Data, reply.Header, "later")
 	}
-	counted.want(t, "waybill.update", "too_late", 2)
-	counted.want(t, "waybill.update", "answered", 1)
+	counted.want(t, "waybill.return", "too_late", 2)
+	counted.want(t, "waybill.return", "answered", 1)
 }
 
 // A panic discards the changes and goes on.
@@ -364,11 +368,11 @@ func TestPanic(t *testing.T) {
 	var hctx context.Context
 	var hmsg *waybillnats.Msg
 	provider, counted := count(t)
-	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	handler := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		hctx, hmsg = ctx, m
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		panic("boom")
-	}, waybillnats.MeterProvider(provider))
+	})
 	check(t, nc.PublishMsg(&nats.Msg{Subject: "boom", Reply: inbox.Subject,
 		Header: nats.Header{"Waybill": {token(t, auth, Seats.To(1))}}}))
 	m := next(t, raw)
@@ -380,7 +384,7 @@ func TestPanic(t *testing.T) {
 		}()
 		handler(m)
 	}()
-	counted.want(t, "waybill.update", "too_late", 0) // it was not late
+	counted.want(t, "waybill.return", "too_late", 0) // it was not late
 	if err := waybill.Update(hctx, Seats.To(3)); !errors.Is(err, waybill.ErrCommitted) {
 		t.Errorf("Update after the panic: error %v, want %v", err, waybill.ErrCommitted)
 	}
@@ -395,7 +399,7 @@ func TestRespondErrors(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	errs := make(chan error, 1)
-	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, func(_ context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "quotes", newConn(t, auth, nc).Handler(func(_ context.Context, m *waybillnats.Msg) {
 		errs <- m.Respond(nil)
 	}))
 	check(t, nc.Publish("quotes", nil))
@@ -415,7 +419,7 @@ func TestRespondErrors(t *testing.T) {
 func TestEcho(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "echo", waybillnats.Handler(auth, nc, func(_ context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "echo", newConn(t, auth, nc).Handler(func(_ context.Context, m *waybillnats.Msg) {
 		note(t, m.RespondMsg(&nats.Msg{Header: m.Header}))
 	}))
 	wb := token(t, auth, Cell.To("eu-3"))

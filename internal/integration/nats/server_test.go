@@ -9,10 +9,13 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/waybill-go/waybill"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 )
 
 // patience is how long a test waits for what must happen.
@@ -130,6 +133,23 @@ func token(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) str
 	wb, err := auth.Issue(changes...)
 	check(t, err)
 	return wb.Token()
+}
+
+// newConn returns the Conn of a node.
+func newConn(t testing.TB, auth *waybill.Authority, nc *nats.Conn, opts ...waybillnats.Option) *waybillnats.Conn {
+	t.Helper()
+	conn, err := waybillnats.New(auth, nc, opts...)
+	check(t, err)
+	return conn
+}
+
+// newStream returns the JetStream of a node.
+func newStream(t testing.TB, auth *waybill.Authority, js jetstream.Publisher,
+	opts ...waybilljetstream.Option) *waybilljetstream.JetStream {
+	t.Helper()
+	stream, err := waybilljetstream.New(auth, js, opts...)
+	check(t, err)
+	return stream
 }
 
 // counts reads the counters of the meter.

@@ -26,10 +26,9 @@ type way struct {
 type consuming struct {
 	testing.TB
 	ctx    context.Context
-	auth   *waybill.Authority
+	stream *waybilljetstream.JetStream
 	cons   jetstream.Consumer
 	handle handler
-	opts   []waybilljetstream.Option
 }
 
 var ways = []way{
@@ -69,7 +68,7 @@ func ordered(t testing.TB, s jetstream.Stream) jetstream.Consumer {
 }
 
 func (c consuming) consume() {
-	run, err := waybilljetstream.Consume(c.ctx, c.auth, c.cons, c.handle, c.opts...)
+	run, err := c.stream.Consume(c.ctx, c.cons, c.handle)
 	note(c, err)
 	<-run.Closed()
 }
@@ -113,11 +112,11 @@ func (c consuming) next() {
 
 // one is the loop's body as the package documents it.
 func (c consuming) one(m jetstream.Msg) {
-	ctx, err := waybilljetstream.Open(c.ctx, c.auth, m, c.opts...)
+	ctx, err := c.stream.Open(c.ctx, m)
 	if err == nil {
 		err = c.handle(ctx, m)
 	}
-	if err := waybilljetstream.Settle(ctx, m, err, c.opts...); c.ctx.Err() == nil { // else it was cut short by the end
+	if err := c.stream.Settle(ctx, m, err); c.ctx.Err() == nil { // else it was cut short by the end
 		note(c, err)
 	}
 }
@@ -173,8 +172,8 @@ func (l *lane) run(t testing.TB, w way, auth *waybill.Authority, opts ...waybill
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
 	handled, done := make(chan string, 16), make(chan struct{})
-	c := consuming{TB: t, ctx: ctx, auth: auth, cons: w.consumer(t, l.stream),
-		opts: append(opts, waybilljetstream.DeadLetter(l.js, "dead."+l.name))}
+	opts = append(opts, waybilljetstream.DeadLetter("dead."+l.name))
+	c := consuming{TB: t, ctx: ctx, stream: newStream(t, auth, l.js, opts...), cons: w.consumer(t, l.stream)}
 	c.handle = func(ctx context.Context, m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		note(t, err)
