@@ -122,7 +122,7 @@ func ParseForeign(domain string, data []byte) (*Set, error) {
 			j.Alg = "EdDSA"
 		}
 		if j.Alg != Signed.alg() && j.Alg != Public.alg() {
-			return nil, fmt.Errorf("keyring: key %d: alg %q: a foreign key is HS256, EdDSA or Ed25519", i, printable(j.Alg))
+			return nil, fmt.Errorf("keyring: key %d: alg %.64q: a foreign key is HS256, EdDSA or Ed25519", i, j.Alg)
 		}
 		k := &Key{foreign: true}
 		if err := k.read(j); err != nil {

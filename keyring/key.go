@@ -77,8 +77,8 @@ func (k *Key) finish(kid string) error {
 		if derived := k.derivedKid(); kid == "" {
 			kid = derived
 		} else if kid != derived {
-			return fmt.Errorf("kid %q does not match its key and times: the entry was altered or made elsewhere "+
-				"(a JWK Set of other software is opened with keyring.Foreign)", printable(kid))
+			return fmt.Errorf("kid %.64q does not match its key and times: the entry was altered or made elsewhere "+
+				"(a JWK Set of other software is opened with keyring.Foreign)", kid)
 		}
 	}
 	k.kid = kid
@@ -171,12 +171,4 @@ func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 // LogValue names the key in a structured log.
 func (k *Key) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kid", k.kid), slog.String("protection", k.protection.String()))
-}
-
-// printable shortens text from a file so that it can stand in an error.
-func printable(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

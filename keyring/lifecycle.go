@@ -125,7 +125,7 @@ func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
 	}
 	k := s.byID[kid]
 	if k == nil {
-		return nil, fmt.Errorf("keyring: there is no key %q to revoke", printable(kid))
+		return nil, fmt.Errorf("keyring: there is no key %.64q to revoke", kid)
 	}
 	if k.foreign {
 		return nil, errors.New("keyring: a foreign key is revoked by taking it out of its file")

@@ -88,7 +88,7 @@ func CheckDomain(domain string) error {
 		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '-' <= c && c <= ':' || c == '_')
 	}
 	if !ok {
-		return fmt.Errorf("keyring: domain %q is not 1 to 128 characters of A-Z a-z 0-9 . _ : / -", printable(domain))
+		return fmt.Errorf("keyring: domain %.64q is not 1 to 128 characters of A-Z a-z 0-9 . _ : / -", domain)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // Identity is what a service is known by: a name, an age identity that opens rings, and a key that signs them. It is
@@ -21,6 +23,9 @@ type Identity struct {
 	secret string // the age identity as text
 	sign   ed25519.PrivateKey
 }
+
+// maxSecretFile bounds an identity or root file: a hybrid identity has some 200 bytes and its public half 2 kB.
+const maxSecretFile = 16 << 10
 
 const (
 	nameField = "waybill-identity:"
@@ -101,9 +106,9 @@ func dataLines(text []byte) ([]string, error) {
 
 // LoadIdentity reads an identity file. One that every user of the machine can read is refused.
 func LoadIdentity(path string) (*Identity, error) {
-	text, err := readSecretFile(path)
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("agering: %w", err)
 	}
 	id, err := ParseIdentity(text)
 	if err != nil {
@@ -116,7 +121,10 @@ func LoadIdentity(path string) (*Identity, error) {
 func (id *Identity) Save(path string) error {
 	head := fmt.Sprintf("# secret: whoever reads this file is %s\n# created: %s\n# public: %s\n",
 		id.Name(), time.Now().UTC().Format(time.RFC3339), id.public)
-	return writeSecretFile(path, append([]byte(head), id.Text()...))
+	if err := secretfile.Create(path, append([]byte(head), id.Text()...)); err != nil {
+		return fmt.Errorf("agering: %w", err)
+	}
+	return nil
 }
 
 // Text returns the identity, secrets included, as [ParseIdentity] reads it. Handle it as a secret.

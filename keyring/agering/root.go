@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
@@ -43,9 +45,9 @@ func ParseRoot(text []byte) (*Root, error) {
 
 // LoadRoot reads a root file. One that every user of the machine can read is refused.
 func LoadRoot(path string) (*Root, error) {
-	text, err := readSecretFile(path)
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("agering: %w", err)
 	}
 	r, err := ParseRoot(text)
 	if err != nil {
@@ -58,7 +60,10 @@ func LoadRoot(path string) (*Root, error) {
 func (r *Root) Save(path string) error {
 	head := fmt.Sprintf("# secret: whoever reads this file decides who is a member; keep it offline\n"+
 		"# created: %s\n# public: %s\n", time.Now().UTC().Format(time.RFC3339), r.Public())
-	return writeSecretFile(path, append([]byte(head), r.Text()...))
+	if err := secretfile.Create(path, append([]byte(head), r.Text()...)); err != nil {
+		return fmt.Errorf("agering: %w", err)
+	}
+	return nil
 }
 
 // Text returns the root, secret included, as [ParseRoot] reads it. Handle it as a secret.

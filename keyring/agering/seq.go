@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
+	"github.com/waybill-go/waybill/internal/replace"
 	"github.com/waybill-go/waybill/keyring"
 )
 
@@ -88,30 +88,10 @@ func (g *SeqGuard) accept(r *signedRoster) error {
 		return fmt.Errorf("%w: roster %d moves the start of an epoch", ErrOldEpoch, next.Seq)
 	}
 	if g.path != "" {
-		if err := replaceFile(g.path, encode(next)); err != nil {
+		if err := replace.Write(g.path, encode(next)); err != nil {
 			return fmt.Errorf("agering: cannot remember roster %d, so it is not accepted: %w", next.Seq, err)
 		}
 	}
 	g.last = next
 	return nil
-}
-
-// replaceFile leaves either the old file or the new one, also when the power fails.
-func replaceFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // fails once it has its new name
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	return err
 }

@@ -161,7 +161,7 @@ func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err
 		return u, err
 	}
 	if domain != w.domain || e.Domain != domain {
-		return u, fmt.Errorf("%w: a ring of %s is not one of %q", keyring.ErrDomain, e.Domain, printable(domain))
+		return u, fmt.Errorf("%w: a ring of %s is not one of %.64q", keyring.ErrDomain, e.Domain, domain)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
