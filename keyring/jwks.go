@@ -212,18 +212,21 @@ func kidShape(kid string) bool {
 }
 
 // SecretJWKS returns the whole ring, secrets included, as the file that [ParseSet] reads. Handle it as a secret.
-func (s *Set) SecretJWKS() []byte { return s.jwks(s.keys, true) }
+func (s *Set) SecretJWKS() []byte { return s.jwks(true) }
 
 // PublicJWKS returns the public halves of the EdDSA keys as a JWK Set: what another domain, a gateway or an edge needs to
 // verify public waybills. It is itself a ring that [ParseSet] reads, and it cannot issue.
 //
 // A set without EdDSA keys has nothing public: the result is a JWK Set of no keys, the true answer for whoever asks for
 // them, but no ring. ParseSet refuses it, so that a node which is given one by mistake keeps the keys that it has.
-func (s *Set) PublicJWKS() []byte { return s.jwks(s.keys, false) }
+func (s *Set) PublicJWKS() []byte { return s.jwks(false) }
 
-func (s *Set) jwks(keys []*Key, secret bool) []byte {
+func (s *Set) jwks(secret bool) []byte {
+	if s == nil {
+		s = new(Set)
+	}
 	f := file{Ring: s.domain, Epoch: s.epoch, Generation: s.generation, Keys: []jwk{}}
-	for _, k := range keys {
+	for _, k := range s.keys {
 		j := jwk{Kid: k.kid, Alg: k.protection.alg(), Keep: seconds(k.keep)}
 		if !k.foreign {
 			j.Iat, j.Nbf, j.Exp = k.times.Created.Unix(), k.times.NotBefore.Unix(), k.times.Expires.Unix()

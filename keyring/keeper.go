@@ -284,10 +284,10 @@ func (f *follower) backOff() {
 // change reads the store and writes what next makes of the ring, until that is there or ctx ends. A nil set says that
 // nothing is left to do. What is timed needs a right clock.
 func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) error {
-	f := r.follower
-	if f == nil || f.store == nil {
+	if r == nil || r.follower == nil || r.follower.store == nil {
 		return ErrFollows
 	}
+	f := r.follower
 	for {
 		if !f.lock(ctx) {
 			return ctx.Err()

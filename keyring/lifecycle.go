@@ -71,7 +71,12 @@ func (s *Set) newest(protection Protection, now time.Time) *Key {
 
 // KeepUntil returns until when the key stays in its ring beyond its times, because stored messages still need it; zero if
 // they do not. It is the one thing that changes in the life of a key: it only grows.
-func (k *Key) KeepUntil() time.Time { return k.keep }
+func (k *Key) KeepUntil() time.Time {
+	if k == nil {
+		return time.Time{}
+	}
+	return k.keep
+}
 
 // kept returns the key, kept at least until t. Both share what was derived from them.
 func (k *Key) kept(t time.Time) *Key {
@@ -97,6 +102,9 @@ func (k *Key) over(now time.Time) bool { return !k.times.Expires.IsZero() && now
 // would have. The margin is how far two clocks may differ. Marks stay a margin longer than keys, so that no node whose
 // clock is late brings a revoked key back.
 func (s *Set) Prune(now time.Time, margin time.Duration) *Set {
+	if s == nil {
+		return nil
+	}
 	over := func(until time.Time) bool { return !until.IsZero() && now.After(until.Add(2*margin)) }
 	keep := func(k *Key) bool { return !k.over(now.Add(-margin)) }
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(k *Key) bool { return !keep(k) })
@@ -120,6 +128,9 @@ func must(s *Set, err error) *Set {
 // Revoke returns the next generation of the set, in which the key opens and issues nothing. The mark that stays holds no
 // key. A revoked key stays as it is.
 func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
+	if s == nil {
+		s = new(Set)
+	}
 	if _, ok := s.revoked[kid]; ok {
 		return s, nil
 	}
@@ -145,6 +156,9 @@ func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
 // Keep returns the next generation of the set, in which the keys of these names stay at least until t. Names that the set
 // does not know, and keys that stay longer, change nothing.
 func (s *Set) Keep(t time.Time, kids ...string) *Set {
+	if s == nil {
+		return nil
+	}
 	keys, changed := slices.Clone(s.keys), false
 	for i, k := range keys {
 		if !slices.Contains(kids, k.kid) || k.foreign {

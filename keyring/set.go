@@ -12,7 +12,8 @@ import (
 // MaxKeys is how many keys of one algorithm a set may hold.
 const MaxKeys = 64
 
-// Set is an immutable collection of the keys of one trust domain. A nil Set has no keys.
+// Set is an immutable collection of the keys of one trust domain. The zero Set and a nil Set have no domain and no keys, and
+// no keys can be added to them.
 type Set struct {
 	head
 	keys    []*Key // newest NotBefore first
@@ -51,8 +52,8 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[stri
 	}
 	count := map[Protection]int{}
 	for _, k := range keys {
-		if k == nil {
-			return nil, errors.New("keyring: nil key")
+		if k == nil || k.codec == nil {
+			return nil, errors.New("keyring: a key is nil or zero: make keys with Generate")
 		}
 		if s.byID[k.kid] != nil {
 			return nil, fmt.Errorf("keyring: two keys are named %q", k.kid)
@@ -95,6 +96,9 @@ func CheckDomain(domain string) error {
 
 // With returns the next generation of the set, with keys added to it.
 func (s *Set) With(keys ...*Key) (*Set, error) {
+	if s == nil {
+		s = new(Set)
+	}
 	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.refused)
 }
 
@@ -128,6 +132,9 @@ func (s *Set) Epoch() uint64 {
 
 // WithEpoch returns the set as one of another epoch.
 func (s *Set) WithEpoch(epoch uint64) *Set {
+	if s == nil {
+		return nil
+	}
 	c := *s
 	c.epoch = epoch
 	return &c

@@ -53,6 +53,9 @@ type Stats struct {
 
 // Stats returns the ring's figures.
 func (r *Ring) Stats() Stats {
+	if r == nil {
+		return Stats{}
+	}
 	n := &r.n
 	s := Stats{
 		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
@@ -103,6 +106,8 @@ func (r *Ring) Stats() Stats {
 // still work.
 var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring")
 
+var errNotLoaded = errors.New("keyring: the keys are not loaded")
+
 // Ready reports why the ring cannot serve: its keys are not loaded, none is active for an algorithm that it issues with, the
 // source has not confirmed it for longer than Policy.Delay, so that others may issue with a key that it lacks, or the clock
 // is wrong. It is for readiness checks and does no I/O.
@@ -112,15 +117,18 @@ var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring"
 // the requests to; one process cannot tell the two apart. Where the second is likelier, let the readiness check pass with
 // this error, which it can tell by errors.Is, and leave the alarm to the metrics.
 func (r *Ring) Ready() error {
-	f := r.follower
 	set := r.Set()
+	if r == nil {
+		return errNotLoaded
+	}
+	f := r.follower
 	if set == nil {
 		if f != nil {
 			if err := f.problem.Load(); err != nil {
-				return fmt.Errorf("keyring: the keys are not loaded: %w", *err)
+				return fmt.Errorf("%w: %w", errNotLoaded, *err)
 			}
 		}
-		return errors.New("keyring: the keys are not loaded")
+		return errNotLoaded
 	}
 	now := time.Now()
 	if f != nil {

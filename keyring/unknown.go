@@ -29,6 +29,9 @@ type asked struct {
 // once a second, three times in a burst, and not at all for names that no key can have, while the store is out of reach
 // or if it confirmed the ring within the last second. With [WaitUnknown] it waits for that read, at most 250 ms.
 func (r *Ring) Unknown(kid []byte) bool {
+	if r == nil {
+		return false
+	}
 	f := r.follower
 	set := r.Set()
 	if set.Revoked(kid) {

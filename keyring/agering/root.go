@@ -13,6 +13,7 @@ import (
 )
 
 // Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
+// The zero Root and a nil Root have no key; they can be neither saved nor used.
 type Root struct{ key ed25519.PrivateKey }
 
 // PublicRoot is the public half of a [Root], as it stands in the configuration of every service.
@@ -58,6 +59,9 @@ func LoadRoot(path string) (*Root, error) {
 
 // Save writes the root to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
 func (r *Root) Save(path string) error {
+	if !r.usable() {
+		return errNoRoot
+	}
 	head := fmt.Sprintf("# secret: whoever reads this file decides who is a member; keep it offline\n"+
 		"# created: %s\n# public: %s\n", time.Now().UTC().Format(time.RFC3339), r.Public())
 	if err := secretfile.Create(path, append([]byte(head), r.Text()...)); err != nil {
@@ -66,13 +70,22 @@ func (r *Root) Save(path string) error {
 	return nil
 }
 
-// Text returns the root, secret included, as [ParseRoot] reads it. Handle it as a secret.
+// usable reports whether the root has a key.
+func (r *Root) usable() bool { return r != nil && r.key != nil }
+
+// Text returns the root, secret included, as [ParseRoot] reads it, or nil if it has no key. Handle it as a secret.
 func (r *Root) Text() []byte {
+	if !r.usable() {
+		return nil
+	}
 	return fmt.Appendf(nil, "%s%s\n", rootField, url.EncodeToString(r.key.Seed()))
 }
 
-// Public returns the public half.
+// Public returns the public half; without a key it is the zero PublicRoot, which no configuration accepts.
 func (r *Root) Public() PublicRoot {
+	if !r.usable() {
+		return PublicRoot{}
+	}
 	return PublicRoot{[ed25519.PublicKeySize]byte(r.key.Public().(ed25519.PublicKey))}
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use.
+// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use and must
+// not be copied. The zero SeqGuard remembers as long as it lives, as that of [NewSeqGuard]. New does not accept a nil SeqGuard.
 type SeqGuard struct {
 	path string
 

@@ -55,10 +55,13 @@ func MeterProvider(p metric.MeterProvider) Option { return option(func(c *config
 // beside each other; two of one domain are told apart by different providers only.
 func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	if ring == nil {
-		return nil, errors.New("otelkeys: no ring")
+		return nil, errors.New("otelkeys: the ring is nil")
 	}
 	c := config{}
 	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("otelkeys: an option is nil")
+		}
 		o.apply(&c)
 	}
 	if c.provider == nil {
