@@ -16,11 +16,11 @@ const MaxKeys = 64
 // no keys can be added to them.
 type Set struct {
 	head
-	keys    []*Key // newest NotBefore first
-	byID    map[string]*Key
-	byHead  map[string]*Key // by the encoded header of the tokens that they sign
-	revoked map[string]Revocation
-	refused map[string]time.Time // names that two different keys bore, and until when the mark stays
+	keys      []*Key // newest NotBefore first
+	byID      map[string]*Key
+	byHead    map[string]*Key // by the encoded header of the tokens that they sign
+	revoked   map[string]Revocation
+	ambiguous map[string]time.Time // names that two different keys bore, and until when the mark stays
 }
 
 // head is what a set says of itself.
@@ -42,12 +42,12 @@ func NewSet(domain string, keys ...*Key) (*Set, error) {
 	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
 }
 
-func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[string]time.Time) (*Set, error) {
+func newSet(h head, keys []*Key, revoked map[string]Revocation, ambiguous map[string]time.Time) (*Set, error) {
 	if err := CheckDomain(h.domain); err != nil {
 		return nil, err
 	}
 	s := &Set{
-		head: h, revoked: revoked, refused: refused,
+		head: h, revoked: revoked, ambiguous: ambiguous,
 		byID: make(map[string]*Key, len(keys)), byHead: make(map[string]*Key, len(keys)),
 	}
 	count := map[Protection]int{}
@@ -61,8 +61,8 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[stri
 		if _, ok := revoked[k.kid]; ok {
 			return nil, fmt.Errorf("keyring: key %q is both present and revoked", k.kid)
 		}
-		if _, ok := refused[k.kid]; ok {
-			return nil, fmt.Errorf("keyring: key %q is both present and refused", k.kid)
+		if _, ok := ambiguous[k.kid]; ok {
+			return nil, fmt.Errorf("keyring: key %q is both present and ambiguous", k.kid)
 		}
 		if count[k.protection]++; count[k.protection] > MaxKeys {
 			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.protection)
@@ -99,7 +99,7 @@ func (s *Set) With(keys ...*Key) (*Set, error) {
 	if s == nil {
 		s = new(Set)
 	}
-	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.refused)
+	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.ambiguous)
 }
 
 // next is the head of the generation after s.

@@ -16,7 +16,7 @@ type counters struct {
 	casErrors        atomic.Uint64
 	repairs          atomic.Uint64
 	unknownFetched   atomic.Uint64
-	unknownRefused   atomic.Uint64
+	unknownSkipped   atomic.Uint64
 	unknownThrottled atomic.Uint64
 	revokedUsed      atomic.Uint64
 }
@@ -35,7 +35,7 @@ type Stats struct {
 	ContactAge  time.Duration // since the source last answered at all, or since the ring was opened; 0 without a source
 	ClockOffset time.Duration // the store's clock less this node's; 0 if the store shows none
 	ActiveAge   time.Duration // since the time to issue of the newest active key came, of the algorithm that is latest with it
-	GateHeld    int           // keys whose time has come but that this node does not prefer yet
+	Unsettled   int           // keys whose time has come but that this node does not prefer yet
 	Ignored     int           // keys that the last read has shown and that are outside of the policy
 	Size        int           // of the ring in the source, in bytes
 
@@ -46,7 +46,7 @@ type Stats struct {
 	Repairs    uint64 // how often keys were put back that the store had lost
 
 	UnknownFetched   uint64 // reads for a key that the ring did not have
-	UnknownRefused   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
+	UnknownSkipped   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
 	UnknownThrottled uint64 // unknown keys that led to no read because of too many others
 	RevokedUsed      uint64 // tokens under a revoked key
 }
@@ -60,7 +60,7 @@ func (r *Ring) Stats() Stats {
 	s := Stats{
 		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
 		CASWon: n.won.Load(), CASLost: n.lost.Load(), CASUnknown: n.unclear.Load(), CASErrors: n.casErrors.Load(),
-		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownRefused: n.unknownRefused.Load(),
+		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownSkipped: n.unknownSkipped.Load(),
 		UnknownThrottled: n.unknownThrottled.Load(), RevokedUsed: n.revokedUsed.Load(),
 	}
 	now := time.Now()
@@ -95,7 +95,7 @@ func (r *Ring) Stats() Stats {
 			if v.settled == nil || v.settled[i] {
 				newer[k.protection] = true
 			} else if !newer[k.protection] {
-				s.GateHeld++
+				s.Unsettled++
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func (r *Ring) Unknown(kid []byte) bool {
 	}
 	now := r.since()
 	if f.wrapper != nil && !kidForm(kid) || f.offline.Load() || f.justConfirmed(now) {
-		r.n.unknownRefused.Add(1)
+		r.n.unknownSkipped.Add(1)
 		return r.Set().Lookup(kid) != nil // a read may just have brought it
 	}
 	if !f.flight.Load() {

@@ -311,9 +311,9 @@ func ofEpoch(set *keyring.Set, r *signedRoster) error {
 func marks(plain []byte) []string {
 	var ring struct {
 		Keys []struct {
-			Kid     string          `json:"kid"`
-			Revoked json.RawMessage `json:"revoked"`
-			Refused bool            `json:"refused"`
+			Kid       string          `json:"kid"`
+			Revoked   json.RawMessage `json:"revoked"`
+			Ambiguous bool            `json:"ambiguous"`
 		} `json:"keys"`
 	}
 	if err := json.Unmarshal(plain, &ring); err != nil {
@@ -321,7 +321,7 @@ func marks(plain []byte) []string {
 	}
 	var kids []string
 	for _, k := range ring.Keys {
-		if k.Refused || len(k.Revoked) > 0 && string(k.Revoked) != "null" {
+		if k.Ambiguous || len(k.Revoked) > 0 && string(k.Revoked) != "null" {
 			kids = append(kids, k.Kid)
 		}
 	}
