@@ -3,8 +3,8 @@ package keyring
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
+
+	"github.com/waybill-go/waybill/internal/replace"
 )
 
 // remember writes the sealed ring to the cache, unless the process knows more than is in it.
@@ -12,7 +12,7 @@ func (f *follower) remember(data []byte) {
 	if f.cache == "" || bytes.Equal(data, f.cached) || !f.covers(f.had.set) {
 		return
 	}
-	if err := writeFile(f.cache, data); err != nil {
+	if err := replace.Write(f.cache, data); err != nil {
 		f.logger.Warn("waybill: the sealed key ring cannot be cached", "error", err)
 		return
 	}
@@ -47,26 +47,4 @@ func (f *follower) restore() {
 	}
 	f.cached = blob.Data
 	f.logger.Warn("waybill: key ring from the cache, the store has not confirmed it", "ring", set.String())
-}
-
-// writeFile replaces a file by one of mode 0600.
-func writeFile(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // File is a [Source] that reads a ring from a file.
@@ -67,9 +69,7 @@ func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	case readable:
 		return fmt.Errorf("keyring: %s can be replaced by every user (mode %04o): run: chmod o-w %s", f, mode.Perm(), f)
 	}
-	return fmt.Errorf("keyring: %s holds secret keys and is open to every user (mode %04o): run: chmod 0600 %s "+
-		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
-		f, mode.Perm(), f)
+	return fmt.Errorf("keyring: %w", secretfile.CheckMode(string(f), mode))
 }
 
 // IsWrapped reports whether data has the form of a ring that a [Wrapper] of this project has sealed: it can lie where others

@@ -81,7 +81,7 @@ func (f FileStore) fill(ctx context.Context, next *os.File, prev uint64, data []
 	if prev != 0 {
 		info, err := os.Stat(string(f))
 		if err == nil {
-			err = replace.Keep(next, info)
+			err = replace.Preserve(next, info)
 		}
 		if err != nil {
 			return fmt.Errorf("keyring: %w", err)

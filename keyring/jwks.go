@@ -28,24 +28,24 @@ type file struct {
 }
 
 // jwk is one entry (RFC 7517, section 4; RFC 8037, section 2). The times are those that OpenID Federation defines for
-// historical keys. An entry with revoked or refused is the mark of a key that opens nothing any more, and holds none; its
+// historical keys. An entry with revoked or ambiguous is the mark of a key that opens nothing any more, and holds none; its
 // exp is until when the mark stays.
 type jwk struct {
-	Kty     string   `json:"kty,omitempty"`
-	Crv     string   `json:"crv,omitempty"`
-	Kid     string   `json:"kid"`
-	Alg     string   `json:"alg,omitempty"`
-	Use     string   `json:"use,omitempty"`
-	Ops     []string `json:"key_ops,omitempty"`
-	K       string   `json:"k,omitempty"`
-	X       string   `json:"x,omitempty"`
-	D       string   `json:"d,omitempty"`
-	Iat     int64    `json:"iat,omitempty"`
-	Nbf     int64    `json:"nbf,omitempty"`
-	Exp     int64    `json:"exp,omitempty"`
-	Keep    int64    `json:"keep_until,omitempty"`
-	Revoked *tomb    `json:"revoked,omitempty"`
-	Refused bool     `json:"refused,omitempty"`
+	Kty       string   `json:"kty,omitempty"`
+	Crv       string   `json:"crv,omitempty"`
+	Kid       string   `json:"kid"`
+	Alg       string   `json:"alg,omitempty"`
+	Use       string   `json:"use,omitempty"`
+	Ops       []string `json:"key_ops,omitempty"`
+	K         string   `json:"k,omitempty"`
+	X         string   `json:"x,omitempty"`
+	D         string   `json:"d,omitempty"`
+	Iat       int64    `json:"iat,omitempty"`
+	Nbf       int64    `json:"nbf,omitempty"`
+	Exp       int64    `json:"exp,omitempty"`
+	Keep      int64    `json:"keep_until,omitempty"`
+	Revoked   *tomb    `json:"revoked,omitempty"`
+	Ambiguous bool     `json:"ambiguous,omitempty"`
 }
 
 type tomb struct {
@@ -65,16 +65,16 @@ func ParseSet(data []byte) (*Set, error) {
 			"(a JWK Set of other software is opened with keyring.Foreign)")
 	}
 	var keys []*Key
-	revoked, refused := map[string]Revocation{}, map[string]time.Time{}
+	revoked, ambiguous := map[string]Revocation{}, map[string]time.Time{}
 	for i, j := range f.Keys {
-		if j.Revoked != nil || j.Refused {
+		if j.Revoked != nil || j.Ambiguous {
 			_, twice := revoked[j.Kid]
-			_, again := refused[j.Kid]
-			if twice || again || j.K != "" || j.D != "" || j.X != "" || !kidShape(j.Kid) || j.Revoked != nil && j.Refused {
+			_, again := ambiguous[j.Kid]
+			if twice || again || j.K != "" || j.D != "" || j.X != "" || !kidShape(j.Kid) || j.Revoked != nil && j.Ambiguous {
 				return nil, fmt.Errorf("keyring: key %d: not a proper revocation", i)
 			}
-			if j.Refused {
-				refused[j.Kid] = unix(j.Exp)
+			if j.Ambiguous {
+				ambiguous[j.Kid] = unix(j.Exp)
 			} else {
 				revoked[j.Kid] = Revocation{time.Unix(j.Revoked.At, 0).UTC(), j.Revoked.Reason, unix(j.Exp)}
 			}
@@ -89,7 +89,7 @@ func ParseSet(data []byte) (*Set, error) {
 		}
 		keys = append(keys, k)
 	}
-	return newSet(head{f.Ring, f.Epoch, f.Generation}, keys, revoked, refused)
+	return newSet(head{f.Ring, f.Epoch, f.Generation}, keys, revoked, ambiguous)
 }
 
 // unix is the time of a member, or the zero time if it is missing.
@@ -122,7 +122,7 @@ func ParseForeign(domain string, data []byte) (*Set, error) {
 			j.Alg = "EdDSA"
 		}
 		if j.Alg != Signed.alg() && j.Alg != Public.alg() {
-			return nil, fmt.Errorf("keyring: key %d: alg %q: a foreign key is HS256, EdDSA or Ed25519", i, printable(j.Alg))
+			return nil, fmt.Errorf("keyring: key %d: alg %.64q: a foreign key is HS256, EdDSA or Ed25519", i, j.Alg)
 		}
 		k := &Key{foreign: true}
 		if err := k.read(j); err != nil {
@@ -212,18 +212,21 @@ func kidShape(kid string) bool {
 }
 
 // SecretJWKS returns the whole ring, secrets included, as the file that [ParseSet] reads. Handle it as a secret.
-func (s *Set) SecretJWKS() []byte { return s.jwks(s.keys, true) }
+func (s *Set) SecretJWKS() []byte { return s.jwks(true) }
 
 // PublicJWKS returns the public halves of the EdDSA keys as a JWK Set: what another domain, a gateway or an edge needs to
 // verify public waybills. It is itself a ring that [ParseSet] reads, and it cannot issue.
 //
 // A set without EdDSA keys has nothing public: the result is a JWK Set of no keys, the true answer for whoever asks for
 // them, but no ring. ParseSet refuses it, so that a node which is given one by mistake keeps the keys that it has.
-func (s *Set) PublicJWKS() []byte { return s.jwks(s.keys, false) }
+func (s *Set) PublicJWKS() []byte { return s.jwks(false) }
 
-func (s *Set) jwks(keys []*Key, secret bool) []byte {
+func (s *Set) jwks(secret bool) []byte {
+	if s == nil {
+		s = new(Set)
+	}
 	f := file{Ring: s.domain, Epoch: s.epoch, Generation: s.generation, Keys: []jwk{}}
-	for _, k := range keys {
+	for _, k := range s.keys {
 		j := jwk{Kid: k.kid, Alg: k.protection.alg(), Keep: seconds(k.keep)}
 		if !k.foreign {
 			j.Iat, j.Nbf, j.Exp = k.times.Created.Unix(), k.times.NotBefore.Unix(), k.times.Expires.Unix()
@@ -247,8 +250,8 @@ func (s *Set) jwks(keys []*Key, secret bool) []byte {
 		r := s.revoked[kid]
 		f.Keys = append(f.Keys, jwk{Kid: kid, Exp: seconds(r.Until), Revoked: &tomb{r.At.Unix(), r.Reason}})
 	}
-	for _, kid := range slices.Sorted(maps.Keys(s.refused)) {
-		f.Keys = append(f.Keys, jwk{Kid: kid, Exp: seconds(s.refused[kid]), Refused: true})
+	for _, kid := range slices.Sorted(maps.Keys(s.ambiguous)) {
+		f.Keys = append(f.Keys, jwk{Kid: kid, Exp: seconds(s.ambiguous[kid]), Ambiguous: true})
 	}
 	out, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {

@@ -21,7 +21,8 @@ type Times struct {
 	Expires   time.Time // when it ends, for issuing and opening
 }
 
-// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret.
+// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret. The zero Key and a nil
+// Key have no name and no protection, and can neither issue nor open.
 type Key struct {
 	protection Protection
 	kid        string
@@ -77,8 +78,8 @@ func (k *Key) finish(kid string) error {
 		if derived := k.derivedKid(); kid == "" {
 			kid = derived
 		} else if kid != derived {
-			return fmt.Errorf("kid %q does not match its key and times: the entry was altered or made elsewhere "+
-				"(a JWK Set of other software is opened with keyring.Foreign)", printable(kid))
+			return fmt.Errorf("kid %.64q does not match its key and times: the entry was altered or made elsewhere "+
+				"(a JWK Set of other software is opened with keyring.Foreign)", kid)
 		}
 	}
 	k.kid = kid
@@ -128,20 +129,35 @@ func (k *Key) use() string {
 }
 
 // ID returns the kid.
-func (k *Key) ID() string { return k.kid }
+func (k *Key) ID() string {
+	if k == nil {
+		return ""
+	}
+	return k.kid
+}
 
 // Protection returns how the key protects tokens.
-func (k *Key) Protection() Protection { return k.protection }
+func (k *Key) Protection() Protection {
+	if k == nil {
+		return 0
+	}
+	return k.protection
+}
 
 // Times returns the key's times. A foreign key has none: all are zero, and it neither waits nor expires.
-func (k *Key) Times() Times { return k.times }
+func (k *Key) Times() Times {
+	if k == nil {
+		return Times{}
+	}
+	return k.times
+}
 
 // CanIssue reports whether the key can make tokens, and not only open them.
-func (k *Key) CanIssue() bool { return k.codec.CanIssue() }
+func (k *Key) CanIssue() bool { return k != nil && k.codec != nil && k.codec.CanIssue() }
 
 // Public returns the public half of a key of public tokens, and nil for any other key.
 func (k *Key) Public() *Key {
-	if k.protection != Public {
+	if k.Protection() != Public {
 		return nil
 	}
 	p := &Key{protection: k.protection, times: k.times, foreign: k.foreign, keep: k.keep, pub: k.pub}
@@ -152,10 +168,17 @@ func (k *Key) Public() *Key {
 }
 
 // Codec returns what package waybill makes and opens tokens with.
-func (k *Key) Codec() *jose.Key { return k.codec }
+func (k *Key) Codec() *jose.Key {
+	if k == nil {
+		return nil
+	}
+	return k.codec
+}
 
 // Gone reports whether the key has ended at t.
-func (k *Key) Gone(t time.Time) bool { return !k.times.Expires.IsZero() && t.After(k.times.Expires) }
+func (k *Key) Gone(t time.Time) bool {
+	return k != nil && !k.times.Expires.IsZero() && t.After(k.times.Expires)
+}
 
 // issues reports whether the key may issue at now a token that lives until until.
 func (k *Key) issues(now, until time.Time) bool {
@@ -163,20 +186,12 @@ func (k *Key) issues(now, until time.Time) bool {
 }
 
 // String names the key without its secret.
-func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.protection, k.kid) }
+func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.Protection(), k.ID()) }
 
 // Format prints what [Key.String] returns, whatever the verb.
 func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
 // LogValue names the key in a structured log.
 func (k *Key) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("kid", k.kid), slog.String("protection", k.protection.String()))
-}
-
-// printable shortens text from a file so that it can stand in an error.
-func printable(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
+	return slog.GroupValue(slog.String("kid", k.ID()), slog.String("protection", k.Protection().String()))
 }

@@ -13,18 +13,18 @@ type State uint8
 
 // The states of a key. Keys that are pending, active or retired open tokens; only active ones issue.
 const (
-	Absent  State = iota // the set knows no key of that name
-	Pending              // its time to issue has not come
-	Active               // the newest one whose time has come
-	Retired              // a newer one is active
-	Gone                 // expired, and no longer kept
-	Revoked              // taken back before its time
-	Refused              // two different keys bore its name
+	Absent    State = iota // the set knows no key of that name
+	Pending                // its time to issue has not come
+	Active                 // the newest one whose time has come
+	Retired                // a newer one is active
+	Gone                   // expired, and no longer kept
+	Revoked                // taken back before its time
+	Ambiguous              // two different keys bore its name
 )
 
 // String returns the state in lower case.
 func (s State) String() string {
-	names := [...]string{"absent", "pending", "active", "retired", "gone", "revoked", "refused"}
+	names := [...]string{"absent", "pending", "active", "retired", "gone", "revoked", "ambiguous"}
 	if int(s) < len(names) {
 		return names[s]
 	}
@@ -39,8 +39,8 @@ func (s *Set) State(kid string, now time.Time) State {
 	if _, ok := s.revoked[kid]; ok {
 		return Revoked
 	}
-	if _, ok := s.refused[kid]; ok {
-		return Refused
+	if _, ok := s.ambiguous[kid]; ok {
+		return Ambiguous
 	}
 	k := s.byID[kid]
 	switch {
@@ -71,7 +71,12 @@ func (s *Set) newest(protection Protection, now time.Time) *Key {
 
 // KeepUntil returns until when the key stays in its ring beyond its times, because stored messages still need it; zero if
 // they do not. It is the one thing that changes in the life of a key: it only grows.
-func (k *Key) KeepUntil() time.Time { return k.keep }
+func (k *Key) KeepUntil() time.Time {
+	if k == nil {
+		return time.Time{}
+	}
+	return k.keep
+}
 
 // kept returns the key, kept at least until t. Both share what was derived from them.
 func (k *Key) kept(t time.Time) *Key {
@@ -97,16 +102,19 @@ func (k *Key) over(now time.Time) bool { return !k.times.Expires.IsZero() && now
 // would have. The margin is how far two clocks may differ. Marks stay a margin longer than keys, so that no node whose
 // clock is late brings a revoked key back.
 func (s *Set) Prune(now time.Time, margin time.Duration) *Set {
+	if s == nil {
+		return nil
+	}
 	over := func(until time.Time) bool { return !until.IsZero() && now.After(until.Add(2*margin)) }
 	keep := func(k *Key) bool { return !k.over(now.Add(-margin)) }
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(k *Key) bool { return !keep(k) })
-	revoked, refused := maps.Clone(s.revoked), maps.Clone(s.refused)
+	revoked, ambiguous := maps.Clone(s.revoked), maps.Clone(s.ambiguous)
 	maps.DeleteFunc(revoked, func(_ string, r Revocation) bool { return over(r.Until) })
-	maps.DeleteFunc(refused, func(_ string, until time.Time) bool { return over(until) })
-	if len(keys) == len(s.keys) && len(revoked) == len(s.revoked) && len(refused) == len(s.refused) {
+	maps.DeleteFunc(ambiguous, func(_ string, until time.Time) bool { return over(until) })
+	if len(keys) == len(s.keys) && len(revoked) == len(s.revoked) && len(ambiguous) == len(s.ambiguous) {
 		return s
 	}
-	return must(newSet(s.head, keys, revoked, refused))
+	return must(newSet(s.head, keys, revoked, ambiguous))
 }
 
 // must is for sets that are made of parts of a good one.
@@ -120,12 +128,15 @@ func must(s *Set, err error) *Set {
 // Revoke returns the next generation of the set, in which the key opens and issues nothing. The mark that stays holds no
 // key. A revoked key stays as it is.
 func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
+	if s == nil {
+		s = new(Set)
+	}
 	if _, ok := s.revoked[kid]; ok {
 		return s, nil
 	}
 	k := s.byID[kid]
 	if k == nil {
-		return nil, fmt.Errorf("keyring: there is no key %q to revoke", printable(kid))
+		return nil, fmt.Errorf("keyring: there is no key %.64q to revoke", kid)
 	}
 	if k.foreign {
 		return nil, errors.New("keyring: a foreign key is revoked by taking it out of its file")
@@ -139,12 +150,15 @@ func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
 	}
 	revoked[kid] = Revocation{time.Unix(at.Unix(), 0).UTC(), reason, k.ends()}
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(o *Key) bool { return o == k })
-	return newSet(s.next(), keys, revoked, s.refused)
+	return newSet(s.next(), keys, revoked, s.ambiguous)
 }
 
 // Keep returns the next generation of the set, in which the keys of these names stay at least until t. Names that the set
 // does not know, and keys that stay longer, change nothing.
 func (s *Set) Keep(t time.Time, kids ...string) *Set {
+	if s == nil {
+		return nil
+	}
 	keys, changed := slices.Clone(s.keys), false
 	for i, k := range keys {
 		if !slices.Contains(kids, k.kid) || k.foreign {
@@ -156,5 +170,5 @@ func (s *Set) Keep(t time.Time, kids ...string) *Set {
 	if !changed {
 		return s
 	}
-	return must(newSet(s.next(), keys, s.revoked, s.refused))
+	return must(newSet(s.next(), keys, s.revoked, s.ambiguous))
 }

@@ -25,6 +25,7 @@ type config struct {
 	logger  *slog.Logger
 	parse   func([]byte) (*Set, error)
 	wrapper Wrapper
+	wrapped bool // there must be a wrapper
 	cache   string
 	now     func() time.Time
 	waits   bool
@@ -50,7 +51,7 @@ func Foreign(domain string) Option {
 
 // Wrapped opens a ring that is sealed in its source. [Domain] has to say of which domain it is. Such a ring is united
 // with what the process knows already, instead of replacing it; see [Set.Union].
-func Wrapped(w Wrapper) Option { return option(func(c *config) { c.wrapper = w }) }
+func Wrapped(w Wrapper) Option { return option(func(c *config) { c.wrapper, c.wrapped = w, true }) }
 
 // Domain says of which trust domain the ring has to be. It is required for a sealed ring.
 func Domain(name string) Option { return option(func(c *config) { c.domain = name }) }
@@ -75,10 +76,26 @@ func NeededSince(oldest func(context.Context) (time.Time, error)) Option {
 	return option(func(c *config) { c.needed = oldest })
 }
 
+var (
+	errNoStore   = errors.New("keyring: the store is nil")
+	errNoWrapper = errors.New("keyring: the wrapper is nil: a ring in a store is sealed, see package agering")
+)
+
 func newConfig(ctx context.Context, opts []Option) (config, error) {
 	c := config{logger: slog.Default(), parse: ParseSet, now: time.Now, off: keyfault.From(ctx)}
 	for _, o := range opts {
+		if o == nil {
+			return c, errors.New("keyring: an option is nil")
+		}
 		o.apply(&c)
+	}
+	switch {
+	case c.wrapped && c.wrapper == nil:
+		return c, errNoWrapper
+	case c.logger == nil:
+		return c, errors.New("keyring: the logger is nil: leave out the option Logger for slog.Default")
+	case c.now == nil:
+		return c, errors.New("keyring: the clock is nil: leave out the option Clock for time.Now")
 	}
 	if c.polled {
 		if c.poll <= 0 {
@@ -109,6 +126,9 @@ func newConfig(ctx context.Context, opts []Option) (config, error) {
 // operator who writes the file is the authority. A sealed ring, with [Wrapped], may be out of reach: the keys come from
 // the [Cache], or [Ring.Ready] says that there are none yet.
 func Follow(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
+	if source == nil {
+		return nil, errors.New("keyring: the source is nil")
+	}
 	c, err := newConfig(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -120,6 +140,9 @@ func Follow(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
 // proposes one by compare-and-swap. Of all nodes exactly one wins; there is no leader and no lock. It also puts back what the
 // store lost. It never creates a ring: that is an operator's [Create].
 func Maintain(ctx context.Context, store Store, wrapper Wrapper, opts ...Option) (*Ring, error) {
+	if store == nil {
+		return nil, errNoStore
+	}
 	c, err := newConfig(ctx, append(opts[:len(opts):len(opts)], Wrapped(wrapper)))
 	if err != nil {
 		return nil, err
@@ -130,6 +153,14 @@ func Maintain(ctx context.Context, store Store, wrapper Wrapper, opts ...Option)
 // Create puts the first set of a domain into a store. It is an operator's act. A store that holds a ring gives
 // [ErrConflict].
 func Create(ctx context.Context, store Store, wrapper Wrapper, set *Set) error {
+	switch {
+	case store == nil:
+		return errNoStore
+	case wrapper == nil:
+		return errNoWrapper
+	case set == nil:
+		return errors.New("keyring: the set is nil: make the first one with Policy.Genesis")
+	}
 	data, err := wrapper.Wrap(set.domain, set.generation, set.SecretJWKS())
 	if err != nil {
 		return fmt.Errorf("keyring: the ring cannot be sealed: %w", err)
@@ -139,7 +170,7 @@ func Create(ctx context.Context, store Store, wrapper Wrapper, set *Set) error {
 }
 
 func open(ctx context.Context, source Source, store Store, c config) (*Ring, error) {
-	r := NewRing(nil)
+	r := &Ring{born: time.Now()}
 	if c.wrapper != nil {
 		r.margin = c.policy.margin()
 	}

@@ -127,7 +127,7 @@ func TestBadContent(t *testing.T) {
 			"nothing": "", "garbage": "\x00\x01", "an empty set": `{"ring":"shop","gen":9,"keys":[]}`, "cut": string(good[:len(good)-9]),
 			"another domain": string(other.SecretJWKS()), "a flood of keys": string(flood.SecretJWKS()),
 			"an altered time": strings.Replace(string(good), `"exp": `, `"exp": 1`, 1),
-			"two of one name": strings.Replace(string(good), `"keys": [`, `"keys": [{"kid":"`+set.Keys()[0].ID()+`","refused":true},`, 1),
+			"two of one name": strings.Replace(string(good), `"keys": [`, `"keys": [{"kid":"`+set.Keys()[0].ID()+`","ambiguous":true},`, 1),
 		} {
 			failures := m.Stats().Failures
 			store.do(func() { store.data, store.rev = []byte(data), store.rev+1 })
@@ -209,7 +209,7 @@ func TestSettled(t *testing.T) {
 			if got := ring.Active(keyring.Signed, now, now.Add(time.Hour)); got != want && got.ID() != want.ID() {
 				t.Errorf("%s: got %v, want %v", what, got, want)
 			}
-			if got := ring.Stats().GateHeld; got != held {
+			if got := ring.Stats().Unsettled; got != held {
 				t.Errorf("%s: got %d keys held by the gate, want %d", what, got, held)
 			}
 		}

@@ -167,6 +167,6 @@ func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 	if len(taken) == len(s.keys) {
 		return s, 0, nil
 	}
-	screened, err := newSet(s.head, taken, s.revoked, s.refused)
+	screened, err := newSet(s.head, taken, s.revoked, s.ambiguous)
 	return screened, len(s.keys) - len(taken), err
 }

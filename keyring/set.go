@@ -12,14 +12,15 @@ import (
 // MaxKeys is how many keys of one algorithm a set may hold.
 const MaxKeys = 64
 
-// Set is an immutable collection of the keys of one trust domain. A nil Set has no keys.
+// Set is an immutable collection of the keys of one trust domain. The zero Set and a nil Set have no domain and no keys, and
+// no keys can be added to them.
 type Set struct {
 	head
-	keys    []*Key // newest NotBefore first
-	byID    map[string]*Key
-	byHead  map[string]*Key // by the encoded header of the tokens that they sign
-	revoked map[string]Revocation
-	refused map[string]time.Time // names that two different keys bore, and until when the mark stays
+	keys      []*Key // newest NotBefore first
+	byID      map[string]*Key
+	byHead    map[string]*Key // by the encoded header of the tokens that they sign
+	revoked   map[string]Revocation
+	ambiguous map[string]time.Time // names that two different keys bore, and until when the mark stays
 }
 
 // head is what a set says of itself.
@@ -41,18 +42,18 @@ func NewSet(domain string, keys ...*Key) (*Set, error) {
 	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
 }
 
-func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[string]time.Time) (*Set, error) {
+func newSet(h head, keys []*Key, revoked map[string]Revocation, ambiguous map[string]time.Time) (*Set, error) {
 	if err := CheckDomain(h.domain); err != nil {
 		return nil, err
 	}
 	s := &Set{
-		head: h, revoked: revoked, refused: refused,
+		head: h, revoked: revoked, ambiguous: ambiguous,
 		byID: make(map[string]*Key, len(keys)), byHead: make(map[string]*Key, len(keys)),
 	}
 	count := map[Protection]int{}
 	for _, k := range keys {
-		if k == nil {
-			return nil, errors.New("keyring: nil key")
+		if k == nil || k.codec == nil {
+			return nil, errors.New("keyring: a key is nil or zero: make keys with Generate")
 		}
 		if s.byID[k.kid] != nil {
 			return nil, fmt.Errorf("keyring: two keys are named %q", k.kid)
@@ -60,8 +61,8 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, refused map[stri
 		if _, ok := revoked[k.kid]; ok {
 			return nil, fmt.Errorf("keyring: key %q is both present and revoked", k.kid)
 		}
-		if _, ok := refused[k.kid]; ok {
-			return nil, fmt.Errorf("keyring: key %q is both present and refused", k.kid)
+		if _, ok := ambiguous[k.kid]; ok {
+			return nil, fmt.Errorf("keyring: key %q is both present and ambiguous", k.kid)
 		}
 		if count[k.protection]++; count[k.protection] > MaxKeys {
 			return nil, fmt.Errorf("keyring: more than %d %s keys", MaxKeys, k.protection)
@@ -88,14 +89,17 @@ func CheckDomain(domain string) error {
 		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '-' <= c && c <= ':' || c == '_')
 	}
 	if !ok {
-		return fmt.Errorf("keyring: domain %q is not 1 to 128 characters of A-Z a-z 0-9 . _ : / -", printable(domain))
+		return fmt.Errorf("keyring: domain %.64q is not 1 to 128 characters of A-Z a-z 0-9 . _ : / -", domain)
 	}
 	return nil
 }
 
 // With returns the next generation of the set, with keys added to it.
 func (s *Set) With(keys ...*Key) (*Set, error) {
-	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.refused)
+	if s == nil {
+		s = new(Set)
+	}
+	return newSet(s.next(), append(slices.Clone(s.keys), keys...), s.revoked, s.ambiguous)
 }
 
 // next is the head of the generation after s.
@@ -128,6 +132,9 @@ func (s *Set) Epoch() uint64 {
 
 // WithEpoch returns the set as one of another epoch.
 func (s *Set) WithEpoch(epoch uint64) *Set {
+	if s == nil {
+		return nil
+	}
 	c := *s
 	c.epoch = epoch
 	return &c

@@ -26,7 +26,7 @@ func TestNewSetErrors(t *testing.T) {
 		{"empty", "shop", nil, ""},
 		{"most keys", "shop", append(many[1:], pair), ""},
 		{"too many of one kind", "shop", many, "more than 64 signed keys"},
-		{"nil", "shop", []*keyring.Key{a, nil}, "nil key"},
+		{"nil", "shop", []*keyring.Key{a, nil}, "a key is nil"},
 		{"the same twice", "shop", []*keyring.Key{a, a}, "two keys are named"},
 		{"a pair and its public half", "shop", []*keyring.Key{pair, pair.Public()}, "two keys are named"},
 		{"no domain", "", nil, "domain"},

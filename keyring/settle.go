@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// holds says since when a process has seen each key in the store, at every read. A read that fails or shows the key gone ends
+// sightings says since when a process has seen each key in the store, at every read. A read that fails or shows the key gone ends
 // that: then other nodes, too, may have been unable to fetch the key.
-type holds map[string]hold
+type sightings map[string]sighting
 
-type hold struct {
+type sighting struct {
 	since, last time.Duration // by the ring's own clock
 }
 
 // see notes what the store has. After a gap longer than window, as of a machine that was asleep, all begins anew.
-func (h holds) see(set *Set, now, window time.Duration) {
-	maps.DeleteFunc(h, func(kid string, at hold) bool { return set.byID[kid] == nil || now-at.last > window })
+func (h sightings) see(set *Set, now, window time.Duration) {
+	maps.DeleteFunc(h, func(kid string, at sighting) bool { return set.byID[kid] == nil || now-at.last > window })
 	for _, k := range set.keys {
 		at, ok := h[k.kid]
 		if !ok {
@@ -28,7 +28,7 @@ func (h holds) see(set *Set, now, window time.Duration) {
 }
 
 // settled returns the keys that were held for long enough.
-func (h holds) settled(now, settle time.Duration) []string {
+func (h sightings) settled(now, settle time.Duration) []string {
 	var kids []string
 	for kid, at := range h {
 		if now-at.since >= settle {
@@ -39,7 +39,7 @@ func (h holds) settled(now, settle time.Duration) []string {
 }
 
 // due returns when the next key may have settled: then the store has to be read.
-func (h holds) due(set *Set, r *Ring, settle time.Duration) time.Duration {
+func (h sightings) due(set *Set, r *Ring, settle time.Duration) time.Duration {
 	r.swap.Lock()
 	defer r.swap.Unlock()
 	due := time.Duration(math.MaxInt64)

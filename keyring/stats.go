@@ -16,7 +16,7 @@ type counters struct {
 	casErrors        atomic.Uint64
 	repairs          atomic.Uint64
 	unknownFetched   atomic.Uint64
-	unknownRefused   atomic.Uint64
+	unknownSkipped   atomic.Uint64
 	unknownThrottled atomic.Uint64
 	revokedUsed      atomic.Uint64
 }
@@ -35,7 +35,7 @@ type Stats struct {
 	ContactAge  time.Duration // since the source last answered at all, or since the ring was opened; 0 without a source
 	ClockOffset time.Duration // the store's clock less this node's; 0 if the store shows none
 	ActiveAge   time.Duration // since the time to issue of the newest active key came, of the algorithm that is latest with it
-	GateHeld    int           // keys whose time has come but that this node does not prefer yet
+	Unsettled   int           // keys whose time has come but that this node does not prefer yet
 	Ignored     int           // keys that the last read has shown and that are outside of the policy
 	Size        int           // of the ring in the source, in bytes
 
@@ -46,18 +46,21 @@ type Stats struct {
 	Repairs    uint64 // how often keys were put back that the store had lost
 
 	UnknownFetched   uint64 // reads for a key that the ring did not have
-	UnknownRefused   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
+	UnknownSkipped   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
 	UnknownThrottled uint64 // unknown keys that led to no read because of too many others
 	RevokedUsed      uint64 // tokens under a revoked key
 }
 
 // Stats returns the ring's figures.
 func (r *Ring) Stats() Stats {
+	if r == nil {
+		return Stats{}
+	}
 	n := &r.n
 	s := Stats{
 		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
 		CASWon: n.won.Load(), CASLost: n.lost.Load(), CASUnknown: n.unclear.Load(), CASErrors: n.casErrors.Load(),
-		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownRefused: n.unknownRefused.Load(),
+		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownSkipped: n.unknownSkipped.Load(),
 		UnknownThrottled: n.unknownThrottled.Load(), RevokedUsed: n.revokedUsed.Load(),
 	}
 	now := time.Now()
@@ -92,7 +95,7 @@ func (r *Ring) Stats() Stats {
 			if v.settled == nil || v.settled[i] {
 				newer[k.protection] = true
 			} else if !newer[k.protection] {
-				s.GateHeld++
+				s.Unsettled++
 			}
 		}
 	}
@@ -103,6 +106,8 @@ func (r *Ring) Stats() Stats {
 // still work.
 var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring")
 
+var errNotLoaded = errors.New("keyring: the keys are not loaded")
+
 // Ready reports why the ring cannot serve: its keys are not loaded, none is active for an algorithm that it issues with, the
 // source has not confirmed it for longer than Policy.Delay, so that others may issue with a key that it lacks, or the clock
 // is wrong. It is for readiness checks and does no I/O.
@@ -112,15 +117,18 @@ var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring"
 // the requests to; one process cannot tell the two apart. Where the second is likelier, let the readiness check pass with
 // this error, which it can tell by errors.Is, and leave the alarm to the metrics.
 func (r *Ring) Ready() error {
-	f := r.follower
 	set := r.Set()
+	if r == nil {
+		return errNotLoaded
+	}
+	f := r.follower
 	if set == nil {
 		if f != nil {
 			if err := f.problem.Load(); err != nil {
-				return fmt.Errorf("keyring: the keys are not loaded: %w", *err)
+				return fmt.Errorf("%w: %w", errNotLoaded, *err)
 			}
 		}
-		return errors.New("keyring: the keys are not loaded")
+		return errNotLoaded
 	}
 	now := time.Now()
 	if f != nil {

@@ -14,7 +14,7 @@ import (
 //
 //   - A later epoch replaces an earlier one whole.
 //   - A revocation wins over the key; of two, the earlier one stays.
-//   - Two different keys under one name are both refused, from then on: a mark stays in their place.
+//   - If two different keys have one name, neither is used from then on: a mark takes their place.
 //   - A key is kept until the later of the two times.
 //   - A private half wins over its public one; the generation is the higher one.
 //
@@ -43,18 +43,18 @@ func (s *Set) Union(o *Set) (*Set, error) {
 		}
 	}
 	var keys []*Key
-	revoked, refused := map[string]Revocation{}, map[string]time.Time{}
+	revoked, ambiguous := map[string]Revocation{}, map[string]time.Time{}
 	for kid, e := range entries {
 		switch e.kind {
 		case present:
 			keys = append(keys, e.key)
-		case refusedMark:
-			refused[kid] = e.ends()
+		case ambiguousMark:
+			ambiguous[kid] = e.ends()
 		case revokedMark:
 			revoked[kid] = Revocation{e.at, e.reason, e.ends()}
 		}
 	}
-	u, err := newSet(head{s.domain, s.epoch, max(s.generation, o.generation)}, keys, revoked, refused)
+	u, err := newSet(head{s.domain, s.epoch, max(s.generation, o.generation)}, keys, revoked, ambiguous)
 	if err == nil && u.same(s) && u.generation == s.generation {
 		return s, nil
 	}
@@ -74,17 +74,17 @@ type entry struct {
 const (
 	unknown = iota
 	present
-	refusedMark
+	ambiguousMark
 	revokedMark
 )
 
 func (s *Set) entries() map[string]entry {
-	out := make(map[string]entry, len(s.keys)+len(s.revoked)+len(s.refused))
+	out := make(map[string]entry, len(s.keys)+len(s.revoked)+len(s.ambiguous))
 	for _, k := range s.keys {
 		out[k.kid] = entry{kind: present, key: k, until: k.ends()}
 	}
-	for kid, until := range s.refused {
-		out[kid] = entry{kind: refusedMark, until: until, always: until.IsZero()}
+	for kid, until := range s.ambiguous {
+		out[kid] = entry{kind: ambiguousMark, until: until, always: until.IsZero()}
 	}
 	for kid, r := range s.revoked {
 		out[kid] = entry{kind: revokedMark, until: r.Until, always: r.Until.IsZero(), at: r.At, reason: r.Reason}
@@ -123,7 +123,7 @@ func (e entry) join(o entry) entry {
 		}
 	case e.kind == present && o.kind == present:
 		if !e.key.equal(o.key) {
-			return entry{kind: refusedMark, until: r.until}
+			return entry{kind: ambiguousMark, until: r.until}
 		}
 		if !e.key.CanIssue() && o.key.CanIssue() {
 			r.key = o.key
@@ -151,7 +151,7 @@ func (s *Set) same(o *Set) bool {
 		maps.EqualFunc(s.revoked, o.revoked, func(a, b Revocation) bool {
 			return a.At.Equal(b.At) && a.Reason == b.Reason && a.Until.Equal(b.Until)
 		}) &&
-		maps.EqualFunc(s.refused, o.refused, time.Time.Equal)
+		maps.EqualFunc(s.ambiguous, o.ambiguous, time.Time.Equal)
 }
 
 // adopt returns the set with the key objects of old wherever they are the same keys, so that what was derived from them

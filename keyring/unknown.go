@@ -29,6 +29,9 @@ type asked struct {
 // once a second, three times in a burst, and not at all for names that no key can have, while the store is out of reach
 // or if it confirmed the ring within the last second. With [WaitUnknown] it waits for that read, at most 250 ms.
 func (r *Ring) Unknown(kid []byte) bool {
+	if r == nil {
+		return false
+	}
 	f := r.follower
 	set := r.Set()
 	if set.Revoked(kid) {
@@ -40,7 +43,7 @@ func (r *Ring) Unknown(kid []byte) bool {
 	}
 	now := r.since()
 	if f.wrapper != nil && !kidForm(kid) || f.offline.Load() || f.justConfirmed(now) {
-		r.n.unknownRefused.Add(1)
+		r.n.unknownSkipped.Add(1)
 		return r.Set().Lookup(kid) != nil // a read may just have brought it
 	}
 	if !f.flight.Load() {

@@ -24,7 +24,7 @@ func (plaintext) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 		return Unwrapped{}, err
 	}
 	if set.Domain() != domain {
-		return Unwrapped{}, fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+		return Unwrapped{}, fmt.Errorf("%w: %s, not %.64q", ErrDomain, set.Domain(), domain)
 	}
 	return Unwrapped{Plain: bytes.Clone(sealed), Generation: set.Generation()}, nil
 }

@@ -11,16 +11,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"runtime"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 const (
 	sharedKeyBytes = 32
 	sharedKind     = "waybill/shared/v1"
+
+	maxSharedKeyFile = 1 << 10 // a longer file is certainly not a key
 
 	// A sealed ring is its plain text in base64 and a few members around it.
 	maxSharedBytes = MaxBytes + MaxBytes/2
@@ -39,22 +39,7 @@ type shared struct{ key [sharedKeyBytes]byte }
 //
 // A file that every user of the machine can read is refused.
 func Shared(path string) (Wrapper, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("keyring: %s is not a regular file", path)
-	}
-	if err := checkSharedMode(path, info.Mode()); err != nil {
-		return nil, err
-	}
-	key, err := io.ReadAll(io.LimitReader(file, sharedKeyBytes+1))
+	key, err := secretfile.Read(path, maxSharedKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
@@ -63,15 +48,6 @@ func Shared(path string) (Wrapper, error) {
 		return nil, fmt.Errorf("keyring: %s: %w", path, err)
 	}
 	return w, nil
-}
-
-func checkSharedMode(path string, mode fs.FileMode) error {
-	if runtime.GOOS == "windows" || mode.Perm()&0o007 == 0 {
-		return nil
-	}
-	return fmt.Errorf("keyring: %s is a secret and open to every user (mode %04o): run: chmod 0600 %s "+
-		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
-		path, mode.Perm(), path)
 }
 
 // SharedKey is [Shared] for a key that is not in a file. It keeps no reference to key.
@@ -114,7 +90,7 @@ func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 		return Unwrapped{}, err
 	}
 	if in.Domain != domain {
-		return Unwrapped{}, fmt.Errorf("%w: %q, not %q", ErrDomain, printable(in.Domain), printable(domain))
+		return Unwrapped{}, fmt.Errorf("%w: %.64q, not %.64q", ErrDomain, in.Domain, domain)
 	}
 	aead, err := w.aead(in.Salt)
 	if err != nil {
@@ -182,7 +158,7 @@ func checkPlain(domain string, generation uint64, plain []byte) error {
 		return err
 	}
 	if set.Domain() != domain {
-		return fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+		return fmt.Errorf("%w: %s, not %.64q", ErrDomain, set.Domain(), domain)
 	}
 	if set.Generation() != generation {
 		return fmt.Errorf("keyring: the ring is generation %d, not %d", set.Generation(), generation)

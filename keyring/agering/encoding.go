@@ -52,11 +52,3 @@ func statement(parts ...[]byte) []byte {
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
-// printable shortens text from outside so that it can stand in an error.
-func printable(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}

@@ -100,10 +100,10 @@ func (n *endorsement) statement(domain string) []byte {
 func (n *endorsement) judge(domain string, r *signedRoster) error {
 	by := r.Member(n.By)
 	if by == nil || !by.MayRevoke {
-		return fmt.Errorf("%w: key %q was revoked by %q, see roster %d", ErrNotRevoker, printable(n.Kid), printable(n.By), r.Seq)
+		return fmt.Errorf("%w: key %.64q was revoked by %.64q, see roster %d", ErrNotRevoker, n.Kid, n.By, r.Seq)
 	}
 	if !ed25519.Verify(by.Sign, n.statement(domain), n.Sig) {
-		return fmt.Errorf("%w: %s did not revoke key %q", ErrSignature, by.Name, printable(n.Kid))
+		return fmt.Errorf("%w: %s did not revoke key %.64q", ErrSignature, by.Name, n.Kid)
 	}
 	return nil
 }

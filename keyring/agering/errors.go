@@ -13,6 +13,14 @@ var (
 	ErrNotMember   = errors.New("agering: this identity is not a member")
 )
 
+// What the zero values of this package, and nil pointers, return instead of doing anything.
+var (
+	errNoIdentity = errors.New("agering: the identity has no keys: make it with NewIdentity or LoadIdentity")
+	errNoRoot     = errors.New("agering: the root has no key: make it with NewRoot or LoadRoot")
+	errNoRoster   = errors.New("agering: the roster is nil")
+	errNoWrapper  = errors.New("agering: the wrapper has no identity: make it with New")
+)
+
 // outdated marks a ring that was good once and that the newest roster no longer lets in: a store that shows it has gone
 // back in time, and who holds a newer ring may write that over it. What was never good does not have the mark.
 type outdated struct{ error }

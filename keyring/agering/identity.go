@@ -11,16 +11,22 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // Identity is what a service is known by: a name, an age identity that opens rings, and a key that signs them. It is
-// immutable, safe for concurrent use, and never prints its keys.
+// immutable, safe for concurrent use, and never prints its keys. The zero Identity and a nil Identity have no name and no keys;
+// they can be neither saved nor used.
 type Identity struct {
 	public Member
 	age    age.Identity
 	secret string // the age identity as text
 	sign   ed25519.PrivateKey
 }
+
+// maxSecretFile bounds an identity or root file: a hybrid identity has some 200 bytes and its public half 2 kB.
+const maxSecretFile = 16 << 10
 
 const (
 	nameField = "waybill-identity:"
@@ -101,9 +107,9 @@ func dataLines(text []byte) ([]string, error) {
 
 // LoadIdentity reads an identity file. One that every user of the machine can read is refused.
 func LoadIdentity(path string) (*Identity, error) {
-	text, err := readSecretFile(path)
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("agering: %w", err)
 	}
 	id, err := ParseIdentity(text)
 	if err != nil {
@@ -114,29 +120,49 @@ func LoadIdentity(path string) (*Identity, error) {
 
 // Save writes the identity to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
 func (id *Identity) Save(path string) error {
+	if !id.usable() {
+		return errNoIdentity
+	}
 	head := fmt.Sprintf("# secret: whoever reads this file is %s\n# created: %s\n# public: %s\n",
 		id.Name(), time.Now().UTC().Format(time.RFC3339), id.public)
-	return writeSecretFile(path, append([]byte(head), id.Text()...))
+	if err := secretfile.Create(path, append([]byte(head), id.Text()...)); err != nil {
+		return fmt.Errorf("agering: %w", err)
+	}
+	return nil
 }
 
-// Text returns the identity, secrets included, as [ParseIdentity] reads it. Handle it as a secret.
+// usable reports whether the identity has keys.
+func (id *Identity) usable() bool { return id != nil && id.age != nil }
+
+// Text returns the identity, secrets included, as [ParseIdentity] reads it, or nil if it has no keys. Handle it as a secret.
 func (id *Identity) Text() []byte {
+	if !id.usable() {
+		return nil
+	}
 	sign := url.EncodeToString(id.sign.Seed())
 	return fmt.Appendf(nil, "%s%s\n%s\n%s%s\n", nameField, id.public.Name, id.secret, signField, sign)
 }
 
 // Name returns the name of the service.
-func (id *Identity) Name() string { return id.public.Name }
+func (id *Identity) Name() string {
+	if id == nil {
+		return ""
+	}
+	return id.public.Name
+}
 
 // Public returns the entry for a roster, without roles. Its String is the line to hand to the operator.
 func (id *Identity) Public() Member {
+	if id == nil {
+		return Member{}
+	}
 	m := id.public
 	m.Sign = bytes.Clone(m.Sign)
 	return m
 }
 
 // String names the identity without its keys.
-func (id *Identity) String() string { return "identity " + id.public.Name }
+func (id *Identity) String() string { return "identity " + id.Name() }
 
 // Format prints what [Identity.String] returns, whatever the verb.
 func (id *Identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, id.String()) }

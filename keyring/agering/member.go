@@ -72,7 +72,7 @@ func checkName(name string) error {
 		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.')
 	}
 	if !ok {
-		return fmt.Errorf("name %q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", printable(name))
+		return fmt.Errorf("name %.64q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", name)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func parseRecipient(s string) (r age.Recipient, hybrid bool, err error) {
 	if h, err := age.ParseHybridRecipient(s); err == nil && h.String() == s {
 		return h, true, nil
 	}
-	return nil, false, fmt.Errorf("%q is not an age recipient (age1…)", printable(s))
+	return nil, false, fmt.Errorf("%.64q is not an age recipient (age1…)", s)
 }
 
 // digestOf is a recipient by its SHA-256, or s itself if it is that already.

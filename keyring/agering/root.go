@@ -8,9 +8,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
+// The zero Root and a nil Root have no key; they can be neither saved nor used.
 type Root struct{ key ed25519.PrivateKey }
 
 // PublicRoot is the public half of a [Root], as it stands in the configuration of every service.
@@ -43,9 +46,9 @@ func ParseRoot(text []byte) (*Root, error) {
 
 // LoadRoot reads a root file. One that every user of the machine can read is refused.
 func LoadRoot(path string) (*Root, error) {
-	text, err := readSecretFile(path)
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("agering: %w", err)
 	}
 	r, err := ParseRoot(text)
 	if err != nil {
@@ -56,18 +59,33 @@ func LoadRoot(path string) (*Root, error) {
 
 // Save writes the root to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
 func (r *Root) Save(path string) error {
+	if !r.usable() {
+		return errNoRoot
+	}
 	head := fmt.Sprintf("# secret: whoever reads this file decides who is a member; keep it offline\n"+
 		"# created: %s\n# public: %s\n", time.Now().UTC().Format(time.RFC3339), r.Public())
-	return writeSecretFile(path, append([]byte(head), r.Text()...))
+	if err := secretfile.Create(path, append([]byte(head), r.Text()...)); err != nil {
+		return fmt.Errorf("agering: %w", err)
+	}
+	return nil
 }
 
-// Text returns the root, secret included, as [ParseRoot] reads it. Handle it as a secret.
+// usable reports whether the root has a key.
+func (r *Root) usable() bool { return r != nil && r.key != nil }
+
+// Text returns the root, secret included, as [ParseRoot] reads it, or nil if it has no key. Handle it as a secret.
 func (r *Root) Text() []byte {
+	if !r.usable() {
+		return nil
+	}
 	return fmt.Appendf(nil, "%s%s\n", rootField, url.EncodeToString(r.key.Seed()))
 }
 
-// Public returns the public half.
+// Public returns the public half; without a key it is the zero PublicRoot, which no configuration accepts.
 func (r *Root) Public() PublicRoot {
+	if !r.usable() {
+		return PublicRoot{}
+	}
 	return PublicRoot{[ed25519.PublicKeySize]byte(r.key.Public().(ed25519.PublicKey))}
 }
 

@@ -25,7 +25,8 @@ const (
 	maxEmbedded = 64 << 10
 )
 
-// Roster says who the members of a trust domain are. The operator signs it with a [Root].
+// Roster says who the members of a trust domain are. The operator signs it with a [Root]. The zero Roster has
+// no members and has ended; it cannot be signed.
 type Roster struct {
 	Domain string
 
@@ -79,6 +80,12 @@ type signedRoster struct {
 
 // Sign returns the roster as one line that services accept, and that ends with a line feed. It sorts the members by name.
 func (r *Roster) Sign(root *Root) ([]byte, error) {
+	switch {
+	case r == nil:
+		return nil, errNoRoster
+	case !root.usable():
+		return nil, errNoRoot
+	}
 	t := r.unsigned()
 	if err := t.check(); err != nil {
 		return nil, fmt.Errorf("agering: roster: %w", err)
@@ -114,6 +121,9 @@ func VerifyRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
 
 // Valid returns [ErrExpired] from the roster's end on.
 func (r *Roster) Valid(now time.Time) error {
+	if r == nil {
+		return errNoRoster
+	}
 	if now.Before(r.Expires) {
 		return nil
 	}
@@ -123,6 +133,9 @@ func (r *Roster) Valid(now time.Time) error {
 
 // Member returns the member of a name, or nil.
 func (r *Roster) Member(name string) *Member {
+	if r == nil {
+		return nil
+	}
 	i, ok := slices.BinarySearchFunc(r.Members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !ok {
 		return nil

@@ -7,13 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
+	"github.com/waybill-go/waybill/internal/replace"
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use.
+// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use and must
+// not be copied. The zero SeqGuard remembers as long as it lives, as that of [NewSeqGuard]. New does not accept a nil SeqGuard.
 type SeqGuard struct {
 	path string
 
@@ -88,30 +89,10 @@ func (g *SeqGuard) accept(r *signedRoster) error {
 		return fmt.Errorf("%w: roster %d moves the start of an epoch", ErrOldEpoch, next.Seq)
 	}
 	if g.path != "" {
-		if err := replaceFile(g.path, encode(next)); err != nil {
+		if err := replace.Write(g.path, encode(next)); err != nil {
 			return fmt.Errorf("agering: cannot remember roster %d, so it is not accepted: %w", next.Seq, err)
 		}
 	}
 	g.last = next
 	return nil
-}
-
-// replaceFile leaves either the old file or the new one, also when the power fails.
-func replaceFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // fails once it has its new name
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	return err
 }

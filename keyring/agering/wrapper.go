@@ -17,7 +17,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Wrapper seals and opens the rings of one domain for one member. It is a [keyring.Wrapper] and safe for concurrent use.
+// Wrapper seals and opens the rings of one domain for one member. It is a [keyring.Wrapper] and safe for concurrent
+// use. The zero Wrapper and a nil Wrapper have no identity: they return an error from Learn, Wrap and Unwrap.
 type Wrapper struct {
 	domain string
 	id     *Identity
@@ -52,8 +53,8 @@ func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrap
 	if err := keyring.CheckDomain(domain); err != nil {
 		return nil, fmt.Errorf("agering: %w", err)
 	}
-	if id == nil {
-		return nil, errors.New("agering: no identity")
+	if !id.usable() {
+		return nil, errNoIdentity
 	}
 	if err := checkRoots(roots); err != nil {
 		return nil, err
@@ -61,7 +62,16 @@ func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrap
 	w := &Wrapper{domain: domain, id: id, roots: slices.Clone(roots), guard: NewSeqGuard(), now: time.Now,
 		endorsed: map[string]endorsement{}}
 	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("agering: an option is nil")
+		}
 		o.apply(w)
+	}
+	switch {
+	case w.guard == nil:
+		return nil, errors.New("agering: the guard is nil: leave out the option Remember, or use NewSeqGuard")
+	case w.now == nil:
+		return nil, errors.New("agering: the clock is nil: leave out the option Clock for time.Now")
 	}
 	return w, nil
 }
@@ -70,6 +80,9 @@ func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrap
 // refused. A roster also comes with every ring; Learn is for who creates a ring or changes its members, and for members
 // that write rings whose roster is over 64 kB and travels without its recipients.
 func (w *Wrapper) Learn(signed []byte) error {
+	if !w.usable() {
+		return errNoWrapper
+	}
 	r, err := parseRoster(signed, w.roots)
 	if err != nil {
 		return err
@@ -79,8 +92,14 @@ func (w *Wrapper) Learn(signed []byte) error {
 	return w.adopt(r)
 }
 
+// usable reports whether New made the wrapper.
+func (w *Wrapper) usable() bool { return w != nil && w.id != nil }
+
 // Roster returns the newest roster, or nil before the first. It is shared: do not change it.
 func (w *Wrapper) Roster() *Roster {
+	if w == nil {
+		return nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.roster == nil {
@@ -111,6 +130,9 @@ func (w *Wrapper) adopt(r *signedRoster) error {
 // not write, with [ErrNotRevoker] if the ring has a revocation that no member who may has signed and this one may not
 // sign, and with [ErrOldEpoch] if it has a key of an epoch that was burnt.
 func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, error) {
+	if !w.usable() {
+		return nil, errNoWrapper
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	set, err := w.read(domain, generation, plain)
@@ -156,12 +178,15 @@ func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, 
 // stands if its writer still may write and its epoch still lasts, and not otherwise. It can do no harm then, because
 // nodes unite rings and go back on nothing; and a roster can be published before the ring is written anew.
 func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err error) {
+	if !w.usable() {
+		return u, errNoWrapper
+	}
 	e, err := parseEnvelope(sealed)
 	if err != nil {
 		return u, err
 	}
 	if domain != w.domain || e.Domain != domain {
-		return u, fmt.Errorf("%w: a ring of %s is not one of %q", keyring.ErrDomain, e.Domain, printable(domain))
+		return u, fmt.Errorf("%w: a ring of %s is not one of %.64q", keyring.ErrDomain, e.Domain, domain)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -286,9 +311,9 @@ func ofEpoch(set *keyring.Set, r *signedRoster) error {
 func marks(plain []byte) []string {
 	var ring struct {
 		Keys []struct {
-			Kid     string          `json:"kid"`
-			Revoked json.RawMessage `json:"revoked"`
-			Refused bool            `json:"refused"`
+			Kid       string          `json:"kid"`
+			Revoked   json.RawMessage `json:"revoked"`
+			Ambiguous bool            `json:"ambiguous"`
 		} `json:"keys"`
 	}
 	if err := json.Unmarshal(plain, &ring); err != nil {
@@ -296,7 +321,7 @@ func marks(plain []byte) []string {
 	}
 	var kids []string
 	for _, k := range ring.Keys {
-		if k.Refused || len(k.Revoked) > 0 && string(k.Revoked) != "null" {
+		if k.Ambiguous || len(k.Revoked) > 0 && string(k.Revoked) != "null" {
 			kids = append(kids, k.Kid)
 		}
 	}
@@ -370,7 +395,12 @@ func (w *Wrapper) open(sealed []byte) ([]byte, error) {
 }
 
 // String names the wrapper.
-func (w *Wrapper) String() string { return "rings of " + w.domain + " for " + w.id.String() }
+func (w *Wrapper) String() string {
+	if !w.usable() {
+		return "rings of no domain"
+	}
+	return "rings of " + w.domain + " for " + w.id.String()
+}
 
 // Format prints what [Wrapper.String] returns, whatever the verb.
 func (w *Wrapper) Format(f fmt.State, _ rune) { fmt.Fprint(f, w.String()) }

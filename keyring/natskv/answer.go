@@ -42,6 +42,9 @@ type Report struct {
 // the connection closed. The name is that of the service. A node needs the permission to subscribe to [StatusSubject]
 // and to answer (allow_responses). Who may publish to that subject can ask: let that be operators.
 func (s *Store) Answer(name string, ring *keyring.Ring) (stop func() error, err error) {
+	if !s.usable() {
+		return nil, errNoConnection
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)
@@ -71,6 +74,9 @@ func report(name, host string, ring *keyring.Ring) Report {
 // Ask returns how the rings of the nodes stand that [Store.Answer], sorted by name and host. It waits until none has
 // answered for half a second, or ctx ends. None is not an error: nodes need not answer.
 func (s *Store) Ask(ctx context.Context) ([]Report, error) {
+	if !s.usable() {
+		return nil, errNoConnection
+	}
 	inbox := s.nc.NewInbox()
 	sub, err := s.nc.SubscribeSync(inbox)
 	if err != nil {

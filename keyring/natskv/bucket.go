@@ -29,6 +29,9 @@ func Replicas(n int) Option { return option(func(c *jetstream.StreamConfig) { c.
 // the nudge subject. It is an operator's act; running services have no right to do it. A bucket of that name and these
 // settings may be there already; one of other settings is an error and stays as it is.
 func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) error {
+	if nc == nil {
+		return errNoConnection
+	}
 	if err := checkBucket(bucket); err != nil {
 		return err
 	}
@@ -56,6 +59,9 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 		},
 	}
 	for _, o := range opts {
+		if o == nil {
+			return errors.New("natskv: an option is nil")
+		}
 		o.apply(&config)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -10,6 +10,9 @@ import (
 // is back: what was said before and meanwhile is lost. Several reasons at once are one nudge. While it is watched, a lost connection ends the calls that wait for an
 // answer from it.
 func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
+	if !s.usable() {
+		return nil
+	}
 	out := make(chan struct{}, 1)
 	changed := make(chan struct{}, 1)
 	sub, err := s.nc.Subscribe(s.nudges, func(*nats.Msg) { nudge(changed) })

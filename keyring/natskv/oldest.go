@@ -14,6 +14,9 @@ import (
 // error, and then no key is kept: let that be seen in the log before a Horizon has passed. It needs the permission to
 // publish to $JS.API.STREAM.INFO and the stream's name.
 func OldestMessage(nc *nats.Conn, streams ...string) (func(context.Context) (time.Time, error), error) {
+	if nc == nil {
+		return nil, errNoConnection
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)

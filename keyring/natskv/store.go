@@ -26,11 +26,13 @@ const (
 )
 
 var (
-	errOffline = errors.New("natskv: not connected to NATS")
-	errLost    = errors.New("natskv: the connection to NATS was lost during the call")
+	errNoConnection = errors.New("natskv: no connection: pass a *nats.Conn that is not nil")
+	errOffline      = errors.New("natskv: not connected to NATS")
+	errLost         = errors.New("natskv: the connection to NATS was lost during the call")
 )
 
-// Store is the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent use.
+// Store is the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent use. The zero
+// Store and a nil Store have no connection: every call fails, and there are no nudges.
 type Store struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
@@ -50,6 +52,9 @@ var _ keyring.Store = (*Store)(nil)
 // for when the ring is read. The connection stays the caller's; nats.MaxReconnects(-1) suits one that shall outlast any
 // outage.
 func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
+	if nc == nil {
+		return nil, errNoConnection
+	}
 	if err := checkNames(bucket, domain); err != nil {
 		return nil, err
 	}
@@ -66,7 +71,12 @@ func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
 }
 
 // String names the store.
-func (s *Store) String() string { return "natskv " + s.subject }
+func (s *Store) String() string {
+	if s == nil {
+		return "natskv"
+	}
+	return "natskv " + s.subject
+}
 
 // Load reads the ring from the leader of the bucket's stream. ErrNotFound says that the leader has none, or that its
 // last version is a deletion. That the bucket itself is missing is another error: jetstream.ErrBucketNotFound.
@@ -226,8 +236,14 @@ func denied(nc *nats.Conn, err error, subject string) string {
 	return fmt.Sprintf(" (the server refused it: %v)", last)
 }
 
+// usable reports whether New made the store.
+func (s *Store) usable() bool { return s != nil && s.nc != nil }
+
 // call begins one call: it fails at once while there is no connection, and ends when the connection does.
 func (s *Store) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if !s.usable() {
+		return nil, nil, errNoConnection
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("natskv: %w", err)
 	}

@@ -12,14 +12,14 @@
 //	waybill.keys.clock_offset  s      the store's clock less this node's
 //	waybill.keys.active_age    s      since the key took over that should issue now; alarm at two Periods
 //	waybill.keys.pending       {key}  keys whose time to issue has not come
-//	waybill.keys.gate_held     {key}  keys whose time has come but that this node does not prefer yet
+//	waybill.keys.unsettled     {key}  keys whose time has come but that this node does not prefer yet
 //	waybill.keys.size          By     the ring in the source
 //	waybill.keys.epoch         1      of the current set; generations are counted anew in each
 //	waybill.keys.generation    1      the number of the current set; the same on all nodes that are in touch
 //	waybill.keys.failures      {read} reads that changed nothing because they failed, forged rings among them; a counter
 //	waybill.keys.cas                  changes of the store, by outcome: won, lost, unknown, error; a counter
 //	waybill.keys.repairs              how often keys were put back that the store had lost; a counter
-//	waybill.keys.unknown_kid          tokens under unknown keys, by outcome: fetched (the store was read), refused,
+//	waybill.keys.unknown_kid          tokens under unknown keys, by outcome: fetched (the store was read), skipped,
 //	                                  throttled; a counter
 //	waybill.keys.revoked_used         tokens under a revoked key; a counter
 //
@@ -55,10 +55,13 @@ func MeterProvider(p metric.MeterProvider) Option { return option(func(c *config
 // beside each other; two of one domain are told apart by different providers only.
 func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	if ring == nil {
-		return nil, errors.New("otelkeys: no ring")
+		return nil, errors.New("otelkeys: the ring is nil")
 	}
 	c := config{}
 	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("otelkeys: an option is nil")
+		}
 		o.apply(&c)
 	}
 	if c.provider == nil {
@@ -76,8 +79,8 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	counts := []count{
 		{in.gauge("pending", "{key}", "Keys whose time to issue has not come."),
 			func(s keyring.Stats) int64 { return int64(s.Pending) }},
-		{in.gauge("gate_held", "{key}", "Keys whose time has come but that this node does not prefer yet."),
-			func(s keyring.Stats) int64 { return int64(s.GateHeld) }},
+		{in.gauge("unsettled", "{key}", "Keys whose time has come but that this node does not prefer yet."),
+			func(s keyring.Stats) int64 { return int64(s.Unsettled) }},
 		{in.gauge("size", "By", "Size of the ring in its source."),
 			func(s keyring.Stats) int64 { return int64(s.Size) }},
 		{in.gauge("epoch", "1", "Epoch of the current set of keys."),
@@ -92,7 +95,7 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 			func(s keyring.Stats) int64 { return int64(s.RevokedUsed) }},
 	}
 	cas := in.counter("cas", "{change}", "Changes of the store, by outcome: won, lost, unknown, error.")
-	unknown := in.counter("unknown_kid", "{token}", "Tokens under unknown keys, by outcome: fetched, refused, throttled.")
+	unknown := in.counter("unknown_kid", "{token}", "Tokens under unknown keys, by outcome: fetched, skipped, throttled.")
 	if in.err != nil {
 		return nil, fmt.Errorf("otelkeys: %w", in.err)
 	}
@@ -102,7 +105,7 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 		{cas, "unknown", func(s keyring.Stats) uint64 { return s.CASUnknown }},
 		{cas, "error", func(s keyring.Stats) uint64 { return s.CASErrors }},
 		{unknown, "fetched", func(s keyring.Stats) uint64 { return s.UnknownFetched }},
-		{unknown, "refused", func(s keyring.Stats) uint64 { return s.UnknownRefused }},
+		{unknown, "skipped", func(s keyring.Stats) uint64 { return s.UnknownSkipped }},
 		{unknown, "throttled", func(s keyring.Stats) uint64 { return s.UnknownThrottled }},
 	}
 	registration, err := in.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

@@ -15,8 +15,8 @@ var (
 	ErrClock   = errors.New("keyring: the clock differs too much from that of the store")
 )
 
-// keeper is the state of a node that takes part in the rotation.
-type keeper struct {
+// maintainer is the state of a node that takes part in the rotation.
+type maintainer struct {
 	jitter   map[string]time.Duration // of the proposal after each newest key
 	mendAt   time.Duration            // when to put back what the store lost; 0: it lost nothing
 	mends    int                      // one after the other
@@ -26,9 +26,9 @@ type keeper struct {
 	proposed []string                 // kids of a proposal of which the outcome is unknown
 }
 
-// keep does what is due after a read: it proposes the next keys, or puts back what the store lost. It acts only on
+// maintain does what is due after a read: it proposes the next keys, or puts back what the store lost. It acts only on
 // what the read has shown; a store that it cannot read it does not write.
-func (f *follower) keep(ctx context.Context) {
+func (f *follower) maintain(ctx context.Context) {
 	own := f.ring.Set()
 	if !f.had.known() || f.had.set == nil && f.off.Union || own == nil || !own.lives(f.now()) {
 		return
@@ -175,8 +175,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// keepAt is when the keeper has something to do.
-func (f *follower) keepAt(now time.Duration) time.Duration {
+// maintainAt is when the maintainer has something to do.
+func (f *follower) maintainAt(now time.Duration) time.Duration {
 	set := f.ring.Set()
 	at := f.next
 	if !f.had.known() || f.wild() || set == nil || !set.lives(f.now()) {
@@ -241,7 +241,7 @@ func (f *follower) commit(ctx context.Context, next *Set) error {
 		f.rev, f.last = rev, data
 		f.had = content{set: next}
 		f.size.Store(int64(len(data)))
-		f.held.see(next, f.ring.since(), f.ring.window)
+		f.sighted.see(next, f.ring.since(), f.ring.window)
 		if err := f.install(next); err != nil {
 			return err
 		}
@@ -284,10 +284,10 @@ func (f *follower) backOff() {
 // change reads the store and writes what next makes of the ring, until that is there or ctx ends. A nil set says that
 // nothing is left to do. What is timed needs a right clock.
 func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) error {
-	f := r.follower
-	if f == nil || f.store == nil {
+	if r == nil || r.follower == nil || r.follower.store == nil {
 		return ErrFollows
 	}
+	f := r.follower
 	for {
 		if !f.lock(ctx) {
 			return ctx.Err()
