@@ -32,7 +32,8 @@ func Required() Option {
 	return rule(func(r *admission.Rules) { r.Required = true })
 }
 
-// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these claims.
+// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these
+// claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
 		if len(claims) == 0 {
@@ -47,8 +48,8 @@ func RequireClaims(claims ...waybill.Declaration) Option {
 	})
 }
 
-// ReportOnly switches enforcement off: handlers count the messages that they would refuse, and refuse
-// none. They see no claims of an invalid waybill.
+// ReportOnly switches enforcement off: handlers count the messages that they would refuse, and
+// refuse none. They see no claims of an invalid waybill.
 func ReportOnly() Option {
 	return rule(func(r *admission.Rules) { r.ReportOnly = true })
 }
@@ -60,9 +61,10 @@ func rule(set func(*admission.Rules)) Option {
 	})
 }
 
-// OnlySubjects sends waybills only to subjects that match one of the patterns, with the wildcards of NATS:
-// "*" matches one token, and ">" at the end one or more. A message to another subject is sent without its
-// waybill, counted as suppressed, and logged the first time. By default all subjects get waybills.
+// OnlySubjects sends waybills only to subjects that match one of the patterns, with the wildcards
+// of NATS: "*" matches one token, and ">" at the end one or more. A message to another subject is
+// sent without its waybill, counted as suppressed, and logged the first time. By default all
+// subjects get waybills.
 func OnlySubjects(patterns ...string) Option {
 	return option(func(c *config) error {
 		if len(patterns) == 0 {
@@ -76,8 +78,8 @@ func OnlySubjects(patterns ...string) Option {
 	})
 }
 
-// OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By default all
-// changes are accepted. See [waybill.OnlyClaims].
+// OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By
+// default all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
 		if slices.Contains(claims, nil) {
@@ -96,8 +98,8 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	})
 }
 
-// Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each subject
-// whose waybill it does not send because of [OnlySubjects].
+// Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each
+// subject whose waybill it does not send because of [OnlySubjects].
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger

@@ -17,7 +17,8 @@ import (
 )
 
 // batch opens the next messages of the queue, and returns their contexts.
-func batch(t testing.TB, stream *waybilljetstream.JetStream, cons jetstream.Consumer, n int) (msgs []jetstream.Msg, parents []context.Context) {
+func batch(t testing.TB, stream *waybilljetstream.JetStream, cons jetstream.Consumer,
+	n int) (msgs []jetstream.Msg, parents []context.Context) {
 	t.Helper()
 	fetched, err := cons.Fetch(n, jetstream.FetchMaxWait(patience))
 	check(t, err)
@@ -30,7 +31,8 @@ func batch(t testing.TB, stream *waybilljetstream.JetStream, cons jetstream.Cons
 	return msgs, parents
 }
 
-// A handler of a batch does one thing for all: with one waybill, that is a journey of its own, or with none, as it decides.
+// A handler of a batch joins the messages' waybills into one new journey, or goes on without a
+// waybill.
 func TestBatch(t *testing.T) {
 	q := newQueue(t)
 	sender := waybilltest.Authority(t, claims)

@@ -43,7 +43,7 @@ func TestConsume(t *testing.T) {
 
 	provider, counted := count(t)
 	saw := make(chan nats.Header, 1)
-	// The context of the consuming is on a journey of its own, which is no message's.
+	// The context passed to Consume has its own journey, which no message inherits.
 	own := waybilltest.Context(t, auth, Cell.To("own"))
 	var cell string
 	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider))
@@ -94,7 +94,7 @@ func TestStreamPublishErrors(t *testing.T) {
 	}
 }
 
-// What the handler returns, or does itself, is what the server hears, once.
+// The server gets exactly one answer: the one the handler sent, or else the one its error asks for.
 func TestSettling(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -181,7 +181,8 @@ func TestRedelivery(t *testing.T) {
 	}
 }
 
-// The time that a message waits is not the sender's fault; but what its handler sends on must be fresh.
+// A waybill that expired while its message waited is accepted, but must be reissued before it is
+// sent on.
 func TestExpiredInQueue(t *testing.T) {
 	q := newQueue(t)
 	sender := waybilltest.Authority(t, claims)
@@ -221,7 +222,7 @@ func TestExpiredInQueue(t *testing.T) {
 	}
 }
 
-// Beyond MaxAge, a message has no benefit of its stored time.
+// A message older than MaxAge is judged at the current time.
 func TestMaxAge(t *testing.T) {
 	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
 	sender := waybilltest.Authority(t, claims)
@@ -242,24 +243,37 @@ func TestMaxAge(t *testing.T) {
 			waybill.ErrExpired, ""},
 		{"too old, reported", sender, auth,
 			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.ReportOnly()}, nil, ""},
+		{"too old though it lives, reported", longLived, tolerant,
+			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.ReportOnly()}, nil, "eu-3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := newQueue(t)
 			q.publish(t, c.sender, "", Cell.To("eu-3"))
 			m, err := q.consumer(t).Next()
 			check(t, err)
-			ctx, err := newStream(t, c.opener, q.js, c.opts...).Open(t.Context(), m)
+			provider, counted := count(t)
+			opts := append([]waybilljetstream.Option{waybilljetstream.MeterProvider(provider)}, c.opts...)
+			ctx, err := newStream(t, c.opener, q.js, opts...).Open(t.Context(), m)
 			if !errors.Is(err, c.err) {
 				t.Errorf("error %v, want %v", err, c.err)
 			}
 			if cell, _ := Cell.Get(ctx); cell != c.cell {
 				t.Errorf("cell %q, want %q", cell, c.cell)
 			}
+			counted.want(t, "waybill.refuse", "expired", one(c.err != nil))
+			counted.want(t, "waybill.observe", "expired", one(strings.HasSuffix(c.name, "reported")))
 		})
 	}
 }
 
-// Consume does not begin what it cannot settle message by message.
+func one(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// Consume refuses consumers whose messages it cannot settle one by one.
 func TestAckPolicies(t *testing.T) {
 	nc := connect(t, start(t))
 	js, err := jetstream.New(nc)
@@ -307,7 +321,7 @@ func TestAckPolicies(t *testing.T) {
 	}
 }
 
-// When the context ends, so do the consuming and the contexts of the handlers.
+// When the context ends, consuming ends, and so do the contexts of the handlers.
 func TestConsumeEnds(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -345,7 +359,8 @@ func (c tapped) Consume(h jetstream.MessageHandler,
 	return c.Consumer.Consume(h, opts...)
 }
 
-// A message that nats.go still delivers after the end is left to the server: its handler could only fail.
+// A message that nats.go delivers after the end is left to the server, because its handler could
+// only fail.
 func TestDeliveredAfterTheEnd(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -379,7 +394,7 @@ func (r recovering) Consume(h jetstream.MessageHandler,
 	}, opts...)
 }
 
-// A panic discards the changes, settles nothing and goes on.
+// A panic discards the changes, settles nothing and continues.
 func TestConsumePanic(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -406,7 +421,7 @@ func TestConsumePanic(t *testing.T) {
 	}
 }
 
-// Fetch, Open and Settle are Consume by hand.
+// Fetch, Open and Settle together do what Consume does.
 func TestFetch(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)

@@ -18,7 +18,8 @@ import (
 
 const terminated = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"
 
-// Every refusal that is the message's own fault ends in a dead letter and then a Term, whose reason says nothing more.
+// Every message refused for its own fault becomes a dead letter and is then terminated, with the
+// stable reason only.
 func TestRefusedMessages(t *testing.T) {
 	q := newQueue(t)
 	ordinary := waybilltest.Authority(t, claims)
@@ -100,7 +101,7 @@ func TestRefusedMessages(t *testing.T) {
 	}
 }
 
-// Published after it expired, a waybill is no good whatever the queue does.
+// A waybill that was published after it expired is refused.
 func TestPublishedAfterExpiry(t *testing.T) {
 	q := newQueue(t)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
@@ -115,7 +116,7 @@ func TestPublishedAfterExpiry(t *testing.T) {
 	}
 }
 
-// Without the copy that was asked for, a message is not terminated.
+// A message whose dead letter could not be stored is not terminated.
 func TestDeadLetterFails(t *testing.T) {
 	q := newQueue(t)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
@@ -139,7 +140,7 @@ func TestDeadLetterFails(t *testing.T) {
 	}
 }
 
-// A message that several consumers refuse, or one twice, has one dead letter.
+// A message that is refused several times, by one consumer or by several, has one dead letter.
 func TestDeadLetterOnce(t *testing.T) {
 	nc := connect(t, start(t))
 	js, err := jetstream.New(nc)

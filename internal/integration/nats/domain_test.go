@@ -25,9 +25,12 @@ func foreign(t testing.TB, domain string) *waybill.Authority {
 	return auth
 }
 
-// senders are all ways to send a message to a subject.
-func senders(t *testing.T, conn *waybillnats.Conn, stream *waybilljetstream.JetStream) map[string]func(context.Context, *nats.Msg) error {
-	return map[string]func(context.Context, *nats.Msg) error{
+// send sends a message, and waits for the answer if there is one.
+type send = func(context.Context, *nats.Msg) error
+
+// senders returns all ways to send a message to a subject.
+func senders(t *testing.T, conn *waybillnats.Conn, stream *waybilljetstream.JetStream) map[string]send {
+	return map[string]send{
 		"Publish": conn.Publish,
 		"Request": func(ctx context.Context, msg *nats.Msg) error {
 			_, err := conn.Request(ctx, msg)
@@ -52,7 +55,8 @@ func senders(t *testing.T, conn *waybillnats.Conn, stream *waybilljetstream.JetS
 	}
 }
 
-// newAcceptor answers what is sent to SUBJECT, whether it is a request or for a stream.
+// newAcceptor starts a server whose stream stores and acknowledges messages to "sent.>". raw gets a
+// copy of each message.
 func newAcceptor(t *testing.T) (nc *nats.Conn, js jetstream.JetStream, raw *nats.Subscription) {
 	nc = connect(t, start(t))
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
@@ -102,7 +106,8 @@ func TestForeignDomain(t *testing.T) {
 	counted.want(t, "waybill.inject", "expired", 0)
 }
 
-// A reply to a request that carried no waybill, because it is of another Authority, changes nothing.
+// A reply to a request that carried no waybill, because it is of another Authority, changes
+// nothing.
 func TestForeignDomainReply(t *testing.T) {
 	nc := connect(t, start(t))
 	auth, other := waybilltest.Authority(t, claims), foreign(t, "bank")
@@ -111,7 +116,8 @@ func TestForeignDomainReply(t *testing.T) {
 	})
 	provider, counted := count(t)
 	ctx := waybilltest.Context(t, other, Cell.To("eu-3"))
-	_, err := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	_, err := conn.Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
 	check(t, err)
 	wantClaims(t, ctx, "eu-3", 0, nil)
 	counted.want(t, "waybill.return", "rejected", 1)

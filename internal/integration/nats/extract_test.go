@@ -32,8 +32,8 @@ func traced(t testing.TB, subject string) (*nats.Msg, trace.TraceID) {
 	return msg, sc.TraceID()
 }
 
-// A handler that extracts a trace with a composite propagator, which includes ours, keeps its journey: it
-// reads and changes claims, and the change goes where it would have gone without the propagator.
+// A handler that extracts a trace with a composite propagator that includes waybillprop keeps its
+// journey: it reads and changes claims, and its changes travel as they do without the propagator.
 func TestExtractKeepsTheJourney(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -45,7 +45,7 @@ func TestExtractKeepsTheJourney(t *testing.T) {
 		propagation.TraceContext{}, propagation.Baggage{}, ours))
 
 	conn, stream := newConn(t, auth, q.nc), newStream(t, auth, q.js)
-	// handle is the part that all handlers have in common. It returns the extracted context.
+	// handle extracts, checks what arrived, and makes a change. It returns the extracted context.
 	handle := func(ctx context.Context, h nats.Header, id trace.TraceID) context.Context {
 		ctx = otel.GetTextMapPropagator().Extract(ctx, waybillnats.Carrier(h))
 		if got := trace.SpanContextFromContext(ctx).TraceID(); got != id {

@@ -16,7 +16,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A waybill is read in any spelling, and only if there is one.
+// A waybill is read under any spelling of its header, and refused if there are several values.
 func TestSpellings(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -55,7 +55,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// refused is a way in which a waybill is refused, for the tests of handlers and of streams.
+// refused is a reason for refusal, for the tests of handlers and of streams.
 type refused struct {
 	name   string
 	auth   *waybill.Authority // of the receiver; nil: the ordinary one
@@ -64,7 +64,7 @@ type refused struct {
 	reason string
 }
 
-// refusals are for a receiver that demands the claim Seats.
+// refusals returns all reasons, for a receiver that requires the claim Seats.
 func refusals(t *testing.T) []refused {
 	ordinary := waybilltest.Authority(t, claims)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
@@ -118,14 +118,14 @@ func refusals(t *testing.T) []refused {
 	}
 }
 
-// unloaded returns an Authority whose keys are not there yet.
+// unloaded returns an Authority whose keys are not loaded yet.
 func unloaded(t *testing.T) *waybill.Authority {
 	auth, err := waybill.New(waybilltest.Domain, keyring.NewRing(nil), claims)
 	check(t, err)
 	return auth
 }
 
-// The answers to what is refused say why, and no more.
+// The answer to a refused request contains the reason and nothing else.
 func TestRefusals(t *testing.T) {
 	nc := connect(t, start(t))
 	ordinary := waybilltest.Authority(t, claims)
@@ -159,7 +159,7 @@ func TestRefusals(t *testing.T) {
 				if len(m.Header) != 3 || len(m.Data) != 0 {
 					t.Errorf("the answer has headers %v and body %q, want three headers and no body", m.Header, m.Data)
 				}
-				// A message that asks for no answer gets none.
+				// A message without a reply subject gets no answer.
 				check(t, nc.PublishMsg(&nats.Msg{Subject: name + "-" + kind, Header: h}))
 				flush(t, nc)
 			})
@@ -181,7 +181,8 @@ func wantHeader(t testing.TB, h nats.Header, name, want string) {
 	}
 }
 
-// By default an absent waybill passes and an invalid one does not; ReportOnly lets both pass, without claims.
+// By default an absent waybill passes and an invalid one does not; ReportOnly lets both pass,
+// without claims.
 func TestRules(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)

@@ -18,10 +18,12 @@ import (
 // ackWait is short enough to pass several times while a test holds a message.
 const ackWait = time.Second
 
-// impatient is a consumer that parks a message for ever if it is delivered twice and not acknowledged.
+// impatient is a consumer that parks a message for ever if it is delivered twice and not
+// acknowledged.
 func impatient(c *jetstream.ConsumerConfig) { c.AckWait, c.MaxDeliver = ackWait, 2 }
 
-// outlive waits for signs of progress over twice the time after which the server would deliver the message again.
+// outlive waits for signs of progress over twice the time after which the server would deliver the
+// message again.
 func (q *queue) outlive(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(2 * ackWait); time.Now().Before(end); {
@@ -74,7 +76,8 @@ func delivered(t testing.TB, to chan<- string) handler {
 	}
 }
 
-// While the keys are not loaded, messages are held, all of them beside each other, and no delivery is used up.
+// While the keys are not loaded, all messages are held at the same time, and no delivery is used
+// up.
 func TestHeldUntilLoaded(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -141,7 +144,8 @@ func follow(t testing.TB, src *source) *keyring.Ring {
 	return ring
 }
 
-// A key that the ring cannot know yet holds its message, and no other; one that it should know by now does not.
+// A message with a key that the ring may not know yet is held, and blocks no other message. A
+// message with a key that the ring should know by now is refused.
 func TestHeldUntilConfirmed(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -157,7 +161,7 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	q.publish(t, newAuthority(t, ringOf(t, fresh)), "fresh", Cell.To("eu-3"))
 	q.publish(t, newAuthority(t, ringOf(t, never)), "never", Cell.To("eu-4"))
 	q.publish(t, newAuthority(t, ringOf(t, known)), "known", Cell.To("eu-5"))
-	if m := receive(t, got, "the message beside those that are held"); m != "known eu-5" {
+	if m := receive(t, got, "the message that is not held"); m != "known eu-5" {
 		t.Errorf("first handled %q, want %q", m, "known eu-5")
 	}
 	if a := q.answered(t); a != "+ACK" {
@@ -178,8 +182,8 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	}
 }
 
-// A ring that was confirmed at the time of the message may have been read before, by a clock that differs: the key may
-// still come.
+// A ring that was confirmed when the message was stored may have been read before, because clocks
+// differ. The key may still arrive.
 func TestHeldForTheMargin(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -203,7 +207,7 @@ func TestHeldForTheMargin(t *testing.T) {
 	}
 }
 
-// A message may be at its last delivery when the keys go: it is held all the same, and neither parked nor terminated.
+// A message at its last delivery is held like any other, and neither parked nor terminated.
 func TestHeldAtTheLastDelivery(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -238,7 +242,7 @@ func TestHeldAtTheLastDelivery(t *testing.T) {
 	}
 }
 
-// A message that is stored ahead of this node's clock waits for it.
+// A message that was stored ahead of this node's clock is held until the clock gets there.
 func TestHeldForTheClock(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -254,7 +258,7 @@ func TestHeldForTheClock(t *testing.T) {
 	}
 }
 
-// Open holds too; when its context ends, the message is neither Nak'ed nor terminated.
+// Open also holds messages. When its context ends, the message is neither Nak'ed nor terminated.
 func TestOpenHolds(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -306,7 +310,7 @@ func TestOpenHolds(t *testing.T) {
 	}
 }
 
-// What is held when the consuming ends is left to the server.
+// Messages that are held when consuming ends are left to the server.
 func TestHoldEndsWithConsuming(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -324,7 +328,7 @@ func TestHoldEndsWithConsuming(t *testing.T) {
 	}
 	run.Stop()
 	<-run.Closed()
-	// The server delivers it again only when it no longer hears of it.
+	// The server delivers it again only after the signs of progress stop.
 	m, err := cons.Next(jetstream.FetchMaxWait(patience))
 	check(t, err)
 	meta, err := m.Metadata()

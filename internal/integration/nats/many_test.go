@@ -40,7 +40,7 @@ func gather(t testing.TB, ctx context.Context, conn *waybillnats.Conn, msg *nats
 	return bodies, last
 }
 
-// answers serves "all" from three connections; the second answers three times.
+// answers serves "all" on three connections. The second one answers three times.
 func answers(t testing.TB, s *server.Server, auth *waybill.Authority) {
 	for i := range 3 {
 		nc := connect(t, s)
@@ -58,7 +58,7 @@ func answers(t testing.TB, s *server.Server, auth *waybill.Authority) {
 
 var allAnswers = []string{"0", "1", "1, again", "1, nothing new", "2"}
 
-// Every reply is merged, whoever sends it and whatever the order: each against the token that was sent.
+// All replies are merged, in any order, each compared with the token that was sent.
 func TestRequestMany(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -94,7 +94,7 @@ func TestRequestMany(t *testing.T) {
 	}
 }
 
-// A reply is merged before it is yielded, and a loop that is left takes no more.
+// A reply is merged before it is yielded. After the loop is left, no further reply is merged.
 func TestRequestManyLeft(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
@@ -109,7 +109,8 @@ func TestRequestManyLeft(t *testing.T) {
 	}))
 	ctx := waybilltest.Context(t, auth)
 	n := 0
-	for _, err := range newConn(t, auth, nc).RequestMany(timeout(t, ctx), &nats.Msg{Subject: "count"}, waybillnats.Replies{}) {
+	ask := &nats.Msg{Subject: "count"}
+	for _, err := range newConn(t, auth, nc).RequestMany(timeout(t, ctx), ask, waybillnats.Replies{}) {
 		check(t, err)
 		if n++; n == 3 {
 			break
@@ -119,11 +120,12 @@ func TestRequestManyLeft(t *testing.T) {
 	<-answered
 	flush(t, nc)
 	if subs := nc.NumSubscriptions(); subs != 1 {
-		t.Errorf("%d subscriptions after the loop, want that of the service alone", subs)
+		t.Errorf("%d subscriptions after the loop, want only the service's", subs)
 	}
 }
 
-// A refusal and an error of package micro are replies like others, and bring no changes of OnSuccess claims.
+// Refusals and errors of package micro are yielded like other replies, and bring no changes of
+// OnSuccess claims.
 func TestRequestManyErrorReplies(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)

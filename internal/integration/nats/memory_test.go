@@ -16,7 +16,8 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// Values with their own loggers are garbage when they are dropped: nothing in the process refers to them.
+// Values with their own loggers are garbage when they are dropped: nothing in the process refers to
+// them.
 func TestNothingStays(t *testing.T) {
 	const values = 1000
 	nc, js, raw := newAcceptor(t)
@@ -62,7 +63,8 @@ func TestNothingStays(t *testing.T) {
 	}
 }
 
-// used passes a new logger to use. It returns when nothing but the weak pointer refers to the logger here.
+// used passes a new logger to use. It returns when nothing but the weak pointer refers to the
+// logger here.
 //
 //go:noinline
 func used(t *testing.T, use func(*slog.Logger)) weak.Pointer[slog.Logger] {

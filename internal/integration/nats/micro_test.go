@@ -46,7 +46,7 @@ func TestMicro(t *testing.T) {
 		subject string
 		answer  func(micro.Request) error
 		data    string
-		header  nats.Header // beside the update
+		header  nats.Header // in addition to the returned token
 		coupon  string
 	}{
 		{"respond", func(r micro.Request) error { return r.Respond([]byte("ok")) }, "ok", nil, "spent"},
@@ -90,7 +90,7 @@ func TestMicro(t *testing.T) {
 	}
 }
 
-// A micro answer that fits only without its update goes without.
+// A micro answer that exceeds max_payload with its returned token is sent without the token.
 func TestMicroMaxPayload(t *testing.T) {
 	const limit = 4096
 	nc := connect(t, start(t, func(o *server.Options) { o.MaxPayload = limit }))

@@ -24,7 +24,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// peer is a service that the handler of a durable message calls. It tells which cell it saw.
+// peer is a service that the handler of a durable message calls. It reports the cell that it saw.
 type peer struct {
 	grpc_testing.UnimplementedTestServiceServer
 	saw chan string
@@ -104,8 +104,8 @@ func (p peer) nats(t *testing.T, auth, own *waybill.Authority, q *queue) map[str
 	}))
 	_, err := q.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ONWARD", Subjects: []string{"stream.onward"}})
 	check(t, err)
-	// A subscriber judges messages to the stream, because the services' clocks are two hours ahead of the
-	// server's.
+	// A subscriber judges messages to the stream, because the services' clocks are two hours ahead
+	// of the server's.
 	serve(t, q.nc, "stream.onward", subscriber.Handler(func(ctx context.Context, _ *waybillnats.Msg) { p.see(ctx) }))
 	conn, stream := newConn(t, auth, q.nc), newStream(t, auth, q.js)
 	msg := &nats.Msg{Subject: "onward"}
@@ -138,8 +138,8 @@ func (p peer) nats(t *testing.T, auth, own *waybill.Authority, q *queue) map[str
 	}
 }
 
-// A handler of a durable message must send on a fresh waybill. Every transport refuses to send an expired
-// one, with an error that says what to do, and the peer accepts it once it is reissued.
+// A handler of a durable message must send on a fresh waybill. Every transport refuses to send an
+// expired one, with an error that says what to do, and the peer accepts it once it is reissued.
 func TestOnward(t *testing.T) {
 	q := newQueue(t)
 	later := newClock(2 * time.Hour).option()

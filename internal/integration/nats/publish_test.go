@@ -30,7 +30,7 @@ type seen struct {
 	data   string
 }
 
-// see returns a handler that tells what it saw.
+// see returns a handler that reports what it saw.
 func see(to chan<- seen) func(context.Context, *waybillnats.Msg) {
 	return func(ctx context.Context, m *waybillnats.Msg) {
 		_, err := waybill.FromContext(ctx)
@@ -106,10 +106,11 @@ func TestQueueGroup(t *testing.T) {
 	cells := make(chan string, 2*messages)
 	for range 3 {
 		nc := connect(t, s)
-		_, err := nc.QueueSubscribe("quotes", "pricing", newConn(t, auth, nc).Handler(func(ctx context.Context, _ *waybillnats.Msg) {
+		handler := newConn(t, auth, nc).Handler(func(ctx context.Context, _ *waybillnats.Msg) {
 			cell, _ := Cell.Get(ctx)
 			cells <- cell
-		}))
+		})
+		_, err := nc.QueueSubscribe("quotes", "pricing", handler)
 		check(t, err)
 		flush(t, nc)
 	}
@@ -130,7 +131,7 @@ func TestQueueGroup(t *testing.T) {
 	}
 }
 
-// A handler's context has nothing of the context in which the subscription was made, nor of another message.
+// A handler's context inherits nothing from the subscriber's context or from other messages.
 func TestHandlersDoNotShare(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -153,8 +154,8 @@ func TestOnlySubjects(t *testing.T) {
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 	provider, counted := count(t)
 	var log bytes.Buffer
-	conn := newConn(t, auth, nc, waybillnats.OnlySubjects("shop.*.quotes", "stock.>"), waybillnats.MeterProvider(provider),
-		waybillnats.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	conn := newConn(t, auth, nc, waybillnats.OnlySubjects("shop.*.quotes", "stock.>"),
+		waybillnats.MeterProvider(provider), waybillnats.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	for _, c := range []struct {
 		subject string
 		sent    bool
@@ -193,7 +194,7 @@ func TestOnlySubjects(t *testing.T) {
 	}
 }
 
-// What has expired here is refused here, and the message is not sent without it.
+// A message whose waybill has expired since it was received is not sent, with or without it.
 func TestExpiredIsNotSent(t *testing.T) {
 	nc := connect(t, start(t))
 	now := newClock(0)
@@ -202,11 +203,12 @@ func TestExpiredIsNotSent(t *testing.T) {
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 	now.set(time.Hour)
 	provider, counted := count(t)
-	err := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Publish(ctx, &nats.Msg{Subject: "quotes"})
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	err := conn.Publish(ctx, &nats.Msg{Subject: "quotes"})
 	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
 		t.Errorf("Publish: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
 	}
-	_, err = newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Request(timeout(t, ctx), &nats.Msg{Subject: "quotes"})
+	_, err = conn.Request(timeout(t, ctx), &nats.Msg{Subject: "quotes"})
 	if !errors.Is(err, waybill.ErrExpired) {
 		t.Errorf("Request: error %v, want %v", err, waybill.ErrExpired)
 	}
@@ -220,7 +222,7 @@ func TestExpiredIsNotSent(t *testing.T) {
 	}
 }
 
-// A waybill that was refused on the way in, and let pass by ReportOnly, is no waybill to send.
+// An invalid waybill that ReportOnly let pass is not sent on.
 func TestRefusedIsNotSent(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -235,7 +237,8 @@ func TestRefusedIsNotSent(t *testing.T) {
 	}
 }
 
-// A server without header support carries no waybill: what has one is not sent, and what demands one is not handled.
+// A server without header support carries no waybill. Messages that have one are not sent, and
+// handlers that require one get no messages.
 func TestServerWithoutHeaders(t *testing.T) {
 	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
 	auth := waybilltest.Authority(t, claims)
@@ -258,7 +261,7 @@ func TestServerWithoutHeaders(t *testing.T) {
 
 	began := make(chan error, 1)
 	serve(t, nc, "open", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
-		started, err := auth.Start(ctx, Cell.To("eu-4")) // an update that cannot travel
+		started, err := auth.Start(ctx, Cell.To("eu-4")) // it cannot be returned
 		note(t, err)
 		cell, _ := Cell.Get(started)
 		began <- m.Respond([]byte(cell))
@@ -270,9 +273,9 @@ func TestServerWithoutHeaders(t *testing.T) {
 	check(t, err)
 	check(t, receive(t, began, "the handler"))
 	if string(reply.Data) != "eu-4" {
-		t.Errorf("reply %q, want %q without the update", reply.Data, "eu-4")
+		t.Errorf("reply %q, want %q without a returned token", reply.Data, "eu-4")
 	}
-	// The refusal has headers, and is lost with them: the caller waits in vain, which is no success either.
+	// The refusal consists of headers and cannot be sent, so the caller waits until its deadline.
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := newConn(t, auth, nc).Request(short, &nats.Msg{Subject: "closed"}); !errors.Is(err, context.DeadlineExceeded) {
@@ -280,7 +283,7 @@ func TestServerWithoutHeaders(t *testing.T) {
 	}
 }
 
-// The carrier serves any propagator, over the wire and in both spellings of traceparent.
+// The carrier works with any propagator, over the wire and with any spelling of traceparent.
 func TestCarrierWithTraceContext(t *testing.T) {
 	nc := connect(t, start(t))
 	raw := listen(t, nc, "traced")

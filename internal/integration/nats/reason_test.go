@@ -16,7 +16,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// secrets are the texts of a message's tokens: as they stand on the wire, and what is in them.
+// secrets returns the tokens of a message, as sent and decoded.
 func secrets(h nats.Header) (texts []string) {
 	for name, values := range h {
 		if !strings.EqualFold(name, waybill.Header) {
@@ -44,8 +44,8 @@ func leaks(text, secret string) string {
 	return ""
 }
 
-// Nobody but the dead letter learns 8 bytes of a refused message's token, claims or sid: neither who listens to the
-// server's advisories, nor the log.
+// Advisories and logs contain no 8 bytes of a refused message's token, claims or sid. Only the dead
+// letter does.
 func TestReasonsTellNothing(t *testing.T) {
 	q := newQueue(t)
 	var cases []refused

@@ -18,7 +18,8 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A change travels back through a hop that only forwards, and one that changes something too.
+// A change is returned through a hop that only forwards, and through a hop that makes its own
+// change.
 func TestWayBack(t *testing.T) {
 	s := start(t)
 	nc := connect(t, s)
@@ -80,7 +81,8 @@ func wantClaims(t testing.TB, ctx context.Context, cell string, seats int, tags 
 	}
 }
 
-// Updates of parallel requests merge, whatever their order: of different claims, and of one claim by its rule.
+// Changes from parallel requests merge in any order: changes of different claims, and of one claim
+// by its rule.
 func TestParallelRequests(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
@@ -118,12 +120,13 @@ func TestParallelRequests(t *testing.T) {
 	wantClaims(t, ctx, "eu-4", calls-1, want)
 }
 
-// An answer in the manner of an error brings no changes of claims that are for success only.
+// An answer that is an error of package micro brings no changes of OnSuccess claims.
 func TestErrorAnswer(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	provider, counted := count(t)
-	handler := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Handler(func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	handler := conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(3), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {"500"}, micro.ErrorHeader: {"no"}}}))
 	})
@@ -142,10 +145,10 @@ func TestErrorAnswer(t *testing.T) {
 	h := nats.Header{"Waybill": {token(t, auth, Coupon.To("good"))}}
 	raw, err := nc.RequestMsg(&nats.Msg{Subject: "fails", Header: h}, patience)
 	check(t, err)
-	update, err := auth.Open(raw.Header.Get("Waybill-Update"))
+	back, err := auth.Open(raw.Header.Get("Waybill-Update"))
 	check(t, err)
-	if got, _ := Coupon.Of(update); got != "good" {
-		t.Errorf("the update of the answer has coupon %q, want %q", got, "good")
+	if got, _ := Coupon.Of(back); got != "good" {
+		t.Errorf("the returned token has coupon %q, want %q", got, "good")
 	}
 	receive(t, returned, "the first return")
 	receive(t, returned, "the second return")
@@ -153,11 +156,12 @@ func TestErrorAnswer(t *testing.T) {
 	counted.want(t, "waybill.return", "too_late", 0) // what an error keeps back is not late
 }
 
-// A server that does not use this library may answer anything; the caller keeps what it may not believe out.
+// A server that does not use this library may return anything. The caller rejects tokens that it
+// must not believe.
 func TestReturnedTokenRejected(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	// evil returns updates that are made of the token in the request.
+	// evil makes the returned tokens from the request.
 	var evil func(m *nats.Msg) []string
 	serve(t, nc, "evil", func(m *nats.Msg) {
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{"WAYBILL-Update": evil(m)}}))
@@ -169,7 +173,7 @@ func TestReturnedTokenRejected(t *testing.T) {
 			"waybill-update": {hop.Commit(waybill.Succeeded)}, "nats-service-error-code": {"500"},
 		}}))
 	})
-	update := func(m *nats.Msg) string {
+	returned := func(m *nats.Msg) string {
 		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Seats.To(9)))
 		return hop.Commit(waybill.Succeeded)
@@ -182,10 +186,10 @@ func TestReturnedTokenRejected(t *testing.T) {
 		cell  string
 		seats int
 	}{
-		{"two", func(m *nats.Msg) []string { return []string{update(m), update(m)} }, nil, waybill.ErrMalformed, "eu-3", 0},
+		{"two", func(m *nats.Msg) []string { return []string{returned(m), returned(m)} }, nil, waybill.ErrMalformed, "eu-3", 0},
 		{"of another", func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }, nil,
 			waybill.ErrStale, "eu-3", 0},
-		{"accepted in part", func(m *nats.Msg) []string { return []string{update(m)} },
+		{"accepted in part", func(m *nats.Msg) []string { return []string{returned(m)} },
 			[]waybillnats.Option{waybillnats.OnlyAccept(Seats)}, waybill.ErrNotAccepted, "eu-3", 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -220,7 +224,7 @@ func TestReturnedTokenRejected(t *testing.T) {
 		wb, err := waybill.FromContext(ctx)
 		check(t, err)
 		evil = func(*nats.Msg) []string {
-			return []string{update(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
+			return []string{returned(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
 		}
 		conn := newConn(t, auth, nc, waybillnats.OnlySubjects("other"))
 		_, err = conn.Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
@@ -252,7 +256,8 @@ func TestNobodyAnswers(t *testing.T) {
 	wantClaims(t, ctx, "eu-3", 0, nil)
 }
 
-// A reply is delivered with its update up to the last byte that max_payload allows, and without it beyond.
+// A reply carries its returned token up to the last byte that max_payload allows, and otherwise
+// goes without it.
 func TestMaxPayload(t *testing.T) {
 	const limit = 4096
 	nc := connect(t, start(t, func(o *server.Options) { o.MaxPayload = limit }))
@@ -277,8 +282,8 @@ func TestMaxPayload(t *testing.T) {
 	raw, err := nc.RequestMsg(&nats.Msg{Subject: "big", Header: nats.Header{"Waybill": {wb}}}, patience)
 	check(t, err)
 	check(t, receive(t, errs, "the first answer"))
-	update := raw.Header.Get("Waybill-Update")
-	overhead := len("NATS/1.0\r\nWaybill-Update: " + update + "\r\n\r\n")
+	returned := raw.Header.Get("Waybill-Update")
+	overhead := len("NATS/1.0\r\nWaybill-Update: " + returned + "\r\n\r\n")
 	counted.want(t, "waybill.return", "answered", 1)
 
 	for _, c := range []struct {
@@ -315,7 +320,8 @@ func TestMaxPayload(t *testing.T) {
 	}
 }
 
-// What is changed after the last answer cannot travel back: it is counted, and after the handler's return refused.
+// A change after the last answer cannot be returned and is counted. After the handler has returned,
+// it fails.
 func TestTooLate(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -344,7 +350,8 @@ func TestTooLate(t *testing.T) {
 	m := &nats.Msg{Subject: "late", Reply: inbox.Subject, Header: nats.Header{"Waybill": {token(t, auth, Seats.To(1))}}}
 	check(t, nc.PublishMsg(m))
 	answer := receive(t, later, "the handler")
-	// A subscription handles one message after the other: while it handles the next, it has returned from this one.
+	// A subscription handles one message at a time: when the next is handled, the handler has
+	// returned from this one.
 	m.Reply = ""
 	check(t, nc.PublishMsg(m))
 	receive(t, later, "the handler of a message that asks for no answer")
@@ -353,13 +360,13 @@ func TestTooLate(t *testing.T) {
 	}
 	reply := next(t, inbox)
 	if string(reply.Data) != "later" || spellings(reply.Header) != nil {
-		t.Errorf("late answer %q with headers %v, want %q without an update", reply.Data, reply.Header, "later")
+		t.Errorf("late answer %q with headers %v, want %q without a token", reply.Data, reply.Header, "later")
 	}
 	counted.want(t, "waybill.return", "too_late", 2)
 	counted.want(t, "waybill.return", "answered", 1)
 }
 
-// A panic discards the changes and goes on.
+// A panic discards the changes and continues.
 func TestPanic(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -368,7 +375,8 @@ func TestPanic(t *testing.T) {
 	var hctx context.Context
 	var hmsg *waybillnats.Msg
 	provider, counted := count(t)
-	handler := newConn(t, auth, nc, waybillnats.MeterProvider(provider)).Handler(func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	handler := conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		hctx, hmsg = ctx, m
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		panic("boom")
@@ -390,11 +398,11 @@ func TestPanic(t *testing.T) {
 	}
 	check(t, hmsg.Respond([]byte("sorry")))
 	if reply := next(t, inbox); string(reply.Data) != "sorry" || spellings(reply.Header) != nil {
-		t.Errorf("answer after the panic %q with headers %v, want %q without an update", reply.Data, reply.Header, "sorry")
+		t.Errorf("answer after the panic %q with headers %v, want %q without a token", reply.Data, reply.Header, "sorry")
 	}
 }
 
-// Respond fails as the message's own does.
+// Respond fails like the method of nats.Msg.
 func TestRespondErrors(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -406,7 +414,7 @@ func TestRespondErrors(t *testing.T) {
 	if err := receive(t, errs, "the handler"); !errors.Is(err, nats.ErrMsgNoReply) {
 		t.Errorf("Respond to a message without a reply subject: error %v, want %v", err, nats.ErrMsgNoReply)
 	}
-	// A message that a test of a handler makes.
+	// A Msg made by a test of a handler.
 	raw, inbox := listen(t, nc, "plain"), listen(t, nc, nc.NewInbox())
 	check(t, nc.PublishRequest("plain", inbox.Subject, nil))
 	check(t, (&waybillnats.Msg{Msg: next(t, raw)}).Respond([]byte("plain")))
@@ -415,7 +423,7 @@ func TestRespondErrors(t *testing.T) {
 	}
 }
 
-// What a handler copies from the request into its answer is not the token.
+// A handler that copies the request's headers into its answer does not send the token back.
 func TestEcho(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)

@@ -15,10 +15,11 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// fuse is the life that is left of a token when it is published, and long enough for the server to fire a schedule.
+// fuse is the remaining life of a token when it is published. It is long enough for the server to
+// fire a schedule.
 const fuse = 8 * time.Second
 
-// fetched returns the first message of a stream under a subject, from a consumer of its own.
+// fetched returns the first message of a stream under a subject, from a new consumer.
 func fetched(t testing.TB, s jetstream.Stream, subject string, seq uint64) jetstream.Msg {
 	t.Helper()
 	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
@@ -31,7 +32,7 @@ func fetched(t testing.TB, s jetstream.Stream, subject string, seq uint64) jetst
 	return m
 }
 
-// wantOpen opens a message and compares the outcome; nil is one with the claim.
+// wantOpen opens a message and compares the error. If it is nil, the message must have the claim.
 func wantOpen(t *testing.T, stream *waybilljetstream.JetStream, m jetstream.Msg, want error) {
 	t.Helper()
 	ctx, err := stream.Open(t.Context(), m)
@@ -43,8 +44,8 @@ func wantOpen(t *testing.T, stream *waybilljetstream.JetStream, m jetstream.Msg,
 	}
 }
 
-// A mirror keeps the time at which the first stream stored a message. A source and a schedule do not, and AcceptExpired
-// allows for that on the streams that it names.
+// A mirror keeps the time at which the first stream stored a message. A source and a schedule do
+// not, and AcceptExpired allows for that on the streams that it names.
 func TestStoredTime(t *testing.T) {
 	t.Parallel()
 	nc := connect(t, start(t))
@@ -58,7 +59,7 @@ func TestStoredTime(t *testing.T) {
 	create(jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"origin"}})
 	planned := create(jetstream.StreamConfig{Name: "PLANNED", Subjects: []string{"plan.*", "fired.*"}, AllowMsgSchedules: true})
 
-	// The Authority that opens allows for no difference of clocks: there is none.
+	// The opening Authority has no leeway: there is only one clock.
 	auth := waybilltest.Authority(t, claims, waybill.Leeway(0))
 	sender := waybilltest.Authority(t, claims, newClock(fuse-waybill.DefaultLife).option())
 	ctx := waybilltest.Context(t, sender, Cell.To("eu-3"))
@@ -141,12 +142,14 @@ func TestRedriveTime(t *testing.T) {
 	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
 	hour := at(-time.Hour)
 	type opts = []waybilljetstream.Option
+	type consumeMethod = func(*waybilljetstream.JetStream, context.Context, jetstream.Consumer,
+		handler) (jetstream.ConsumeContext, error)
 	redrive, consume := (*waybilljetstream.JetStream).Redrive, (*waybilljetstream.JetStream).Consume
 	const acked, expired = "+ACK", "+TERM waybill: expired"
 	for _, c := range []struct {
 		name    string
 		header  nats.Header
-		consume func(*waybilljetstream.JetStream, context.Context, jetstream.Consumer, handler) (jetstream.ConsumeContext, error)
+		consume consumeMethod
 		opts    opts
 		answer  string
 	}{
@@ -194,8 +197,8 @@ func TestRedriveTime(t *testing.T) {
 	}
 }
 
-// A message whose key came too late is a dead letter, and is handled when that is consumed; one that is refused again
-// keeps what is noted of the original.
+// A message whose key came too late becomes a dead letter, and Redrive handles it. A dead letter
+// that is refused again keeps the headers about its original.
 func TestRedrive(t *testing.T) {
 	q := newQueue(t)
 	late, never, other := generate(t), generate(t), generate(t)
@@ -247,7 +250,7 @@ func TestRedrive(t *testing.T) {
 		}
 	}
 	if len(second.Header) != len(first.Header) {
-		t.Errorf("headers of the second letter %v, want those of the first %v", second.Header, first.Header)
+		t.Errorf("headers of the second letter %v, want the headers of the first, %v", second.Header, first.Header)
 	}
 	wantHeader(t, second.Header, "Waybill-Original-Nats-Msg-Id", "never")
 	wantHeader(t, second.Header, waybilljetstream.HeaderStream, "ORDERS")

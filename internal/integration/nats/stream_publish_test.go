@@ -20,7 +20,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// settled waits for what became of an asynchronous publish.
+// settled waits for the result of an asynchronous publish.
 func settled(t testing.TB, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	t.Helper()
 	select {
@@ -34,7 +34,8 @@ func settled(t testing.TB, f jetstream.PubAckFuture) (*jetstream.PubAck, error) 
 	}
 }
 
-// Many messages are under way at once, each with the waybill of its own context, and the caller's message stays as it is.
+// Many messages are published at once, each with the waybill of its context. The caller's message
+// does not change.
 func TestPublishAsync(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -140,7 +141,7 @@ func TestDuplicate(t *testing.T) {
 	}
 }
 
-// JetStream publishing has a list of subjects, as other messages have.
+// OnlySubjects also narrows the subjects of JetStream messages.
 func TestStreamOnlySubjects(t *testing.T) {
 	_, js, raw := newAcceptor(t)
 	auth := waybilltest.Authority(t, claims)

@@ -40,11 +40,12 @@ var ways = []way{
 	{"ordered", false, ordered, consuming.next},
 }
 
-// openWait is much longer than the second in which Open tells the server that a message is held, and short enough to
-// outlive.
+// openWait is much longer than the second between Open's signs of progress, and short enough to
+// wait for.
 const openWait = 8 * time.Second
 
-// explicit returns a consumer that parks a message for ever if it is delivered twice and not acknowledged.
+// explicit returns a consumer that parks a message for ever if it is delivered twice and not
+// acknowledged.
 func explicit(t testing.TB, s jetstream.Stream) jetstream.Consumer {
 	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: openWait, MaxDeliver: 2, InactiveThreshold: time.Hour,
@@ -74,7 +75,7 @@ func (c consuming) consume() {
 }
 
 func (c consuming) messages() {
-	// More than one would run out of their AckWait while one is held.
+	// A second message would exceed its AckWait while one is held.
 	it, err := c.cons.Messages(jetstream.PullMaxMessages(1))
 	note(c, err)
 	stop := context.AfterFunc(c.ctx, it.Stop)
@@ -110,7 +111,7 @@ func (c consuming) next() {
 	}
 }
 
-// one is the loop's body as the package documents it.
+// one is the loop body from the package's documentation.
 func (c consuming) one(m jetstream.Msg) {
 	ctx, err := c.stream.Open(c.ctx, m)
 	if err == nil {
@@ -121,7 +122,7 @@ func (c consuming) one(m jetstream.Msg) {
 	}
 }
 
-// lane is a stream with its own dead letters, on a server that others use too.
+// lane is a stream with its own dead letters, on a server shared with other lanes.
 type lane struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
@@ -166,7 +167,8 @@ func (l *lane) answered(t testing.TB) string {
 	}
 }
 
-// run consumes until the test ends, and tells what was handled: the data, the claim Cell, and the number of the delivery.
+// run consumes until the test ends, and reports each handled message: the data, the claim Cell, and
+// the number of the delivery.
 func (l *lane) run(t testing.TB, w way, auth *waybill.Authority, opts ...waybilljetstream.Option) <-chan string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -44,7 +44,8 @@ func Valid(pattern string) bool {
 	return true
 }
 
-// Literal reports whether a message can be published to the subject: it is valid, and has no wildcard.
+// Literal reports whether a message can be published to the subject: it is valid, and has no
+// wildcard.
 func Literal(subject string) bool {
 	return Valid(subject) && !slices.ContainsFunc(strings.Split(subject, "."), func(token string) bool {
 		return token == "*" || token == ">"
