@@ -8,48 +8,59 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// Headers are the headers of a request, a message or an answer. Those of the waybill have the names [waybill.Header] and
-// [waybill.HeaderReturn] here, however the carrier spells them.
+// Headers are the headers of a request, a message or a response. The waybill's headers have the
+// names [waybill.Header] and [waybill.HeaderReturn] here, even if your carrier spells them
+// differently.
 type Headers map[string][]string
 
-// Service is what a [Carrier] takes a request to.
+// Service is the service that a [Carrier] sends a request to.
 type Service struct {
-	Auth    *waybill.Authority
-	Context context.Context // what requests inherit, as with http.Server's BaseContext; a carrier that cannot ignores it
+	Auth *waybill.Authority
 
-	// Handle is the application: it gets the request's context, and the headers that a handler can see and copy. It may
-	// panic: recover that where the carrier's users would, outside of its server side.
+	// Context is the context that requests inherit, as from the BaseContext of an http.Server.
+	// Ignore it if your carrier has no such context.
+	Context context.Context
+
+	// Handle is the application. Call it with the request's context and the headers that a handler
+	// can see and copy. It may panic: recover the panic outside your server side, where the users
+	// of your carrier would.
 	Handle func(ctx context.Context, seen Headers) error
 }
 
-// Carrier is a carrier of one's own, as [CheckCarrier] drives it. Its functions are called concurrently; whatever they
-// open they close with the test. All but OneWay are required.
+// Carrier is your carrier, in the form that [CheckCarrier] needs. Call, Raw and Answer are
+// required. They are called concurrently. Resources that they open must be closed when the test
+// ends.
 type Carrier struct {
-	// Call sends one request in ctx through the carrier's client side and server side, and waits for the answer, or of a
-	// message for its dispatch. It returns the headers that the caller can see in the answer, and the call's error: what
-	// the handler failed with, or the refusal.
+	// Call sends one request in ctx through your client side and your server side. It waits for the
+	// response, or for the dispatch of a message. It returns the headers that the caller can see in
+	// the response, and the call's error: the handler's error, or the refusal.
 	Call func(ctx context.Context, auth *waybill.Authority, s Service) (Headers, error)
 
-	// Raw sends a request that has exactly these headers through the server side alone, as a client that knows nothing of
-	// waybills does, waits until the server side is done with it, also with a message, and returns all headers of the
-	// answer.
+	// Raw sends a request with exactly these headers to your server side alone, like a client that
+	// knows nothing about waybills. It waits until the server side has finished the request or
+	// message, and returns all headers of the response.
 	Raw func(s Service, h Headers) (Headers, error)
 
-	// Answer sends one request in ctx through the client side alone, to a peer that knows nothing of waybills: it hands
-	// the headers that arrive to answer, and sends back what that returns.
+	// Answer sends one request in ctx through your client side alone, to a peer that knows nothing
+	// about waybills. The peer passes the headers it receives to answer, and sends the headers that
+	// answer returns back to the client.
 	Answer func(ctx context.Context, auth *waybill.Authority, answer func(Headers) Headers) error
 
-	OneWay bool // messages: nothing comes back
+	OneWay bool // your carrier sends messages, which have no response
 }
 
-// CheckCarrier checks a carrier of one's own against what the transports of this module keep to: that the token arrives as
-// it was sent, that nothing but one good token is a waybill, that requests share nothing, that changes come back from calls
-// that succeeded and that failed, that what comes back is verified, and that none of it changes the call itself. Each
-// failure says what a user would suffer, and what to do.
+// CheckCarrier checks that your carrier has the properties of this module's transports:
+//
+//   - The token arrives exactly as it was sent.
+//   - Only a request with exactly one valid token has a waybill.
+//   - Two requests share nothing.
+//   - Changes return from calls that succeed and from calls that fail.
+//   - Returned tokens are verified, and never change the result of the call.
+//
+// Each failure says what goes wrong for a user of your carrier, and which call to change. With a
+// *testing.T each property is a subtest.
 //
 //	waybilltest.CheckCarrier(t, waybilltest.Carrier{Call: call, Raw: raw, Answer: answer})
-//
-// With a *testing.T each property is a subtest.
 func CheckCarrier(t testing.TB, c Carrier) {
 	t.Helper()
 	if c.Call == nil || c.Raw == nil || c.Answer == nil {
@@ -64,13 +75,13 @@ func CheckCarrier(t testing.TB, c Carrier) {
 	}
 }
 
-// property is one thing that a carrier has to keep to.
+// property is one requirement on a carrier.
 type property struct {
 	name string
 	run  func(carrierCheck)
 }
 
-// run is a subtest where there can be one.
+// run runs check as a subtest if t is a *testing.T.
 func run(t testing.TB, name string, check func(testing.TB)) {
 	if t, ok := t.(*testing.T); ok {
 		t.Run(name, func(t *testing.T) { check(t) })
@@ -79,7 +90,7 @@ func run(t testing.TB, name string, check func(testing.TB)) {
 	check(t)
 }
 
-// carrierPatience is how long a carrier may take for what must happen.
+// carrierPatience is how long each step of a check may take.
 const carrierPatience = 20 * time.Second
 
 type carrierCheck struct {
@@ -99,13 +110,13 @@ func (c carrierCheck) authority(opts ...waybill.Option) *waybill.Authority {
 	return Authority(c.t, append(opts, waybill.Claims(checkCell, checkSeats, checkReceipt))...)
 }
 
-// journey is the context of a caller, with a waybill.
+// journey returns the context of a caller that has a waybill.
 func (c carrierCheck) journey(auth *waybill.Authority) context.Context {
 	c.t.Helper()
 	return Context(c.t, auth, checkCell.To("a"), checkSeats.To(1), checkReceipt.To("r1"))
 }
 
-// token is one that was issued and is good.
+// token issues a valid token.
 func (c carrierCheck) token(auth *waybill.Authority) string {
 	c.t.Helper()
 	wb, err := auth.Issue(checkCell.To("a"))
@@ -119,11 +130,12 @@ func (c carrierCheck) token(auth *waybill.Authority) string {
 type visit struct {
 	ctx  context.Context
 	wb   *waybill.Waybill
-	err  error // why there is none
+	err  error // why wb is nil
 	seen Headers
 }
 
-// service returns a service, and where the visits of its handler are found when they are over. A nil handle does nothing.
+// service returns a service, and the channel that receives each visit of its handler when the visit
+// is over. A nil handle does nothing.
 func (c carrierCheck) service(auth *waybill.Authority, handle func(context.Context) error) (Service, chan visit) {
 	visits := make(chan visit, 256)
 	return Service{Auth: auth, Context: context.Background(), Handle: func(ctx context.Context, seen Headers) error {
@@ -143,12 +155,12 @@ func (c carrierCheck) visited(visits <-chan visit, what string) visit {
 	case v := <-visits:
 		return v
 	case <-time.After(carrierPatience):
-		c.t.Fatalf("%s: the handler did not run within %v", what, carrierPatience)
+		c.t.Fatalf("%s: the handler did not run within %v: call Service.Handle for every request that you admit", what, carrierPatience)
 		return visit{}
 	}
 }
 
-// call is a Call that must succeed, with the visit that it makes.
+// call makes a Call that must succeed, and returns its visit.
 func (c carrierCheck) call(ctx context.Context, auth *waybill.Authority, what string, handle func(context.Context) error) (visit, Headers) {
 	c.t.Helper()
 	s, visits := c.service(auth, handle)
@@ -159,18 +171,18 @@ func (c carrierCheck) call(ctx context.Context, auth *waybill.Authority, what st
 	return c.visited(visits, what), answer
 }
 
-// change is an Update in a handler.
+// change returns a handler that calls Update.
 func (c carrierCheck) change(changes ...waybill.Change) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := waybill.Update(ctx, changes...); err != nil {
-			c.t.Errorf("Update in a handler: %v; the carrier must not end the hop before its handler returns", err)
+			c.t.Errorf("a handler cannot change claims: %v; call Hop.Commit only after the handler has returned", err)
 		}
 		return nil
 	}
 }
 
-// brings checks a claim that a hop should see.
-func brings[T comparable](c carrierCheck, ctx context.Context, claim waybill.Claim[T], want T, otherwise string) {
+// wantClaim checks the value of a claim in ctx.
+func wantClaim[T comparable](c carrierCheck, ctx context.Context, claim waybill.Claim[T], want T, otherwise string) {
 	c.t.Helper()
 	if got, err := claim.Lookup(ctx); err != nil || got != want {
 		c.t.Errorf("claim %s is %v (%v), want %v: %s", claim.Name(), got, err, want, otherwise)

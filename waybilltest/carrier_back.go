@@ -10,39 +10,41 @@ import (
 )
 
 var wayBack = []property{
-	{"update on success", carrierCheck.updates},
-	{"update on error", carrierCheck.updatesOnError},
+	{"changes return on success", carrierCheck.changes},
+	{"changes return on error", carrierCheck.changesOnError},
 	{"nothing changed", carrierCheck.unchanged},
 	{"token pinned", carrierCheck.pinned},
-	{"refused updates", carrierCheck.refuses},
-	{"uninvited update", carrierCheck.uninvited},
-	{"panic answers nothing", carrierCheck.panicsRaw},
+	{"rejected tokens", carrierCheck.rejects},
+	{"uninvited token", carrierCheck.uninvited},
+	{"panic returns nothing", carrierCheck.panicsRaw},
 	{"new journey", carrierCheck.starts},
 	{"concurrent calls", carrierCheck.concurrent},
 }
 
-// updates: what a handler changes, its caller sees.
-func (c carrierCheck) updates() {
+// changes checks that the caller sees the changes of a handler.
+func (c carrierCheck) changes() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	_, answer := c.call(ctx, auth, "a call that changes claims", c.change(checkCell.To("b"), checkReceipt.To("r2")))
-	const back = "put Hop.Commit(waybill.Succeeded) under waybill.HeaderReturn into the answer, and pass it to Call.Merge"
-	brings(c, ctx, checkCell, "b", back)
-	brings(c, ctx, checkReceipt, "r2", back+", and not waybill.Failed: the call succeeded")
+	const back = "the caller misses a change of its callee: send the result of Hop.Commit(waybill.Succeeded) in the response as " +
+		"waybill.HeaderReturn, and pass it to Call.Merge"
+	wantClaim(c, ctx, checkCell, "b", back)
+	wantClaim(c, ctx, checkReceipt, "r2", back+"; the call succeeded, so do not pass waybill.Failed")
 	for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 		if len(answer[name]) > 0 {
-			c.t.Errorf("the caller sees the header %s in the answer: take it out, or proxies pass it on", name)
+			c.t.Errorf("the caller sees the header %s in the response, and a proxy would forward it: remove it after Call.Merge", name)
 		}
 	}
 	if lost := waybill.Lost(ctx); lost != nil {
-		c.t.Errorf("an update was lost: %v", lost)
+		c.t.Errorf("the caller lost a change: %v; pass the returned token to Call.Merge exactly as it was received", lost)
 	}
 }
 
 var errHandler = errors.New("the handler fails")
 
-// updatesOnError: so it does if the call failed, but for OnSuccess claims.
-func (c carrierCheck) updatesOnError() {
+// changesOnError checks that changes also return from a call that failed, except changes of
+// OnSuccess claims.
+func (c carrierCheck) changesOnError() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	s, visits := c.service(auth, func(ctx context.Context) error {
@@ -50,17 +52,18 @@ func (c carrierCheck) updatesOnError() {
 		return errHandler
 	})
 	if _, err := c.Call(ctx, auth, s); err == nil {
-		c.t.Errorf("a call whose handler failed succeeded: an update does not change the result")
+		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with or without a returned token")
 	}
 	token := c.visited(visits, "a call that fails").wb.Token()
-	brings(c, ctx, checkCell, "b", "send the update with an answer that is an error, too")
-	brings(c, ctx, checkReceipt, "r1", "an OnSuccess claim changes only by calls that succeed: pass waybill.Failed to Hop.Commit and Call.Merge")
+	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of a call that failed: send the returned token with an error response as well")
+	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass waybill.Failed to Hop.Commit and Call.Merge")
 
-	// Each side sees to it by itself, for callers and callees that do not declare the claim so.
+	// Each side protects OnSuccess claims itself, because the other side may not declare the claim
+	// as OnSuccess.
 	h, _ := c.Raw(s, Headers{waybill.Header: {token}})
 	if wb := c.opened(auth, h); wb != nil {
 		if got, _ := checkReceipt.Of(wb); got != "r1" {
-			c.t.Errorf("the error answer has an OnSuccess claim in its update: pass waybill.Failed to Hop.Commit")
+			c.t.Errorf("the error response returns a change of an OnSuccess claim: pass waybill.Failed to Hop.Commit")
 		}
 	}
 	loose := Authority(c.t, waybill.Claims(waybill.NewClaim[string]("receipt")))
@@ -69,113 +72,115 @@ func (c carrierCheck) updatesOnError() {
 		return errHandler
 	})
 	if _, err := c.Call(ctx, auth, s); err == nil {
-		c.t.Errorf("a call whose handler failed succeeded: an update does not change the result")
+		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with or without a returned token")
 	}
-	brings(c, ctx, checkReceipt, "r1", "the call failed: pass waybill.Failed to Hop.Commit and Call.Merge")
+	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass waybill.Failed to Call.Merge")
 }
 
-// opened returns the update of an answer, which must be one.
+// opened opens the returned token of a response, which must have exactly one.
 func (c carrierCheck) opened(auth *waybill.Authority, h Headers) *waybill.Waybill {
 	c.t.Helper()
 	if n := len(h[waybill.HeaderReturn]); n != 1 {
-		c.t.Errorf("the answer has %d updates, want 1", n)
+		c.t.Errorf("the response has %d returned tokens, want 1: the client misses a change; send the result of Hop.Commit once", n)
 		return nil
 	}
 	wb, err := auth.Open(h[waybill.HeaderReturn][0])
 	if err != nil {
-		c.t.Errorf("the update in the answer cannot be opened: %v; send the exact bytes of Hop.Commit", err)
+		c.t.Errorf("the returned token cannot be opened: %v; send the result of Hop.Commit byte for byte", err)
 	}
 	return wb
 }
 
-// unchanged: an answer without a change has no update.
+// unchanged checks that a response without changes has no returned token.
 func (c carrierCheck) unchanged() {
 	auth := c.authority()
 	s, _ := c.service(auth, nil)
 	for _, h := range []Headers{{}, {waybill.Header: {c.token(auth)}}} {
 		answer, err := c.Raw(s, h)
 		if err != nil {
-			c.t.Errorf("a good request: %v", err)
+			c.t.Errorf("a valid request failed: %v; admit requests with a valid token, and requests without a token", err)
 		}
 		if n := len(answer[waybill.HeaderReturn]); n > 0 {
-			c.t.Errorf("a handler changed nothing, and the answer has %d updates: if Hop.Commit returns \"\", leave the header out", n)
+			c.t.Errorf("the handler changed nothing, but the response has %d returned tokens: if Hop.Commit returns \"\", leave the header out", n)
 		}
 	}
 }
 
-// pinned: the caller's own changes during the call do not make its answer stale.
+// pinned checks that changes which the caller makes during a call do not make the returned token
+// stale.
 func (c carrierCheck) pinned() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	c.call(ctx, auth, "a call during which its caller changes", func(callee context.Context) error {
 		if err := waybill.Update(ctx, checkSeats.To(7)); err != nil {
-			c.t.Errorf("Update of the caller during its call: %v", err)
+			c.t.Errorf("the caller cannot change claims during its call: %v; do not end the caller's hop in a call", err)
 		}
 		return c.change(checkCell.To("b"))(callee)
 	})
-	brings(c, ctx, checkCell, "b", "return the answer to the Call whose token was sent, not to one that was made after")
-	brings(c, ctx, checkSeats, 7, "the caller's own change was overwritten")
+	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of its callee: merge the returned token with the Call whose token was sent, not with a later one")
+	wantClaim(c, ctx, checkSeats, 7, "the call overwrote a change that the caller made meanwhile: merge the returned token with the Call whose token was sent")
 }
 
-// refuses: what is no update of the token that was sent changes nothing, and fails no call.
-func (c carrierCheck) refuses() {
+// rejects checks that a returned token which was not made from the sent token changes nothing and
+// fails no call.
+func (c carrierCheck) rejects() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	old := ""
-	c.answered(ctx, auth, func(h Headers) Headers { old = c.update(auth, h, checkCell.To("old")); return nil })
+	c.answer(ctx, auth, func(h Headers) Headers { old = c.returned(auth, h, checkCell.To("old")); return nil })
 	if err := waybill.Update(ctx, checkSeats.To(2)); err != nil {
 		c.t.Fatalf("waybilltest: %v", err)
 	}
-	stranger := c.update(auth, Headers{waybill.Header: {c.token(auth)}}, checkCell.To("stranger"))
+	stranger := c.returned(auth, Headers{waybill.Header: {c.token(auth)}}, checkCell.To("stranger"))
 	for _, bad := range []struct {
 		name   string
 		answer func(Headers) []string
 		want   error
 	}{
-		{"an answer to an earlier token, replayed", func(Headers) []string { return []string{old} }, waybill.ErrStale},
-		{"an answer of another journey", func(Headers) []string { return []string{stranger} }, waybill.ErrStale},
-		{"the token itself", func(h Headers) []string { return h[waybill.Header] }, waybill.ErrStale},
+		{"a replayed response to an earlier token", func(Headers) []string { return []string{old} }, waybill.ErrStale},
+		{"a token of another journey", func(Headers) []string { return []string{stranger} }, waybill.ErrStale},
+		{"the sent token", func(h Headers) []string { return h[waybill.Header] }, waybill.ErrStale},
 		{"garbage", func(Headers) []string { return []string{"garbage"} }, waybill.ErrMalformed},
-		{"two updates", func(h Headers) []string {
-			return []string{c.update(auth, h, checkCell.To("one")), c.update(auth, h, checkCell.To("two"))}
+		{"two tokens", func(h Headers) []string {
+			return []string{c.returned(auth, h, checkCell.To("one")), c.returned(auth, h, checkCell.To("two"))}
 		}, waybill.ErrMalformed},
 	} {
-		c.answered(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
-		brings(c, ctx, checkCell, "a", bad.name+" came back and was taken: only Call.Merge decides, and two updates are none")
+		c.answer(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
+		wantClaim(c, ctx, checkCell, "a", bad.name+" was returned and merged: pass every returned token to Call.Merge, and change nothing without it")
 		if lost := waybill.Lost(ctx); !errors.Is(lost, bad.want) {
-			c.t.Errorf("%s came back, and Lost gives %v, want %v: pass what came to Call.Merge, joined if it is more than one", bad.name, lost, bad.want)
+			c.t.Errorf("%s was returned, and Lost reports %v, want %v: pass the returned value to Call.Merge; join several values with a comma", bad.name, lost, bad.want)
 		}
 	}
-	c.answered(ctx, auth, func(h Headers) Headers {
-		return Headers{waybill.HeaderReturn: {c.update(auth, h, checkCell.To("b"))}}
+	c.answer(ctx, auth, func(h Headers) Headers {
+		return Headers{waybill.HeaderReturn: {c.returned(auth, h, checkCell.To("b"))}}
 	})
-	brings(c, ctx, checkCell, "b", "a good update of a peer was not taken")
+	wantClaim(c, ctx, checkCell, "b", "a valid returned token was not merged: use a new Call for each request, and pass its returned token to Call.Merge")
 }
 
-// update is what a service that got h would answer with.
-func (c carrierCheck) update(auth *waybill.Authority, h Headers, changes ...waybill.Change) string {
+// returned returns the token that a service sends back after it received h and made these changes.
+func (c carrierCheck) returned(auth *waybill.Authority, h Headers, changes ...waybill.Change) string {
 	ctx, hop := auth.Receive(context.Background(), h[waybill.Header], nil)
 	if err := waybill.Update(ctx, changes...); err != nil {
-		c.t.Errorf("a peer cannot change the token that came: %v", err)
+		c.t.Errorf("the peer cannot change the token it received: %v; send the result of Call.Token byte for byte", err)
 	}
 	return hop.Commit(waybill.Succeeded)
 }
 
-// uninvited: who sends none takes none.
+// uninvited checks that a call without a waybill ignores a returned token.
 func (c carrierCheck) uninvited() {
 	auth := c.authority()
 	ctx := context.Background()
-	other := c.update(auth, Headers{waybill.Header: {c.token(auth)}}, checkCell.To("evil"))
+	other := c.returned(auth, Headers{waybill.Header: {c.token(auth)}}, checkCell.To("evil"))
 	received, _ := auth.Receive(ctx, nil, nil)
 	for _, ctx := range []context.Context{ctx, received} {
-		c.answered(ctx, auth, func(Headers) Headers { return Headers{waybill.HeaderReturn: {other}} })
+		c.answer(ctx, auth, func(Headers) Headers { return Headers{waybill.HeaderReturn: {other}} })
 		if _, err := waybill.FromContext(ctx); !errors.Is(err, waybill.ErrNoWaybill) {
-			c.t.Errorf("a call without a waybill came back with one: take an update only for a Call that was sent")
+			c.t.Errorf("a call without a waybill got one from its response, which anyone can send: ignore a returned token if Authority.Send made no Call")
 		}
 	}
 }
 
-// panicsRaw: the answer to a request whose handler panicked has no update.
+// panicsRaw checks that the response has no returned token if the handler panicked.
 func (c carrierCheck) panicsRaw() {
 	auth := c.authority()
 	s, visits := c.service(auth, func(ctx context.Context) error {
@@ -185,11 +190,11 @@ func (c carrierCheck) panicsRaw() {
 	h, _ := c.Raw(s, Headers{waybill.Header: {c.token(auth)}})
 	c.visited(visits, "a request whose handler panics")
 	if len(h[waybill.HeaderReturn]) > 0 {
-		c.t.Errorf("the answer of a handler that panicked has an update: call Hop.Discard then, and not Hop.Commit")
+		c.t.Errorf("the response returns changes of a handler that panicked: after a panic call Hop.Discard, not Hop.Commit")
 	}
 }
 
-// starts: a journey that begins in a handler goes back to the client.
+// starts checks that a journey which begins in a handler returns to the client.
 func (c carrierCheck) starts() {
 	auth := c.authority()
 	s, _ := c.service(auth, func(ctx context.Context) error {
@@ -198,16 +203,16 @@ func (c carrierCheck) starts() {
 	})
 	h, err := c.Raw(s, Headers{})
 	if err != nil {
-		c.t.Fatalf("a request that begins a journey: %v", err)
+		c.t.Fatalf("a request in which a journey begins failed: %v; admit requests without a token", err)
 	}
 	if wb := c.opened(auth, h); wb != nil {
 		if got, _ := checkCell.Of(wb); got != "new" {
-			c.t.Errorf("the new journey came back with cell %q, want new", got)
+			c.t.Errorf("the new journey was returned with cell %q, want new: send the result of Hop.Commit", got)
 		}
 	}
 }
 
-// concurrent: the answers to parallel calls of one context all count.
+// concurrent checks that parallel calls in one context lose no change.
 func (c carrierCheck) concurrent() {
 	const calls = 16
 	var own []waybill.Claim[int]
@@ -220,17 +225,17 @@ func (c carrierCheck) concurrent() {
 	ctx := c.journey(auth)
 	var all sync.WaitGroup
 	for i := range calls {
-		atLeast := func(seats int) int { return max(seats, i*7%calls) } // calls may yet follow each other
+		atLeast := func(seats int) int { return max(seats, i*7%calls) } // calls may still run one after another
 		s, _ := c.service(auth, c.change(own[i].To(i), checkSeats.With(atLeast)))
 		all.Go(func() {
 			if _, err := c.Call(ctx, auth, s); err != nil {
-				c.t.Errorf("one of %d calls at the same time: %v", calls, err)
+				c.t.Errorf("one of %d concurrent calls failed: %v; calls must not share state", calls, err)
 			}
 		})
 	}
 	all.Wait()
 	for i, claim := range own {
-		brings(c, ctx, claim, i, "the change of one of several calls at the same time is lost: each needs a Call of its own")
+		wantClaim(c, ctx, claim, i, "the change of a concurrent call was lost: make a new Call with Authority.Send for each call")
 	}
-	brings(c, ctx, checkSeats, calls-1, "all calls changed it, and its rule is Max")
+	wantClaim(c, ctx, checkSeats, calls-1, "a change of a concurrent call was lost: make a new Call with Authority.Send for each call")
 }

@@ -15,7 +15,7 @@ var wayIn = []property{
 	{"token arrives unchanged", carrierCheck.arrives},
 	{"no token", carrierCheck.absent},
 	{"bad tokens", carrierCheck.bad},
-	{"token is taken out", carrierCheck.takenOut},
+	{"token is removed", carrierCheck.removed},
 	{"inherited context", carrierCheck.inherited},
 	{"journeys of an inherited context", carrierCheck.begun},
 	{"expired on the way out", carrierCheck.expired},
@@ -24,29 +24,29 @@ var wayIn = []property{
 	{"panic", carrierCheck.panics},
 }
 
-// arrives: the bytes on the wire are those that the call was given.
+// arrives checks that the token on the wire is byte for byte the token of the call.
 func (c carrierCheck) arrives() {
 	auth := c.authority()
 	ctx := c.journey(auth)
 	sent, _ := waybill.FromContext(ctx)
 	v, _ := c.call(ctx, auth, "a call with a waybill", nil)
 	if v.wb == nil {
-		c.t.Fatalf("the handler of a call with a waybill has none: %v; put Call.Token() under waybill.Header and give what "+
-			"arrives to Authority.Receive", v.err)
+		c.t.Fatalf("the handler has no waybill although its caller has one: %v; send Call.Token() as waybill.Header, and "+
+			"pass the received values to Authority.Receive", v.err)
 	}
 	if v.wb.Token() != sent.Token() {
-		c.t.Errorf("the handler's token is not the caller's: send the exact bytes of Call.Token()")
+		c.t.Errorf("the handler received another token than its caller sent: send Call.Token() byte for byte")
 	}
-	c.answered(ctx, auth, func(h Headers) Headers {
+	c.answer(ctx, auth, func(h Headers) Headers {
 		if got := h[waybill.Header]; len(got) != 1 || got[0] != sent.Token() {
-			c.t.Errorf("on the wire are %d values, want the caller's token, once and byte for byte", len(got))
+			c.t.Errorf("the request has %d values of waybill.Header, want one, the caller's token: send Call.Token() once and byte for byte", len(got))
 		}
 		return nil
 	})
 }
 
-// answered is an Answer that must succeed, and reach the peer.
-func (c carrierCheck) answered(ctx context.Context, auth *waybill.Authority, answer func(Headers) Headers) {
+// answer makes an Answer that must succeed and reach the peer.
+func (c carrierCheck) answer(ctx context.Context, auth *waybill.Authority, answer func(Headers) Headers) {
 	c.t.Helper()
 	reached := make(chan struct{}, 1)
 	err := c.Answer(ctx, auth, func(h Headers) Headers {
@@ -54,33 +54,34 @@ func (c carrierCheck) answered(ctx context.Context, auth *waybill.Authority, ans
 		return answer(h)
 	})
 	if err != nil {
-		c.t.Errorf("a call to a peer that knows nothing of waybills failed: %v; what comes back must not change the result", err)
+		c.t.Errorf("a call fails because of its returned token: %v; return the peer's result, whatever Call.Merge returns", err)
 		return
 	}
 	select {
 	case <-reached:
 	case <-time.After(carrierPatience):
-		c.t.Fatalf("Answer: the peer was not reached within %v", carrierPatience)
+		c.t.Fatalf("the peer was not reached within %v: Answer must send the request and pass its headers to the peer", carrierPatience)
 	}
 }
 
-// absent: a call without a waybill is a call.
+// absent checks that a call without a waybill works.
 func (c carrierCheck) absent() {
 	auth := c.authority()
 	v, _ := c.call(context.Background(), auth, "a call without a waybill", nil)
 	if !errors.Is(v.err, waybill.ErrNoWaybill) {
-		c.t.Errorf("the handler of a call without a waybill got %v, %v, want ErrNoWaybill: give Authority.Receive no values "+
-			"if the header is not there", v.wb, v.err)
+		c.t.Errorf("the handler of a call without a waybill got %v, %v, want ErrNoWaybill: if the header is missing, pass "+
+			"no values to Authority.Receive", v.wb, v.err)
 	}
-	c.answered(context.Background(), auth, func(h Headers) Headers {
+	c.answer(context.Background(), auth, func(h Headers) Headers {
 		if n := len(h[waybill.Header]); n != 0 {
-			c.t.Errorf("a call without a waybill has %d values on the wire, want none", n)
+			c.t.Errorf("a call without a waybill sends %d values of waybill.Header, want none: if Authority.Send returns an error, send no header", n)
 		}
 		return nil
 	})
 }
 
-// bad: what is not one good token gives no handler a waybill, and is refused or reported for what it is.
+// bad checks that a request without exactly one valid token has no waybill, and that it is refused
+// or reports the right error.
 func (c carrierCheck) bad() {
 	auth := c.authority()
 	good, other := c.token(auth), c.token(auth)
@@ -105,19 +106,19 @@ func (c carrierCheck) bad() {
 		select {
 		case v := <-visits:
 			if v.wb != nil || !errors.Is(v.err, bad.want) {
-				c.t.Errorf("%s: the handler got a waybill %v (%v), want none and %v: give Authority.Receive all raw values "+
-					"of the header, not the first", bad.name, v.wb != nil, v.err, bad.want)
+				c.t.Errorf("%s: the handler has a waybill: %v, error %v; want no waybill and %v: pass all raw values of the header "+
+					"to Authority.Receive, not only the first", bad.name, v.wb != nil, v.err, bad.want)
 			}
 		default:
 			if err == nil && !c.OneWay {
-				c.t.Errorf("%s: the handler did not run, and the caller was not told: a refusal is an error", bad.name)
+				c.t.Errorf("%s: the request was refused, but its caller got no error: turn a refusal into an error of the call", bad.name)
 			}
 		}
 	}
 }
 
-// takenOut: a handler that copies what it sees passes nothing on.
-func (c carrierCheck) takenOut() {
+// removed checks that a handler which copies the headers it sees does not forward the token.
+func (c carrierCheck) removed() {
 	auth := c.authority()
 	token := c.token(auth)
 	s, visits := c.service(auth, nil)
@@ -126,46 +127,47 @@ func (c carrierCheck) takenOut() {
 		{waybill.HeaderReturn: {token}, "other": {"kept"}},
 	} {
 		if _, err := c.Raw(s, h); err != nil {
-			c.t.Fatalf("a request that has the waybill's headers and another: %v", err)
+			c.t.Fatalf("a request with a valid token and other headers failed: %v; admit it", err)
 		}
-		v := c.visited(visits, "a request that has the waybill's headers")
+		v := c.visited(visits, "a request with the waybill's headers")
 		for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 			if len(v.seen[name]) > 0 {
-				c.t.Errorf("the handler sees the header %s: take it out after Authority.Receive, or proxies pass it on", name)
+				c.t.Errorf("the handler sees the header %s, and a proxy would forward it: remove it after Authority.Receive", name)
 			}
 		}
 		if !slices.Equal(v.seen["other"], []string{"kept"}) {
-			c.t.Errorf("the handler sees the other header as %q, want kept: take out the waybill's only", v.seen["other"])
+			c.t.Errorf("the handler sees another header as %q, want kept: remove the waybill's headers only", v.seen["other"])
 		}
 		if got, _ := checkCell.Of(v.wb); len(h[waybill.Header]) == 0 && !errors.Is(v.err, waybill.ErrNoWaybill) {
-			c.t.Errorf("an update in a request was taken for a waybill, with cell %q: give Authority.Receive the values of "+
-				"waybill.Header only", got)
+			c.t.Errorf("a returned token in a request became its waybill, with cell %q: pass only the values of "+
+				"waybill.Header to Authority.Receive", got)
 		}
 	}
 }
 
-// inherited: what a server's own context has is no request's.
+// inherited checks that no request gets the waybill of the server's own context.
 func (c carrierCheck) inherited() {
 	auth := c.authority()
 	s, visits := c.service(auth, nil)
 	s.Context = Context(c.t, auth, checkCell.To("inherited"))
 	if _, err := c.Raw(s, Headers{}); err != nil {
-		c.t.Errorf("a request without a token, to a server with a waybill of its own: %v", err)
+		c.t.Errorf("a request without a token failed because the server's context has a waybill: %v", err)
 	}
 	if v := c.visited(visits, "a request without a token"); !errors.Is(v.err, waybill.ErrNoWaybill) {
 		c.t.Errorf("a request without a token got the waybill of the server's context (%v): call Authority.Receive for every "+
-			"request, also if it brings nothing", v.err)
+			"request, even if it has no token", v.err)
 	}
 	if _, err := c.Raw(s, Headers{waybill.Header: {c.token(auth)}}); err != nil {
-		c.t.Errorf("a request with a token, to a server with a waybill of its own: %v", err)
+		c.t.Errorf("a request with a token failed because the server's context has a waybill: %v", err)
 	}
 	v := c.visited(visits, "a request with a token")
 	if got, _ := checkCell.Of(v.wb); got != "a" {
-		c.t.Errorf("a request with a token sees cell %q (%v), want its own", got, v.err)
+		c.t.Errorf("a request sees cell %q (%v), want the cell of its own token: pass the context of Authority.Receive to the handler", got, v.err)
 	}
 }
 
-// begun: two requests that inherit the context of one that has no waybill are on two journeys.
+// begun checks that two requests which inherit the context of a hop without a waybill begin two
+// journeys.
 func (c carrierCheck) begun() {
 	auth := c.authority()
 	base, _ := auth.Receive(context.Background(), nil, nil)
@@ -175,7 +177,7 @@ func (c carrierCheck) begun() {
 	s.Handle = func(ctx context.Context, seen Headers) error {
 		started, err := auth.Start(ctx)
 		if err != nil {
-			c.t.Errorf("a request without a token is on a journey (%v): it shares that of another request", err)
+			c.t.Errorf("a request without a token is on the journey of another request (%v): call Authority.Receive for every request", err)
 			started = ctx
 		}
 		return pass(started, seen)
@@ -184,51 +186,51 @@ func (c carrierCheck) begun() {
 	for range 2 {
 		both.Go(func() {
 			if _, err := c.Raw(s, Headers{}); err != nil {
-				c.t.Errorf("a request that begins a journey: %v", err)
+				c.t.Errorf("a request in which a journey begins failed: %v; admit requests without a token", err)
 			}
 		})
 	}
 	both.Wait()
-	one, two := c.visited(visits, "a request that begins a journey"), c.visited(visits, "another one")
+	one, two := c.visited(visits, "a request that begins a journey"), c.visited(visits, "another request that begins a journey")
 	if one.wb.ID() == two.wb.ID() {
-		c.t.Errorf("two requests are on one journey: pass Authority.Receive a source that only the layers of one request share")
+		c.t.Errorf("two users share one journey: pass Authority.Receive a source that the layers of one request share and other requests do not")
 	}
 	if _, err := waybill.FromContext(base); !errors.Is(err, waybill.ErrNoWaybill) {
-		c.t.Errorf("the journey of a request is in the context that it inherited")
+		c.t.Errorf("the journey of one request leaks into the context that all requests inherit: call Authority.Receive for every request")
 	}
 }
 
-// foreign checks that a carrier sends the waybills of its own Authority only.
+// foreign checks that a carrier sends only waybills of its own Authority.
 func (c carrierCheck) foreign() {
 	ctx := c.journey(c.authority())
-	c.answered(ctx, c.authority(), func(h Headers) Headers {
+	c.answer(ctx, c.authority(), func(h Headers) Headers {
 		if n := len(h[waybill.Header]); n != 0 {
-			c.t.Errorf("a carrier sent %d tokens of another Authority, want none: pin the token with Authority.Send of the "+
-				"carrier's Authority, and make the call without a token if the error is ErrForeignDomain", n)
+			c.t.Errorf("a call sent %d tokens of another Authority, want none: a foreign service could use them; call "+
+				"Authority.Send of your carrier's Authority, and send no token if it returns ErrForeignDomain", n)
 		}
 		return nil
 	})
 }
 
-// expired: what every peer would refuse does not go out.
+// expired checks that an expired token is not sent, because every peer would refuse it.
 func (c carrierCheck) expired() {
 	ahead := time.Duration(0)
 	auth := c.authority(waybill.Clock(func() time.Time { return time.Now().Add(ahead) }))
 	ctx := c.journey(auth)
 	ahead = 2 * waybill.DefaultLife
-	// An error that says so is an answer too.
+	// The carrier may send the request without the token, or return ErrExpired.
 	err := c.Answer(ctx, auth, func(h Headers) Headers {
 		if len(h[waybill.Header]) > 0 {
-			c.t.Errorf("an expired token went out: Send says ErrExpired, and the carrier must not go on with the token")
+			c.t.Errorf("an expired token was sent, and the peer would refuse the request: if Authority.Send returns ErrExpired, do not send the token")
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, waybill.ErrExpired) {
-		c.t.Errorf("a call with an expired waybill failed with %v, want an error that wraps ErrExpired, or a call without it", err)
+		c.t.Errorf("a call with an expired waybill failed with %v: return an error that wraps ErrExpired, or send the request without the token", err)
 	}
 }
 
-// ends: a change that nobody would get back says so.
+// ends checks that a change after the hop has ended returns an error.
 func (c carrierCheck) ends() {
 	auth := c.authority()
 	v, _ := c.call(c.journey(auth), auth, "a call", nil)
@@ -238,13 +240,13 @@ func (c carrierCheck) ends() {
 			return
 		}
 		if time.Now().After(late) {
-			c.t.Fatalf("an Update %v after the answer: got %v, want ErrCommitted or ErrTooLate: call Hop.Commit or Hop.Discard "+
-				"when the handler has returned, or changes vanish", carrierPatience, err)
+			c.t.Fatalf("an Update %v after the response returned %v, want ErrCommitted or ErrTooLate: the change is lost "+
+				"silently; call Hop.Commit or Hop.Discard when the handler has returned", carrierPatience, err)
 		}
 	}
 }
 
-// panics: what a handler changed before it panicked is nobody's.
+// panics checks that the caller does not see the changes of a handler that panicked.
 func (c carrierCheck) panics() {
 	auth := c.authority()
 	ctx := c.journey(auth)
@@ -252,7 +254,7 @@ func (c carrierCheck) panics() {
 		c.change(checkCell.To("b"))(ctx)
 		panic("a handler panics")
 	})
-	c.Call(ctx, auth, s) // fails as the carrier will have it
+	c.Call(ctx, auth, s) // the result is up to the carrier
 	c.visited(visits, "a call whose handler panics")
-	brings(c, ctx, checkCell, "a", "a handler that panicked has changed it; call Hop.Discard then, and not Hop.Commit")
+	wantClaim(c, ctx, checkCell, "a", "the caller sees a change of a handler that panicked: after a panic call Hop.Discard, not Hop.Commit")
 }

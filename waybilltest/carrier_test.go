@@ -14,18 +14,18 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// loop is the least carrier: a function call, with headers. It keeps to the contract, but for one fault.
+// loop is the smallest carrier, a function call with headers. It has the one given fault.
 type loop struct {
 	fault string
 
-	calls sync.Map // of the contexts
+	calls sync.Map // context → its first call
 }
 
 func (l *loop) carrier() waybilltest.Carrier {
 	return waybilltest.Carrier{Call: l.call, Raw: l.serve, Answer: l.answer, OneWay: l.fault == "one way"}
 }
 
-// call is the client side in front of the server side.
+// call sends a request through the client side and the server side.
 func (l *loop) call(ctx context.Context, auth *waybill.Authority, s waybilltest.Service) (waybilltest.Headers, error) {
 	return l.send(ctx, auth, func(h waybilltest.Headers) (waybilltest.Headers, error) { return l.serve(s, h) })
 }
@@ -44,8 +44,8 @@ func (l *loop) send(
 	switch {
 	case err == nil:
 		h[waybill.Header] = []string{l.written(call.Token())}
-	case errors.Is(err, waybill.ErrForeignDomain) && l.fault == "sends for anybody",
-		errors.Is(err, waybill.ErrExpired) && l.fault == "expired tokens leave":
+	case errors.Is(err, waybill.ErrForeignDomain) && l.fault == "sends foreign tokens",
+		errors.Is(err, waybill.ErrExpired) && l.fault == "sends expired tokens":
 		wb, _ := waybill.FromContext(ctx)
 		h[waybill.Header] = []string{wb.Token()}
 	case errors.Is(err, waybill.ErrExpired):
@@ -55,17 +55,17 @@ func (l *loop) send(
 		delete(h, waybill.Header)
 	}
 	answer, failure := trip(h)
-	if failure == nil || l.fault != "no update on error" {
-		l.takeBack(auth, ctx, call, answer[waybill.HeaderReturn], failure != nil)
+	if failure == nil || l.fault != "no return on error" {
+		l.merge(auth, ctx, call, answer[waybill.HeaderReturn], failure != nil)
 	}
 	answer = maps.Clone(answer)
-	if l.fault != "update shown" {
+	if l.fault != "return shown" {
 		delete(answer, waybill.HeaderReturn)
 	}
 	switch {
 	case l.fault == "errors vanish":
 		failure = nil
-	case l.fault == "lost updates fail" && call != nil && waybill.Lost(ctx) != nil:
+	case l.fault == "lost returns fail" && call != nil && waybill.Lost(ctx) != nil:
 		failure = waybill.Lost(ctx)
 	}
 	return answer, failure
@@ -81,36 +81,36 @@ func (l *loop) written(token string) string {
 	return token
 }
 
-// takeBack merges what came back.
-func (l *loop) takeBack(auth *waybill.Authority, ctx context.Context, call *waybill.Call, updates []string, failed bool) {
+// merge merges the returned tokens.
+func (l *loop) merge(auth *waybill.Authority, ctx context.Context, call *waybill.Call, returned []string, failed bool) {
 	switch {
 	case l.fault == "one call for a context":
 		first, _ := l.calls.LoadOrStore(ctx, call)
 		call = first.(*waybill.Call)
 	case l.fault == "pinned late":
 		call, _ = auth.Send(ctx)
-	case l.fault == "takes uninvited" && call == nil && len(updates) > 0:
+	case l.fault == "merges uninvited" && call == nil && len(returned) > 0:
 		auth.Start(ctx)
 		return
 	}
-	if call == nil || len(updates) == 0 || l.fault == "no way back" {
+	if call == nil || len(returned) == 0 || l.fault == "no way back" {
 		return
 	}
-	update := strings.Join(updates, ",")
+	token := strings.Join(returned, ",")
 	if l.fault == "first of two" {
-		update = updates[0]
+		token = returned[0]
 	}
-	call.Merge(update, resultOf(failed && l.fault != "always succeeded"))
+	call.Merge(token, resultOf(failed && l.fault != "merges success"))
 }
 
-// serve is the server side. Its caller learns of a panic as of an error.
+// serve is the server side. It returns a panic as an error.
 func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybilltest.Headers, err error) {
 	ctx, hop := l.receive(s, h)
 	seen := waybilltest.Headers{"other": h["other"]}
 	switch l.fault {
 	case "token seen":
 		seen[waybill.Header] = h[waybill.Header]
-	case "update seen":
+	case "return seen":
 		seen[waybill.HeaderReturn] = h[waybill.HeaderReturn]
 	case "all headers gone":
 		seen = nil
@@ -131,7 +131,7 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 		}
 		err = errors.New("panic")
 		if l.fault == "panic commits" {
-			answer = updateOf(hop.Commit(waybill.Failed))
+			answer = returnOf(hop.Commit(waybill.Failed))
 		}
 		hop.Discard()
 	}()
@@ -141,13 +141,13 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 	err = s.Handle(ctx, seen)
 	switch l.fault {
 	case "never ends":
-		return updateOf(hop.Return(resultOf(err != nil))), err
-	case "always succeeds":
-		return updateOf(hop.Commit(waybill.Succeeded)), err
-	case "empty update":
+		return returnOf(hop.Return(resultOf(err != nil))), err
+	case "commits success":
+		return returnOf(hop.Commit(waybill.Succeeded)), err
+	case "empty return":
 		return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(resultOf(err != nil))}}, err
 	}
-	return updateOf(hop.Commit(resultOf(err != nil))), err
+	return returnOf(hop.Commit(resultOf(err != nil))), err
 }
 
 func (l *loop) receive(s waybilltest.Service, h waybilltest.Headers) (context.Context, waybill.Hop) {
@@ -177,11 +177,11 @@ func resultOf(failed bool) waybill.Result {
 	return waybill.Succeeded
 }
 
-func updateOf(update string) waybilltest.Headers {
-	if update == "" {
+func returnOf(token string) waybilltest.Headers {
+	if token == "" {
 		return nil
 	}
-	return waybilltest.Headers{waybill.HeaderReturn: {update}}
+	return waybilltest.Headers{waybill.HeaderReturn: {token}}
 }
 
 func TestCheckCarrier(t *testing.T) {
@@ -192,38 +192,38 @@ func TestCheckCarrier(t *testing.T) {
 		{"", ""},
 		{"one way", ""},
 		{"lets all in", ""},
-		{"no token", "has none: waybill: no waybill in this context; put Call.Token()"},
+		{"no token", "although its caller has one: waybill: no waybill in this context; send Call.Token()"},
 		{"token in lower case", "the call failed: refused"},
 		{"token cut", "the call failed: refused"},
 		{"empty for absent", "the call failed: refused: malformed"},
-		{"expired tokens leave", "an expired token went out"},
-		{"sends for anybody", "sent 1 tokens of another Authority"},
-		{"first of several", "two tokens: the handler got a waybill"},
-		{"silent refusal", "the caller was not told"},
-		{"token seen", "sees the header waybill:"},
-		{"update seen", "sees the header waybill-update:"},
-		{"all headers gone", "take out the waybill's only"},
+		{"sends expired tokens", "an expired token was sent"},
+		{"sends foreign tokens", "sent 1 tokens of another Authority"},
+		{"first of several", "two tokens: the handler has a waybill"},
+		{"silent refusal", "its caller got no error"},
+		{"token seen", "sees the header waybill,"},
+		{"return seen", "the handler sees the header waybill-update,"},
+		{"all headers gone", "remove the waybill's headers only"},
 		{"absent is skipped", "got the waybill of the server's context"},
-		{"committed early", "must not end the hop before its handler returns"},
+		{"committed early", "call Hop.Commit only after the handler has returned"},
 		{"never ends", "call Hop.Commit or Hop.Discard when the handler has returned"},
-		{"panic commits", "call Hop.Discard then, and not Hop.Commit"},
-		{"no way back", "under waybill.HeaderReturn into the answer"},
-		{"update shown", "sees the header waybill-update in the answer"},
-		{"no update on error", "with an answer that is an error, too"},
-		{"errors vanish", "an update does not change the result"},
-		{"lost updates fail", "what comes back must not change the result"},
-		{"always succeeds", "the error answer has an OnSuccess claim"},
-		{"always succeeded", "waybill.Failed to Hop.Commit and Call.Merge"},
-		{"empty update", "leave the header out"},
-		{"pinned late", "return the answer to the Call whose token was sent"},
-		{"one call for a context", "a good update of a peer was not taken"},
-		{"shared journeys", "two requests are on one journey"},
-		{"takes uninvited", "came back with one"},
+		{"panic commits", "after a panic call Hop.Discard, not Hop.Commit"},
+		{"no way back", "in the response as waybill.HeaderReturn"},
+		{"return shown", "sees the header waybill-update in the response"},
+		{"no return on error", "send the returned token with an error response as well"},
+		{"errors vanish", "the caller does not learn that the handler failed"},
+		{"lost returns fail", "a call fails because of its returned token"},
+		{"commits success", "the error response returns a change of an OnSuccess claim"},
+		{"merges success", "by a call that failed: pass waybill.Failed to Call.Merge"},
+		{"empty return", "leave the header out"},
+		{"pinned late", "merge the returned token with the Call whose token was sent"},
+		{"one call for a context", "a valid returned token was not merged"},
+		{"shared journeys", "two users share one journey"},
+		{"merges uninvited", "got one from its response"},
 		{"handler not called", "the handler did not run within"},
-		{"first of two", "two updates came back and was taken"},
+		{"first of two", "two tokens was returned and merged"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // what never comes is waited for in no time
+			synctest.Test(t, func(t *testing.T) { // timeouts pass at once
 				var locked lockedRecorder
 				failed := failures(t, func(tb testing.TB) {
 					locked.TB = tb
@@ -241,7 +241,7 @@ func TestCheckCarrier(t *testing.T) {
 	}
 }
 
-// With a test of package testing the properties are subtests, which documents can name.
+// TestLoop checks that each property is a subtest, which documents can name.
 func TestLoop(t *testing.T) { waybilltest.CheckCarrier(t, new(loop).carrier()) }
 
 func ExampleCheckCarrier() {

@@ -9,7 +9,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// Route is the code under test: it sends a request to the cell that its waybill names.
+// Route is the code under test. It routes a request to the cell that its waybill names.
 func Route(ctx context.Context) string {
 	cell, ok := Cell.Get(ctx)
 	if !ok {
@@ -19,7 +19,7 @@ func Route(ctx context.Context) string {
 }
 
 func Example() {
-	var t exampleTB // stands for the *testing.T of a test
+	var t exampleTB // in a test, use its *testing.T
 
 	auth := waybilltest.Authority(t, waybill.Claims(Cell))
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
@@ -32,9 +32,9 @@ func Example() {
 }
 
 func ExampleCheckRule() {
-	var t exampleTB // stands for the *testing.T of a test
+	var t exampleTB // in a test, use its *testing.T
 
-	// A rule that keeps the longer of two names depends on the order if they are of one length.
+	// A rule that keeps the longer of two names depends on the order if their lengths are equal.
 	longer := func(_, mine, theirs string) string {
 		if len(theirs) > len(mine) {
 			return theirs
@@ -42,10 +42,10 @@ func ExampleCheckRule() {
 		return mine
 	}
 	waybilltest.CheckRule(t, longer, "a", "bb", "cc")
-	// Output:
-	// rule is not commutative with base "": rule(base, "bb", "cc"), and the other way round: "bb" and "cc"
-	// rule is not commutative with base "": rule(base, "cc", "bb"), and the other way round: "cc" and "bb"
-	// rule is not commutative with base "a": rule(base, "bb", "cc"), and the other way round: "bb" and "cc"
+	// Output: rule is not commutative with base "": rule(base, "bb", "cc"), and with the two
+	// swapped: "bb" and "cc" rule is not commutative with base "": rule(base, "cc", "bb"), and with
+	// the two swapped: "cc" and "bb" rule is not commutative with base "a": rule(base, "bb", "cc"),
+	// and with the two swapped: "bb" and "cc"
 }
 
 // exampleTB lets a test run inside an example.

@@ -6,20 +6,22 @@ import (
 	"testing"
 )
 
-// maxReports bounds what one property of one rule reports.
+// maxReports is how many failures of each property of a rule are reported.
 const maxReports = 3
 
-// CheckRule reports to t where a merge rule is not commutative, associative or idempotent in mine and theirs, for every
-// combination of the values as base, mine and theirs; the zero value, which stands for an absent base, is tried as base
-// too. The work grows with the fourth power of the number of values: give a handful, among them equal, ordered and
-// disjoint ones. Values are compared as the JSON that a token holds, so give them in the form that the rule makes, lists
-// for waybill.Union sorted.
+// CheckRule checks that a merge rule is commutative, associative and idempotent in mine and theirs.
+// It tries every combination of the values as base, mine and theirs, and also the zero value as
+// base, which means that there was none.
+//
+// The work grows with the fourth power of the number of values, so pass a handful, including equal,
+// ordered and disjoint values. Values are compared by their JSON, so pass them in the form that the
+// rule returns: for waybill.Union, sorted lists.
 //
 //	waybilltest.CheckRule(t, waybill.Max, 1, 2, 3)
 func CheckRule[T any](t testing.TB, rule func(base, mine, theirs T) T, values ...T) {
 	t.Helper()
 	if len(values) < 2 {
-		t.Errorf("CheckRule: %d values cannot show a difference: give at least two", len(values))
+		t.Errorf("CheckRule: %d values cannot show a difference: pass at least two", len(values))
 		return
 	}
 	var zero T
@@ -29,7 +31,7 @@ func CheckRule[T any](t testing.TB, rule func(base, mine, theirs T) T, values ..
 			c.equal("idempotent", base, rule(base, a, a), a, "rule(base, %s, itself)", a)
 			for _, b := range values {
 				ab := rule(base, a, b)
-				c.equal("commutative", base, ab, rule(base, b, a), "rule(base, %s, %s), and the other way round", a, b)
+				c.equal("commutative", base, ab, rule(base, b, a), "rule(base, %s, %s), and with the two swapped", a, b)
 				for _, d := range values {
 					c.equal("associative", base, rule(base, ab, d), rule(base, a, rule(base, b, d)),
 						"%s, %s, %s, from the left and from the right", a, b, d)
@@ -61,7 +63,7 @@ func (c checker[T]) equal(property string, base, got, want T, how string, of ...
 		append(append([]any{property, c.text(base)}, args...), g, w)...)
 }
 
-// text is the value as a token holds it.
+// text returns the value's JSON, as a token contains it.
 func (c checker[T]) text(v T) []byte {
 	c.t.Helper()
 	text, err := json.Marshal(v)

@@ -12,13 +12,19 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// storePatience is how long a store may take for what must happen.
+// storePatience is how long each check of a store may take.
 const storePatience = 30 * time.Second
 
-// Store checks a [keyring.Store] of one's own: that exactly one of many writers wins, that nothing looks like an empty
-// ring but one, that bytes come back as they went, that contexts are honoured and that nudges keep to their contract.
-// newStore returns a store without a ring, another one each time; what it opens it closes with the test. Each failure
-// names what a ring would lose by it.
+// Store checks your [keyring.Store]:
+//
+//   - Exactly one of several concurrent writers succeeds.
+//   - Only a store without a ring reports that it has none.
+//   - Bytes are returned exactly as they were written.
+//   - Calls return when their context ends.
+//   - Nudges follow their contract.
+//
+// newStore returns a new, empty store for each check. Resources that it opens must be closed when
+// the test ends. Each failure says what a user of the store would lose.
 //
 //	waybilltest.Store(t, func() keyring.Store { return etcdstore.New(client, t.Name()+rand.Text()) })
 func Store(t testing.TB, newStore func() keyring.Store) {
@@ -41,41 +47,42 @@ type storeCheck struct {
 	store keyring.Store
 }
 
-// swap and load are the calls that must succeed.
+// swap makes a CompareAndSwap that must succeed.
 func (c storeCheck) swap(prev uint64, data []byte) uint64 {
 	c.t.Helper()
 	rev, err := c.store.CompareAndSwap(c.ctx, prev, data)
 	if err != nil {
-		c.t.Fatalf("CompareAndSwap of %d bytes for the current revision %d: error %v, want none", len(data), prev, err)
+		c.t.Fatalf("CompareAndSwap of %d bytes at the current revision %d: error %v, want none: keys could not be saved", len(data), prev, err)
 	}
 	if rev == 0 || rev == prev {
-		c.t.Fatalf("CompareAndSwap for revision %d returned revision %d, want another one, and not 0", prev, rev)
+		c.t.Fatalf("CompareAndSwap at revision %d returned revision %d, want a new revision that is not 0", prev, rev)
 	}
 	return rev
 }
 
+// load makes a Load that must succeed.
 func (c storeCheck) load() keyring.Blob {
 	c.t.Helper()
 	blob, err := c.store.Load(c.ctx)
 	if err != nil {
-		c.t.Fatalf("Load of a ring that is there: error %v, want none", err)
+		c.t.Fatalf("Load of a stored ring: error %v, want none", err)
 	}
 	return blob
 }
 
-// holds checks what the store holds.
-func (c storeCheck) holds(when string, rev uint64, data []byte) {
+// wantStored checks the content of the store.
+func (c storeCheck) wantStored(when string, rev uint64, data []byte) {
 	c.t.Helper()
 	blob := c.load()
 	if blob.Revision != rev {
-		c.t.Errorf("%s, Load has revision %d, want %d: the next CompareAndSwap would lose for nothing", when, blob.Revision, rev)
+		c.t.Errorf("%s, Load returns revision %d, want %d: the next CompareAndSwap would fail without a conflict", when, blob.Revision, rev)
 	}
 	if !bytes.Equal(blob.Data, data) {
-		c.t.Errorf("%s, Load has %s, want %s", when, brief(blob.Data), brief(data))
+		c.t.Errorf("%s, Load returns %s, want %s: the ring would be damaged", when, brief(blob.Data), brief(data))
 	}
 }
 
-// conflicts checks that a version is refused.
+// conflicts checks that CompareAndSwap at revision prev fails.
 func (c storeCheck) conflicts(when string, prev uint64) {
 	c.t.Helper()
 	rev, err := c.store.CompareAndSwap(c.ctx, prev, []byte("of a loser"))
@@ -85,31 +92,31 @@ func (c storeCheck) conflicts(when string, prev uint64) {
 	}
 }
 
-// empty: what is not there is told apart from all else, and is not replaced.
+// empty checks that an empty store says so, and that nothing can be replaced in it.
 func (c storeCheck) empty() {
 	for range 2 {
 		if blob, err := c.store.Load(c.ctx); !errors.Is(err, keyring.ErrNotFound) {
 			c.t.Errorf("Load of a new store: %d bytes, error %v, want %v", len(blob.Data), err, keyring.ErrNotFound)
 		}
-		c.conflicts("of revision 7 in a new store", 7)
+		c.conflicts("at revision 7 in a new store", 7)
 	}
 }
 
-// versions: each is replaced once.
+// versions checks that each version can be replaced once.
 func (c storeCheck) versions() {
 	first := c.swap(0, []byte("first"))
-	c.holds("after the ring was created", first, []byte("first"))
-	c.conflicts("to create a ring that is there", 0)
-	c.holds("after a second creation was refused", first, []byte("first"))
+	c.wantStored("after the ring was created", first, []byte("first"))
+	c.conflicts("to create a ring that exists", 0)
+	c.wantStored("after a second creation failed", first, []byte("first"))
 	second := c.swap(first, []byte("second"))
-	c.holds("after the ring was replaced", second, []byte("second"))
-	c.conflicts("of a revision that was replaced", first)
+	c.wantStored("after the ring was replaced", second, []byte("second"))
+	c.conflicts("at a revision that was replaced", first)
 	c.conflicts("to create a ring that was replaced", 0)
-	c.conflicts("of a revision that never was", second+1)
-	c.holds("after three refusals", second, []byte("second"))
+	c.conflicts("at a revision that never existed", second+1)
+	c.wantStored("after three writes failed", second, []byte("second"))
 }
 
-// bytes: they are the store's own, and whole.
+// bytes checks that the store keeps its own, complete copy.
 func (c storeCheck) bytes() {
 	every := make([]byte, 256)
 	for i := range every {
@@ -121,14 +128,15 @@ func (c storeCheck) bytes() {
 	} {
 		want := bytes.Clone(data)
 		rev = c.swap(rev, data)
-		data[0] ^= 0xff // the caller's to reuse
-		c.holds(fmt.Sprintf("after %s was written", brief(want)), rev, want)
+		data[0] ^= 0xff // the caller may reuse its slice
+		c.wantStored(fmt.Sprintf("after %s was written", brief(want)), rev, want)
 		c.load().Data[0] ^= 0xff
-		c.holds("after a reader changed its copy", rev, want)
+		c.wantStored("after a reader changed its copy", rev, want)
 	}
 }
 
-// winners: of many writers one wins, and its bytes stay.
+// winners checks that exactly one of several concurrent writers succeeds, and that its bytes are
+// stored.
 func (c storeCheck) winners() {
 	const writers, rounds = 16, 8
 	rev := uint64(0)
@@ -147,7 +155,7 @@ func (c storeCheck) winners() {
 				if err == nil {
 					won[next] = data
 				} else if !errors.Is(err, keyring.ErrConflict) {
-					c.t.Errorf("CompareAndSwap beside %d others: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
+					c.t.Errorf("CompareAndSwap with %d concurrent writers: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
 				}
 			})
 		}
@@ -155,14 +163,14 @@ func (c storeCheck) winners() {
 		all.Wait()
 		blob := c.load()
 		if len(won) != 1 || !bytes.Equal(won[blob.Revision], blob.Data) {
-			c.t.Fatalf("of %d writers that replaced revision %d at once %d won, and the ring is %s of revision %d: want one, "+
-				"and its bytes", writers, rev, len(won), brief(blob.Data), blob.Revision)
+			c.t.Fatalf("%d concurrent writers replaced revision %d: %d succeeded, and the store has %s at revision %d; want one, "+
+				"with its bytes: keys of the others would be lost", writers, rev, len(won), brief(blob.Data), blob.Revision)
 		}
 		rev = blob.Revision
 	}
 }
 
-// sums: writers that read, add one and retry lose no addition.
+// sums checks that writers which read, append and retry lose no addition.
 func (c storeCheck) sums() {
 	const writers, additions = 8, 5
 	c.swap(0, []byte("."))
@@ -178,7 +186,7 @@ func (c storeCheck) sums() {
 				case err == nil:
 					done++
 				case !errors.Is(err, keyring.ErrConflict):
-					c.t.Errorf("a writer beside %d others: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
+					c.t.Errorf("a writer with %d concurrent writers: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
 					return
 				}
 			}
@@ -186,11 +194,12 @@ func (c storeCheck) sums() {
 	}
 	all.Wait()
 	if got, want := len(c.load().Data), 1+writers*additions; got != want {
-		c.t.Errorf("%d writers left %d bytes, want %d: a write was lost", writers, got, want)
+		c.t.Errorf("%d writers stored %d bytes, want %d: a write was lost", writers, got, want)
 	}
 }
 
-// ended: a call whose context has ended says so, and never that there is no ring.
+// ended checks that a call whose context has ended returns the context's error, and never
+// ErrNotFound.
 func (c storeCheck) ended() {
 	gone, cancel := context.WithCancel(c.ctx)
 	cancel()
@@ -202,20 +211,21 @@ func (c storeCheck) ended() {
 	}
 }
 
-// nudges: they may be none; whoever reads none holds up nobody, and their channel ends with the context.
+// nudges checks that writes do not wait for readers of nudges, and that the channel closes when its
+// context ends. A store may have no nudges.
 func (c storeCheck) nudges() {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	read, unread := c.store.Nudges(ctx), c.store.Nudges(ctx)
 	rev := uint64(0)
-	for i := range 200 { // more than any channel should hold
+	for i := range 200 { // more than any channel should buffer
 		rev = c.swap(rev, fmt.Appendf(nil, "version %d", i))
 	}
 	for open := read != nil; open; {
 		select {
 		case _, ok := <-read:
 			if open = ok; !ok {
-				c.t.Errorf("the nudges ended before their context")
+				c.t.Errorf("the channel of nudges was closed before its context ended: nodes would learn of new keys late")
 			}
 		default:
 			open = false
@@ -231,14 +241,14 @@ func (c storeCheck) nudges() {
 			select {
 			case _, open = <-nudges:
 			case <-late:
-				c.t.Fatalf("the channel of the nudges is open %v after its context ended: its reader would never leave", storePatience)
+				c.t.Fatalf("the channel of nudges is open %v after its context ended: its reader would leak", storePatience)
 			}
 		}
 	}
-	c.holds("after the nudges ended", rev, []byte("version 199"))
+	c.wantStored("after the nudges ended", rev, []byte("version 199"))
 }
 
-// brief shows bytes of a store under test: a few of them.
+// brief describes data, and quotes it in full only if it is short.
 func brief(data []byte) string {
 	if len(data) > 40 {
 		return fmt.Sprintf("%d bytes that begin with %q", len(data), data[:16])

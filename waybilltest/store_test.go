@@ -16,13 +16,13 @@ import (
 )
 
 func ExampleStore() {
-	t := exampleTB{new(testing.T)} // a test has one already
+	t := exampleTB{new(testing.T)} // in a test, use its *testing.T
 
 	waybilltest.Store(t, func() keyring.Store { return new(memory) })
 	// Output:
 }
 
-// memory is a store that keeps to the contract, but for one fault.
+// memory is a store with the one given fault.
 type memory struct {
 	mu    sync.Mutex
 	rev   uint64
@@ -73,7 +73,7 @@ func (m *memory) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (
 		match = match || m.rev == 0
 	case "check, then act":
 		m.mu.Unlock()
-		time.Sleep(time.Millisecond) // widens the gap that the fault is
+		time.Sleep(time.Millisecond) // makes the race likely
 		m.mu.Lock()
 	case "small values":
 		if len(data) > 64<<10 {
@@ -118,16 +118,16 @@ func TestStore(t *testing.T) {
 		{"patient reads", "Load with an ended context"},
 		{"patient writes", "CompareAndSwap with an ended context"},
 		{"shared reads", "after a reader changed its copy"},
-		{"shared writes", "was written, Load has"},
-		{"text", "was written, Load has"},
-		{"no revision", "would lose for nothing"},
-		{"last write wins", "of a revision that was replaced"},
-		{"create replaces", "to create a ring that is there"},
-		{"replace creates", "of revision 7 in a new store"},
-		{"check, then act", "writers that replaced revision 0 at once"},
+		{"shared writes", "was written, Load returns"},
+		{"text", "was written, Load returns"},
+		{"no revision", "would fail without a conflict"},
+		{"last write wins", "at a revision that was replaced"},
+		{"create replaces", "to create a ring that exists"},
+		{"replace creates", "at revision 7 in a new store"},
+		{"check, then act", "concurrent writers replaced revision 0"},
 		{"own conflict", "another node's keys would be overwritten"},
 		{"small values", "CompareAndSwap of 262144 bytes"},
-		{"nudges end early", "the nudges ended before their context"},
+		{"nudges end early", "the channel of nudges was closed before its context ended"},
 	}
 	for _, c := range cases {
 		t.Run(c.fault, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// lockedRecorder is a recorder for checks that fail in several goroutines.
+// lockedRecorder is a recorder for checks that may fail in several goroutines.
 type lockedRecorder struct {
 	mu sync.Mutex
 	testing.TB
@@ -162,7 +162,7 @@ func (r *lockedRecorder) Fatalf(format string, args ...any) {
 	r.TB.Fatalf(format, args...)
 }
 
-// The files of the key ring are a store.
+// TestFileStore checks the store of key ring files.
 func TestFileStore(t *testing.T) {
 	n := 0
 	dir := t.TempDir()

@@ -6,11 +6,11 @@
 //	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 //	got := route(ctx)
 //
-// All Authorities of one test binary share their keys, so two of them can stand for two services of one
-// domain. The keys are random and never leave the process.
+// All Authorities of one test binary share their keys, so two Authorities can act as two services
+// of one domain. The keys are random and never leave the process.
 //
-// [CheckRule] checks that a merge rule does not depend on the order in which responses arrive, [Store]
-// checks a key store, and [CheckCarrier] checks a transport.
+// [CheckRule] checks that a merge rule does not depend on the order in which responses arrive,
+// [Store] checks a key store, and [CheckCarrier] checks a transport.
 package waybilltest
 
 import (
@@ -26,8 +26,8 @@ import (
 // Domain is the trust domain of [Authority].
 const Domain = "test"
 
-// keys has one key of each protection. They are valid by every clock that a test may set, a fake one
-// included.
+// keys has one key of each protection. The keys are valid at every time that a test's clock may
+// show, including a fake clock.
 var keys = func() *keyring.Set {
 	times := keyring.Times{
 		Created:   time.Unix(1, 0),
@@ -35,8 +35,8 @@ var keys = func() *keyring.Set {
 		Expires:   time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	var made []*keyring.Key
-	for _, alg := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
-		k, err := keyring.Generate(alg, times)
+	for _, p := range []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public} {
+		k, err := keyring.Generate(p, times)
 		if err != nil {
 			panic(fmt.Sprintf("waybilltest: %v", err))
 		}
@@ -52,8 +52,8 @@ var keys = func() *keyring.Set {
 // Ring returns the ring of [Authority], with one key of each protection.
 func Ring() *keyring.Ring { return keyring.NewRing(keys) }
 
-// Authority returns an Authority of [Domain] that can issue and open all protections. It fails the test
-// if the options contradict each other.
+// Authority returns an Authority of [Domain] that can issue and open all protections. It fails the
+// test if the options contradict each other.
 func Authority(t testing.TB, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
 	auth, err := waybill.New(Domain, Ring(), opts...)
@@ -63,8 +63,8 @@ func Authority(t testing.TB, opts ...waybill.Option) *waybill.Authority {
 	return auth
 }
 
-// Context returns the context of a handler that received a waybill with these claims. Changes in it are
-// judged as behind a transport. The context ends with the test.
+// Context returns the context of a handler that received a waybill with these claims. Changes in it
+// follow the same rules as behind a transport. The context ends with the test.
 func Context(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) context.Context {
 	t.Helper()
 	wb, err := auth.Issue(changes...)
@@ -73,7 +73,7 @@ func Context(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) c
 	}
 	ctx, hop := auth.Receive(t.Context(), []string{wb.Token()}, nil)
 	if err := hop.Err(); err != nil {
-		t.Fatalf("waybilltest: the waybill was issued and could not be opened: %v", err)
+		t.Fatalf("waybilltest: the issued waybill cannot be opened: %v", err)
 	}
 	return ctx
 }

@@ -19,7 +19,7 @@ var (
 	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// recorder is a testing.TB that notes failures instead of failing.
+// recorder is a testing.TB that records failures instead of failing.
 type recorder struct {
 	testing.TB
 	ctx    context.Context
@@ -39,7 +39,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	panic(fatal{})
 }
 
-// failures runs a test that is meant to fail.
+// failures runs a test that may fail, and returns its failures.
 func failures(t *testing.T, run func(testing.TB)) []string {
 	r := &recorder{ctx: t.Context()}
 	func() {
@@ -61,7 +61,7 @@ func TestAuthority(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := back.Open(wb.Token()); err != nil || wb.Domain() != waybilltest.Domain || wb.Protection().String() != name {
-			t.Errorf("%s: got %v, %v, want two services that understand each other", name, wb, err)
+			t.Errorf("%s: got %v, %v, want a waybill that both services accept", name, wb, err)
 		}
 	}
 	if got := failures(t, func(t testing.TB) { waybilltest.Authority(t, waybill.Life(-1)) }); len(got) != 1 || !strings.Contains(got[0], "Life") {
@@ -69,7 +69,7 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// TestAnyClock: the keys fit every clock that a test may set.
+// TestAnyClock checks that the keys are valid at every time that a test's clock may show.
 func TestAnyClock(t *testing.T) {
 	for _, year := range []int{1971, 2000, 2026, 9000} {
 		at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -97,19 +97,19 @@ func TestContext(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := auth.Start(ctx); !errors.Is(err, waybill.ErrStarted) {
-		t.Errorf("Start: got %v, want ErrStarted: the context is on a journey", err)
+		t.Errorf("Start: got %v, want ErrStarted: the context already has a waybill", err)
 	}
 	call, err := auth.Send(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It is a hop: an update names the token that it received.
+	// The context belongs to a hop: a changed token names the token that the hop received.
 	if wb, err := auth.Open(call.Token()); err != nil || !strings.Contains(string(wb.Payload()), `"bas":"`) {
-		t.Errorf("got %s, %v, want an update of what was received", wb.Payload(), err)
+		t.Errorf("got %s, %v, want a token made from the received one", wb.Payload(), err)
 	}
 	_, hop := auth.Receive(ctx, []string{"another"}, nil)
 	if !hop.Outermost() {
-		t.Error("another message in this context is not a hop of its own")
+		t.Error("another message in this context does not begin its own hop")
 	}
 	got := failures(t, func(t testing.TB) { waybilltest.Context(t, auth, waybill.NewClaim[int]("other").To(1)) })
 	if len(got) != 1 || !strings.Contains(got[0], "not declared") {
@@ -122,7 +122,7 @@ func TestContextEnds(t *testing.T) {
 	t.Run("handler", func(t *testing.T) {
 		ctx = waybilltest.Context(t, waybilltest.Authority(t))
 		if ctx.Err() != nil {
-			t.Errorf("got %v, want it alive during the test", ctx.Err())
+			t.Errorf("got %v, want no error during the test", ctx.Err())
 		}
 	})
 	if ctx.Err() == nil {
@@ -137,19 +137,19 @@ func TestCheckRuleAccepts(t *testing.T) {
 	waybilltest.CheckRule(t, func(_, mine, theirs bool) bool { return mine || theirs }, true, false)
 }
 
-func TestCheckRuleRefuses(t *testing.T) {
+func TestCheckRuleFails(t *testing.T) {
 	mine := func(_, mine, _ int) int { return mine }
 	sum := func(base, mine, theirs int) int { return mine + theirs - base }
 	average := func(_, mine, theirs int) int { return (mine + theirs) / 2 }
 	zero := func(_, _, _ int) int { return 0 }
-	beats := func(_, a, b int) int { // stone, paper, scissors
+	beats := func(_, a, b int) int { // rock, paper, scissors
 		if (a+1)%3 == b {
 			return b
 		}
 		return a
 	}
 	onlyWithBase := func(base, mine, theirs int) int {
-		if base == 0 { // no base: the first one to come wins
+		if base == 0 { // no base: the first change wins
 			return mine
 		}
 		return max(mine, theirs)
@@ -163,7 +163,7 @@ func TestCheckRuleRefuses(t *testing.T) {
 		{"sum", sum, []string{"not idempotent"}},
 		{"average", average, []string{"not associative"}},
 		{"zero", zero, []string{"not idempotent"}},
-		{"stone, paper, scissors", beats, []string{"not associative"}},
+		{"rock, paper, scissors", beats, []string{"not associative"}},
 		{"bad without a base", onlyWithBase, []string{"not commutative with base 0"}},
 	} {
 		got := failures(t, func(t testing.TB) { waybilltest.CheckRule(t, test.rule, 1, 2, 3) })
@@ -173,7 +173,7 @@ func TestCheckRuleRefuses(t *testing.T) {
 			}
 		}
 		if len(got) == 0 || len(got) > 9 {
-			t.Errorf("%s: got %d failures, want some, and not a flood", test.name, len(got))
+			t.Errorf("%s: got %d failures, want 1 to 9", test.name, len(got))
 		}
 	}
 	concat := func(_, mine, theirs []string) []string { return append(slices.Clone(mine), theirs...) }
@@ -188,6 +188,6 @@ func TestCheckRuleRefuses(t *testing.T) {
 	if got := failures(t, func(t testing.TB) {
 		waybilltest.CheckRule(t, func(_, _, _ func()) func() { return nil }, func() {}, func() {})
 	}); len(got) == 0 {
-		t.Error("values that no claim can hold passed")
+		t.Error("values that cannot be claims passed")
 	}
 }

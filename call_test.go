@@ -1,0 +1,47 @@
+package waybill_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/waybilltest"
+)
+
+func TestForeignDomain(t *testing.T) {
+	auth, foreign := authority(t), authority(t)
+	ctx := waybilltest.Context(t, foreign)
+	if _, err := auth.Send(ctx); err != waybill.ErrForeignDomain {
+		t.Errorf("got %v, want ErrForeignDomain", err)
+	}
+	if _, err := foreign.Send(ctx); err != nil {
+		t.Errorf("its own: got %v", err)
+	}
+	if _, err := auth.Send(t.Context()); err != waybill.ErrNoWaybill {
+		t.Errorf("none: got %v, want ErrNoWaybill", err)
+	}
+	started := must(auth.Start(ctx, Cell.To("a")))(t)
+	if _, err := auth.Send(started); err != nil {
+		t.Errorf("a journey of its own, started inside: got %v", err)
+	}
+}
+
+func TestSendExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t)
+		ctx, _ := receive(t, auth, issue(t, auth).Token())
+		time.Sleep(waybill.DefaultLife + waybill.DefaultLeeway - time.Second)
+		send(t, auth, ctx)
+		time.Sleep(time.Second)
+		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
+			t.Errorf("got %v, want ErrExpired", err)
+		}
+	})
+	auth := authority(t)
+	refused, _ := auth.Receive(t.Context(), []string{"x"}, nil)
+	if _, err := auth.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
+		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
+	}
+}

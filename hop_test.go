@@ -1,0 +1,228 @@
+package waybill_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
+)
+
+func TestHopAnswers(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Cell.To("a"), Receipt.To("r1"), Seats.To(1)).Token()
+	for _, test := range []struct {
+		name    string
+		changes []waybill.Change
+		failed  bool
+		want    string // claims of the update; "" if there is none
+	}{
+		{"nothing changed", nil, false, ""},
+		{"set to the same", []waybill.Change{Cell.To("a")}, false, ""},
+		{"changed", []waybill.Change{Cell.To("b")}, false, `"cell":"b","receipt":"r1","seats":1`},
+		{"changed, failed", []waybill.Change{Cell.To("b")}, true, `"cell":"b","receipt":"r1","seats":1`},
+		{"on success", []waybill.Change{Receipt.To("r2")}, false, `"cell":"a","receipt":"r2","seats":1`},
+		{"on success, failed", []waybill.Change{Receipt.To("r2")}, true, ""},
+		{"on success deleted, failed", []waybill.Change{Receipt.Delete()}, true, ""},
+		{"on success added, failed", []waybill.Change{Stamp.To("s")}, true, ""},
+		{"both, failed", []waybill.Change{Receipt.To("r2"), Stamp.To("s"), Seats.To(2)}, true, `"cell":"a","receipt":"r1","seats":2`},
+	} {
+		for _, shape := range shapes {
+			auth := authority(t, shape.opt, waybill.AlsoOpen(waybill.Signed))
+			ctx, hop := receive(t, auth, token)
+			change(t, ctx, test.changes...)
+			inside := string(now(t, ctx).Payload())
+			update := hop.Commit(ended(!test.failed))
+			if got := string(now(t, ctx).Payload()); got != inside {
+				t.Errorf("%s: the handler sees %s, want %s as before Commit", test.name, got, inside)
+			}
+			if (update != "") != (test.want != "") {
+				t.Errorf("%s: got update %q, want claims %s", test.name, update, test.want)
+			} else if update != "" {
+				wantClaims(t, must(auth.Open(update))(t), test.want)
+			}
+			if again := hop.Commit(ended(!test.failed)); again != "" {
+				t.Errorf("%s: committed twice, got %q", test.name, again)
+			}
+			if err := waybill.Lost(ctx); err != nil {
+				t.Errorf("%s: Lost: got %v", test.name, err)
+			}
+		}
+	}
+}
+
+// TestHopUpdates sends updates in steps, as a stream does.
+func TestHopUpdates(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, Seats.To(0)).Token()
+	for _, result := range []waybill.Result{waybill.Succeeded, waybill.Failed} {
+		failed := result == waybill.Failed
+		ctx, hop := receive(t, auth, token)
+		if got := hop.Return(result); got != "" {
+			t.Errorf("nothing changed: got %q", got)
+		}
+		for n := 1; n < 4; n++ {
+			change(t, ctx, Seats.To(n), Receipt.To("r"))
+			wb := must(auth.Open(hop.Return(result)))(t)
+			if got, _ := Seats.Of(wb); got != n {
+				t.Errorf("got %d, want %d", got, n)
+			}
+			if wb.Has("receipt") == failed {
+				t.Errorf("failed %v: got receipt %v", failed, wb.Has("receipt"))
+			}
+			if got := hop.Return(result); got != "" {
+				t.Errorf("failed %v: the same update was sent twice", failed)
+			}
+		}
+		if got := hop.Commit(result); got != "" {
+			t.Errorf("failed %v: the same update was sent again at the end", failed)
+		}
+	}
+	// A success that turns into a failure takes the OnSuccess claims back, also if they are all that was changed.
+	for _, changes := range [][]waybill.Change{{Receipt.To("r")}, {Receipt.To("r"), Seats.To(1)}} {
+		ctx, hop := receive(t, auth, token)
+		change(t, ctx, changes...)
+		if wb := must(auth.Open(hop.Return(waybill.Succeeded)))(t); !wb.Has("receipt") {
+			t.Error("a success sent no receipt")
+		}
+		if wb := must(auth.Open(hop.Commit(waybill.Failed)))(t); wb.Has("receipt") {
+			t.Error("a failure sent a receipt")
+		}
+	}
+
+	ctx, hop := receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	hop.FinalReturn(waybill.Succeeded)
+	change2 := waybill.Update(ctx, Seats.To(6))
+	if got := hop.Return(waybill.Succeeded); got != "" || change2 != waybill.ErrTooLate {
+		t.Errorf("frozen: got %q", got)
+	}
+	ctx, hop = receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	if got := hop.FinalReturn(waybill.Succeeded); got == "" {
+		t.Error("FinalReturn sent nothing")
+	}
+	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
+	ctx, hop = receive(t, auth, token)
+	change(t, ctx, Seats.To(5))
+	hop.Discard()
+	if got := hop.Commit(waybill.Succeeded); got != "" {
+		t.Errorf("discarded: got %q", got)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Journey(time.Hour))
+		base := issue(t, auth, Cell.To("a"))
+		begin := time.Now()
+		for _, test := range []struct {
+			at   time.Duration // since the start of the journey
+			want time.Duration // of exp; 0: not renewed
+		}{
+			{0, 0},
+			{waybill.DefaultLife / 2, 0},
+			{waybill.DefaultLife/2 + time.Second, waybill.DefaultLife/2 + time.Second + waybill.DefaultLife},
+			{waybill.DefaultLife + 9*time.Second, waybill.DefaultLife + 9*time.Second + waybill.DefaultLife}, // within the leeway
+		} {
+			time.Sleep(time.Until(begin.Add(test.at)))
+			ctx, hop := receive(t, auth, base.Token())
+			if err := hop.Renew(); err != nil {
+				t.Fatal(err)
+			}
+			wb := now(t, ctx)
+			if test.want == 0 {
+				if wb.Token() != base.Token() || hop.Commit(waybill.Succeeded) != "" {
+					t.Errorf("after %v: renewed, want it as it was", test.at)
+				}
+				continue
+			}
+			if got := wb.Expires().Sub(begin); got != test.want || !wb.Issued().Equal(time.Now()) || !wb.Ends().Equal(base.Ends()) || wb.ID() != base.ID() {
+				t.Errorf("after %v: got exp after %v in %s, want %v", test.at, got, wb.Payload(), test.want)
+			}
+			call := send(t, auth, ctx)
+			if call.Token() == base.Token() {
+				t.Errorf("after %v: the old token travels on", test.at)
+			}
+			if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
+				t.Errorf("after %v: Return: got %s, %v", test.at, out, err)
+			}
+			update := must(auth.Open(hop.Commit(waybill.Failed)))(t) // also of a call that failed
+			wantClaims(t, update, `"cell":"b"`)
+			if !update.Expires().Equal(wb.Expires()) {
+				t.Errorf("after %v: the update lost the new life", test.at)
+			}
+		}
+
+		// Near the end of the journey life is cut; at the end there is none.
+		last := base
+		for !last.Expires().Equal(last.Ends()) {
+			time.Sleep(time.Until(last.Expires()) - time.Second)
+			ctx, hop := receive(t, auth, last.Token())
+			if err := hop.Renew(); err != nil {
+				t.Fatal(err)
+			}
+			last = must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+			if last.Expires().After(last.Ends()) {
+				t.Fatalf("got %s, want exp within end", last.Payload())
+			}
+			_ = ctx
+		}
+		time.Sleep(time.Until(last.Ends()) - time.Second)
+		ctx, hop := receive(t, auth, last.Token())
+		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+			t.Errorf("at the end: got %v, want it not renewed", err)
+		}
+		time.Sleep(5 * time.Second) // behind the end, within the leeway
+		ctx, hop = receive(t, auth, last.Token())
+		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+			t.Errorf("behind the end: got %v, want it not renewed", err)
+		}
+		_, hop = auth.Receive(t.Context(), nil, nil)
+		wantIs(t, hop.Renew(), waybill.ErrNoWaybill)
+	})
+}
+
+// TestReadOnlyHop: a node with only the public key reports what it cannot do, and sends nothing that it would have to make.
+func TestReadOnlyHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		private := lasting(t, keyring.Public)
+		edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
+		reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
+		token := issue(t, edge, Cell.To("a")).Token()
+
+		ctx, _ := reader.Receive(t.Context(), nil, nil)
+		_, err := reader.Start(ctx, Cell.To("a"))
+		wantIs(t, err, waybill.ErrReadOnly)
+		_, err = waybill.FromContext(ctx)
+		wantIs(t, err, waybill.ErrNoWaybill)
+
+		// An update whose OnSuccess claim would have to be taken out is not sent on at all.
+		for _, test := range []struct {
+			change waybill.Change
+			lost   error
+		}{{Receipt.To("r"), waybill.ErrReadOnly}, {Cell.To("b"), nil}} {
+			ctx, hop := receive(t, reader, token)
+			call := send(t, reader, ctx)
+			update := answer(t, edge, call.Token(), test.change)
+			must(call.Merge(update, waybill.Succeeded))(t)
+			if got := hop.Commit(waybill.Failed); (got == update) != (test.lost == nil) || got != "" && got != update {
+				t.Errorf("failed: got %q, want the update verbatim or nothing", got)
+			}
+			if err := waybill.Lost(ctx); !errors.Is(err, test.lost) {
+				t.Errorf("Lost: got %v, want %v", err, test.lost)
+			}
+		}
+
+		time.Sleep(waybill.DefaultLife - time.Minute)
+		ctx, hop := receive(t, reader, token)
+		wantIs(t, hop.Renew(), waybill.ErrReadOnly)
+		same, err := waybill.Reissue(ctx)
+		wantIs(t, err, waybill.ErrReadOnly)
+		if same != ctx || now(t, ctx).Token() != token {
+			t.Error("what failed changed something")
+		}
+	})
+}
