@@ -73,24 +73,32 @@ func (c *common) record() { c.rec = telemetry.New("http", c.provider, c.logger) 
 
 // Required refuses requests without a waybill.
 func Required() ServerOption {
-	return rule(func(r *admission.Rules) { r.Required = true })
+	return rule(func(r *admission.Rules) error {
+		r.Required = true
+		return nil
+	})
 }
 
 // RequireClaims refuses requests without a waybill, and requests whose waybill lacks one of these
 // claims.
 func RequireClaims(claims ...waybill.Declaration) ServerOption {
-	return rule(func(r *admission.Rules) { r.Require(claims) })
+	return rule(func(r *admission.Rules) error { return r.Require(claims) })
 }
 
 // ReportOnly switches enforcement off: the server counts the requests that it would refuse, and
 // refuses none. Handlers see no claims of an invalid waybill.
 func ReportOnly() ServerOption {
-	return rule(func(r *admission.Rules) { r.ReportOnly = true })
+	return rule(func(r *admission.Rules) error {
+		r.ReportOnly = true
+		return nil
+	})
 }
 
-func rule(set func(*admission.Rules)) ServerOption {
+func rule(set func(*admission.Rules) error) ServerOption {
 	return serverOption(func(m *middleware) error {
-		set(&m.rules)
+		if err := set(&m.rules); err != nil {
+			return fmt.Errorf("waybillhttp: %w", err)
+		}
 		return nil
 	})
 }
@@ -151,11 +159,14 @@ func AllowPlaintext() ClientOption {
 	})
 }
 
-// OnlyAccept accepts, from callees, changes of these claims only. By default all changes are
-// accepted. See [waybill.OnlyClaims].
+// OnlyAccept accepts only changes of these claims from callees; without claims, no changes. By default
+// all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) ClientOption {
 	return clientOption(func(t *Transport) error {
-		t.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		var err error
+		if t.accept, err = admission.Accept(claims); err != nil {
+			return fmt.Errorf("waybillhttp: %w", err)
+		}
 		return nil
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"go.opentelemetry.io/otel/metric"
 
@@ -36,14 +35,9 @@ func Required() Option {
 // claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if len(claims) == 0 {
-			return errors.New("waybillnats: RequireClaims has no claims; name them, " +
-				"or use Required to require a waybill with any claims")
+		if err := c.rules.Require(claims); err != nil {
+			return fmt.Errorf("waybillnats: %w", err)
 		}
-		if slices.Contains(claims, nil) {
-			return errors.New("waybillnats: RequireClaims has a nil claim; pass claims made with waybill.NewClaim")
-		}
-		c.rules.Require(claims)
 		return nil
 	})
 }
@@ -71,7 +65,7 @@ func OnlySubjects(patterns ...string) Option {
 			return errors.New("waybillnats: OnlySubjects has no subjects; name them, " +
 				"or send with the methods of nats.Conn if no waybill is to be sent")
 		}
-		if err := c.sender.Only.Only(patterns); err != nil {
+		if err := c.sender.Only.Add(patterns); err != nil {
 			return fmt.Errorf("waybillnats: OnlySubjects: %w", err)
 		}
 		return nil
@@ -82,10 +76,10 @@ func OnlySubjects(patterns ...string) Option {
 // default all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if slices.Contains(claims, nil) {
-			return errors.New("waybillnats: OnlyAccept has a nil claim; pass claims made with waybill.NewClaim")
+		var err error
+		if c.accept, err = admission.Accept(claims); err != nil {
+			return fmt.Errorf("waybillnats: %w", err)
 		}
-		c.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
 		return nil
 	})
 }

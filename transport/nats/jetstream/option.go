@@ -37,15 +37,9 @@ func Required() Option {
 // claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if len(claims) == 0 {
-			return errors.New("waybilljetstream: RequireClaims has no claims; name them, " +
-				"or use Required to require a waybill with any claims")
+		if err := c.rules.Require(claims); err != nil {
+			return fmt.Errorf("waybilljetstream: %w", err)
 		}
-		if slices.Contains(claims, nil) {
-			return errors.New("waybilljetstream: RequireClaims has a nil claim; " +
-				"pass claims made with waybill.NewClaim")
-		}
-		c.rules.Require(claims)
 		return nil
 	})
 }
@@ -74,7 +68,7 @@ func OnlySubjects(patterns ...string) Option {
 			return errors.New("waybilljetstream: OnlySubjects has no subjects; name them, " +
 				"or publish with jetstream.JetStream if no waybill is to be sent")
 		}
-		if err := c.sender.Only.Only(patterns); err != nil {
+		if err := c.sender.Only.Add(patterns); err != nil {
 			return fmt.Errorf("waybilljetstream: OnlySubjects: %w", err)
 		}
 		return nil

@@ -13,9 +13,9 @@ type Filter struct {
 	patterns   []string
 }
 
-// Only narrows the filter to subjects that match one of the patterns, which add to the patterns of
+// Add narrows the filter to subjects that match one of the patterns, which add to the patterns of
 // earlier calls.
-func (f *Filter) Only(patterns []string) error {
+func (f *Filter) Add(patterns []string) error {
 	for _, p := range patterns {
 		if !Valid(p) {
 			return fmt.Errorf("%q is not a subject pattern; write dot-separated tokens, with \"*\" for one token "+
