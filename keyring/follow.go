@@ -18,7 +18,7 @@ type follower struct {
 	store   Store // nil: it only follows
 	timeout time.Duration
 
-	turns   chan struct{} // holds one token: who takes it may use what follows
+	turns   chan struct{} // contains one token: its owner may use the fields below
 	last    []byte        // what the source had, if it was taken
 	seen    unsealed
 	rev     uint64
@@ -202,7 +202,7 @@ func (f *follower) report(err error) {
 	f.ring.n.failures.Add(1)
 	if now := f.ring.since(); f.reported == 0 || now-f.reported >= f.policy.Poll*4/5 {
 		f.reported = now
-		f.logger.Warn("waybill: key ring not refreshed, the last good one stays", "error", err, "ring", f.ring.Set().String())
+		f.logger.Warn("waybill: cannot refresh the key ring, keeping the last good one", "error", err, "ring", f.ring.Set().String())
 	}
 }
 
@@ -304,7 +304,7 @@ func (f *follower) install(next *Set) error {
 	if changed && err == nil {
 		if f.ring.n.installed.Swap(true) {
 			f.ring.n.swaps.Add(1)
-			f.logger.Info("waybill: key ring refreshed", "ring", next.String())
+			f.logger.Info("waybill: refreshed the key ring", "ring", next.String())
 		}
 	}
 	return err
@@ -321,7 +321,7 @@ func (f *follower) read(data []byte) (*Set, int, error) {
 	}
 	u, err := f.wrapper.Unwrap(f.domain, data)
 	if err != nil {
-		return nil, 0, fmt.Errorf("keyring: the ring cannot be unsealed: %w", err)
+		return nil, 0, fmt.Errorf("keyring: cannot unseal the ring: %w", err)
 	}
 	set, err := ParseSet(u.Plain)
 	switch {
@@ -330,7 +330,7 @@ func (f *follower) read(data []byte) (*Set, int, error) {
 	case set.domain != f.domain:
 		return nil, 0, fmt.Errorf("%w: %s, not %s", ErrDomain, set.domain, f.domain)
 	case u.Generation != 0 && u.Generation != set.generation:
-		return nil, 0, fmt.Errorf("keyring: the seal is of generation %d, the ring in it of %d", u.Generation, set.generation)
+		return nil, 0, fmt.Errorf("keyring: the seal states generation %d, the ring in it %d", u.Generation, set.generation)
 	case u.Epoch != 0:
 		set = set.WithEpoch(u.Epoch)
 	}

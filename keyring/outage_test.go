@@ -296,7 +296,7 @@ func TestPolicyFits(t *testing.T) {
 		"Period":               {Period: time.Hour, Delay: 9 * time.Hour, Horizon: 2 * time.Hour, Slack: 9 * time.Hour},
 		"Horizon":              {Horizon: 10 * time.Minute},
 		"Slack":                {Slack: time.Hour},
-		"live at once":         {Period: 2 * time.Hour, Delay: time.Hour},
+		"keys of a protection": {Period: 2 * time.Hour, Delay: time.Hour},
 		"Settle":               {Settle: -1},
 		"Protections: unknown": {Protections: []keyring.Protection{0}},
 		"Protections: sealed":  {Protections: []keyring.Protection{keyring.Sealed, keyring.Sealed}},

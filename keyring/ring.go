@@ -32,7 +32,7 @@ type Ring struct {
 	done     chan struct{}
 }
 
-// view is what readers see: a set, and which of its keys this process prefers for issuing.
+// view is what readers see: a set, and which of its keys this process may prefer for issuing.
 type view struct {
 	set     *Set
 	settled []bool // as set.keys; nil: all are
@@ -48,13 +48,13 @@ func NewRing(set *Set) *Ring {
 	return r
 }
 
-// since is the time by the ring's own clock, which no setting of the wall clock moves. It is never 0.
+// since returns the time by the ring's monotonic clock. It is never 0.
 func (r *Ring) since() time.Duration { return time.Since(r.born) + 1 }
 
-// ErrDomain is returned for a set of another trust domain.
-var ErrDomain = errors.New("keyring: set of another trust domain")
+// ErrDomain is returned for a set, a ring or a roster of another trust domain.
+var ErrDomain = errors.New("keyring: wrong trust domain")
 
-// Swap replaces the set. Requests under way finish with the one they began with.
+// Swap replaces the set. The new set must be of the same domain. Calls in progress finish with the old set.
 func (r *Ring) Swap(set *Set) error {
 	switch {
 	case r == nil:
@@ -69,7 +69,7 @@ func (r *Ring) Swap(set *Set) error {
 	return nil
 }
 
-// install replaces what readers see, and reports whether the set has changed. Keys once settled stay so.
+// install replaces the view, and reports whether the set has changed. A settled key stays settled.
 func (r *Ring) install(set *Set, settled []string, gated bool) (bool, error) {
 	r.swap.Lock()
 	defer r.swap.Unlock()
@@ -120,13 +120,14 @@ func (r *Ring) current() *view {
 	return r.view.Load()
 }
 
-// Active returns the key that issues at now a token living until until, or nil if there is none. It is the newest key whose
-// time has come and that outlives the token. In a sealed ring it outlives the token by twice the clock error, for nodes
-// whose clock is ahead and that have dropped it, and it has settled: this process has held it for Policy.Settle, during which
-// the store was in touch and held it too, so that every other node could fetch it. If none has settled, it is the oldest one
-// that would do.
+// Active returns the key that issues, at now, a token that expires at until, or nil if there is none. It is the key with the
+// latest NotBefore that has passed and that does not expire before the token.
 //
-// It takes one atomic load, no lock, and allocates nothing.
+// In a sealed ring the key must outlive the token by twice Policy.MaxSkew, because nodes whose clock is ahead drop it earlier,
+// and it must have settled: for Policy.Settle this process was in touch with the store and both had the key, so that every
+// other node could fetch it. If no such key has settled, Active returns the one with the earliest NotBefore.
+//
+// Active does one atomic load, takes no lock and does not allocate.
 func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 	v := r.current()
 	if v == nil {
@@ -146,8 +147,8 @@ func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 	return oldest
 }
 
-// Fresh reports whether the source confirmed the set within three polling intervals. A ring without a source is
-// always fresh once it has a set. An unknown key is the sender's fault only while the ring is fresh.
+// Fresh reports whether the source confirmed the set within the last three polling intervals. A ring without a source is
+// fresh once it has a set. Only while the ring is fresh is an unknown kid the sender's fault.
 func (r *Ring) Fresh() bool {
 	if r == nil || r.follower == nil {
 		return r.current() != nil
@@ -156,8 +157,8 @@ func (r *Ring) Fresh() bool {
 	return at != 0 && r.since()-at < r.window
 }
 
-// ConfirmedSince reports whether the source confirmed the set after t, so that the ring knows every key that was in use
-// at t. A ring without a source is never out of date.
+// ConfirmedSince reports whether the source confirmed the set after t, so that the ring has every key that was in use at t. For
+// a ring without a source it returns true.
 func (r *Ring) ConfirmedSince(t time.Time) bool {
 	if r == nil || r.follower == nil {
 		return true

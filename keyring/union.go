@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// Union returns the set that knows what s and o know. It is commutative, associative and idempotent, so nodes that have
-// exchanged what they know, in whatever order, how often and along whatever way, hold the same set.
+// Union returns the set with everything that s and o contain. It is commutative, associative and idempotent: nodes that have
+// exchanged their sets, in any order and any number of times, have the same set.
 //
-//   - A later epoch replaces an earlier one whole.
-//   - A revocation wins over the key; of two, the earlier one stays.
+//   - A later epoch replaces an earlier one as a whole.
+//   - A revocation replaces the key; of two revocations, the earlier one stays.
 //   - If two different keys have one name, neither is used from then on: a mark takes their place.
 //   - A key is kept until the later of the two times.
-//   - A private half wins over its public one; the generation is the higher one.
+//   - A private half replaces its public half.
+//   - The generation is the higher of the two.
 //
-// Keys that have ended stay until [Set.Prune]. Sets of different domains and foreign keys have no union. If nothing in o is
-// new, the result is s itself.
+// Keys that have expired stay until [Set.Prune]. Sets of different domains, and sets with foreign keys, cannot be united. If o
+// contains nothing new, the result is s itself.
 func (s *Set) Union(o *Set) (*Set, error) {
 	switch {
 	case s == nil:
@@ -37,7 +38,7 @@ func (s *Set) Union(o *Set) (*Set, error) {
 	for _, set := range []*Set{s, o} {
 		for kid, e := range set.entries() {
 			if e.key != nil && e.key.foreign {
-				return nil, errors.New("keyring: foreign keys have no times by which rings could be united")
+				return nil, errors.New("keyring: sets with foreign keys cannot be united: those keys have no times")
 			}
 			entries[kid] = entries[kid].join(e)
 		}
@@ -61,11 +62,11 @@ func (s *Set) Union(o *Set) (*Set, error) {
 	return u, err
 }
 
-// entry is what a set knows of one name. Its kinds are ordered: the join of two is of the higher one.
+// entry is what a set contains under one kid. Its kinds are ordered: the join of two entries has the higher kind.
 type entry struct {
 	kind   int
 	key    *Key
-	until  time.Time // the latest end of any key of that name
+	until  time.Time // the latest end of any key with that kid
 	always bool      // there is no end
 	at     time.Time // of the revocation
 	reason string
@@ -133,13 +134,13 @@ func (e entry) join(o entry) entry {
 	return r
 }
 
-// equal reports whether two keys are one, whatever is known of it.
+// equal reports whether two keys are the same, with or without the private half.
 func (k *Key) equal(o *Key) bool {
 	return k == o || k.protection == o.protection && k.times == o.times && k.foreign == o.foreign &&
 		bytes.Equal(k.material(), o.material()) && bytes.Equal(k.pub, o.pub)
 }
 
-// same reports whether two sets hold the same, whatever their generations.
+// same reports whether two sets have the same content, ignoring their generations.
 func (s *Set) same(o *Set) bool {
 	if s == nil || o == nil {
 		return s == o
@@ -154,8 +155,8 @@ func (s *Set) same(o *Set) bool {
 		maps.EqualFunc(s.ambiguous, o.ambiguous, time.Time.Equal)
 }
 
-// adopt returns the set with the key objects of old wherever they are the same keys, so that what was derived from them
-// is not derived again.
+// adopt returns the set with the Key values of old wherever they are the same keys, so that their derived keys are not
+// derived again.
 func (s *Set) adopt(old *Set) *Set {
 	if old == nil {
 		return s

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// InsecurePlaintext returns a [Wrapper] that does not protect: the ring stands in the store as it is, so that whoever reads
-// the store can issue tokens and whoever writes to it decides on the keys. It is meant for tests.
+// InsecurePlaintext returns a [Wrapper] that stores the ring in plain: anyone who can read the store can issue tokens, and anyone
+// who can write to it can replace the keys. It is for tests.
 func InsecurePlaintext() Wrapper { return plaintext{} }
 
 type plaintext struct{}
