@@ -9,31 +9,31 @@ help: ## list the targets
 
 .PHONY: test
 TESTFLAGS ?=
-test: ## run the tests of all modules but those in a browser; needs Go, git and make only
+test: ## run the tests of all modules, except those in a browser; needs only Go, git and make
 	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=0 $(GO) test -short $(TESTFLAGS) ./...) || exit 1; done
 
 .PHONY: race
-race: ## the same under the race detector; needs a C compiler
+race: ## run the same tests under the race detector; needs a C compiler
 	@for m in $(MODULES); do (cd $$m && echo "# $$m" && CGO_ENABLED=1 $(GO) test -race -short ./...) || exit 1; done
 
 .PHONY: browser
 SHOTS ?= $(CURDIR)/.ci/out
-browser: ## open the demo's page in chromium, click through it, and keep pictures in SHOTS (.ci/out)
+browser: ## test the demo's page in chromium, with screenshots in SHOTS (.ci/out)
 	cd demo && WAYBILL_NEED_BROWSER=1 WAYBILL_SCREENSHOTS=$(SHOTS) $(GO) test -count=1 -timeout 15m ./internal/browser
 
 .PHONY: compose
-compose: ## run the compose stack on a Docker engine while parts of it fail; needs root where none runs
+compose: ## test the compose stack on a Docker engine while parts of it fail; needs root if no engine runs
 	.ci/compose
 
 .PHONY: lint
-lint: ## format, vet, static analysis, tidy modules
+lint: ## check formatting, vet, static analysis and tidy modules
 	@files=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$files" || { echo "run: gofmt -w" $$files; exit 1; }
 	@cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@for m in $(MODULES); do (cd $$m && echo "# $$m" && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@for m in $(MODULES); do (cd $$m && GOWORK=off $(GO) mod tidy -diff > /dev/null) || { echo "run: go mod tidy in $$m"; exit 1; }; done
 
 .PHONY: fuzz
-# By number and not by time: a target that its time-out ends in the wrong moment fails with "context deadline exceeded".
+# A number of inputs, not a time: a target that times out at the wrong moment fails with "context deadline exceeded".
 FUZZTIME ?= 30000x
 fuzz: ## run every fuzz target on FUZZTIME inputs (30000x)
 	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
@@ -42,11 +42,11 @@ fuzz: ## run every fuzz target on FUZZTIME inputs (30000x)
 	  done; done
 
 .PHONY: bench
-bench: ## measure opening and issuing beside other libraries, and what a hop costs in each transport
+bench: ## measure opening and issuing next to other libraries, and the cost of a hop in each transport
 	cd bench && $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: soak
-soak: ## rotate keys at full length, 180 s a run, while the broker is killed and loses its store
+soak: ## rotate keys for 180 s in each run, while the broker is killed and loses its store
 	cd internal/integration && $(GO) test ./natskv -run 'TestBroken' -timeout 60m -v -soak 180s
 
 .PHONY: readme

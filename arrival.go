@@ -10,9 +10,9 @@ import (
 type arrival struct {
 	raw      string // the first value
 	values   int
-	at       time.Time // when a queue stored the message; zero: it came now
-	source   any       // identifies the request: a map or a pointer; nil: nothing does
-	stripped any       // the source that inner layers see, after the token was taken out
+	at       time.Time // when a queue stored the message; zero: it arrived now
+	source   any       // a map or pointer that identifies the request, or nil
+	stripped any       // the source that inner layers see, after the token was removed
 }
 
 func newArrival(values []string, source any) arrival {
@@ -26,14 +26,14 @@ func newArrival(values []string, source any) arrival {
 	return a
 }
 
-// sameToken reports whether both brought exactly one token, and the same one.
+// sameToken reports whether both arrivals have exactly one token, the same one.
 func (a *arrival) sameToken(b *arrival) bool { return a.values == 1 && b.values == 1 && a.raw == b.raw }
 
-// identity is what sources are compared by; 0 is no identity.
+// identity returns the identity of the source, for comparisons, or 0 if there is none.
 func (a *arrival) identity() uintptr { return identity(a.source) }
 
-// identity returns the address of a map or pointer, and 0 for anything else. Both sides of a comparison
-// keep their source alive, so neither address can be reused.
+// identity returns the address of a map or pointer, and 0 for anything else. Both sides of a
+// comparison keep their source alive, so neither address can be reused.
 func identity(source any) uintptr {
 	if source == nil {
 		return 0

@@ -22,8 +22,8 @@ type Authority struct {
 	accepts  [Public + 1]bool
 }
 
-// New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be the
-// domain of the ring.
+// New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be
+// the domain of the ring.
 //
 // New returns [ErrNoKey] if the ring has keys, and none of the protection to issue. A ring that is not
 // loaded, or whose keys have all been revoked, is accepted. An Authority whose ring has only the public
@@ -41,10 +41,10 @@ func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) 
 	return newAuthority(domain, ring, defaults(), opts)
 }
 
-// Derive returns an Authority for tokens with another purpose, whose "aud" is the domain, "#" and the
-// purpose: neither of the two Authorities accepts tokens of the other. The purpose is 1 to 64 characters
-// of a-z, 0-9 and "-". The derived Authority has the same ring, clock and leeway; claims and everything
-// else come from opts.
+// Derive returns an Authority for tokens with another purpose, whose "aud" is the domain, "#" and
+// the purpose: neither of the two Authorities accepts tokens of the other. The purpose is 1 to 64
+// characters of a-z, 0-9 and "-". The derived Authority has the same ring, clock and leeway; claims
+// and everything else come from opts.
 func (a *Authority) Derive(purpose string, opts ...Option) (*Authority, error) {
 	if strings.Contains(a.domain, "#") {
 		return nil, fmt.Errorf("waybill: %s is derived already: derive %q from the Authority of the domain", a.domain, purpose)
@@ -108,23 +108,23 @@ func (a *Authority) Domain() string { return a.domain }
 // Now returns the current time of the Authority's clock.
 func (a *Authority) Now() time.Time { return a.now() }
 
-// KeysConfirmedSince reports whether the key ring has been confirmed by its source since t. A key that
-// is unknown then was not in the ring at t.
+// KeysConfirmedSince reports whether the key ring has been confirmed by its source since t. A key
+// that is unknown then was not in the ring at t.
 func (a *Authority) KeysConfirmedSince(t time.Time) bool { return a.ring.ConfirmedSince(t) }
 
-// CanIssue reports whether the ring has a key that can issue tokens of the Authority's protection, or is
-// not loaded yet.
+// CanIssue reports whether the ring has a key that can issue tokens of the Authority's protection,
+// or is not loaded yet.
 func (a *Authority) CanIssue() bool {
 	set := a.ring.Set()
 	return set == nil || canIssue(set, a.issues)
 }
 
-// Open verifies a token and returns its waybill, or nil and the reason why it is refused. The length of
-// the token is checked before anything is parsed.
+// Open verifies a token and returns its waybill, or nil and the reason why it is not accepted. The
+// length of the token is checked before anything is parsed.
 func (a *Authority) Open(token string) (*Waybill, error) { return a.OpenAt(token, a.now()) }
 
-// OpenAt is [Authority.Open] at another time, such as when a queue received the token. Revocation is
-// always judged at the current time.
+// OpenAt is [Authority.Open] at another time, such as when a queue received the token. Revocation
+// is always judged at the current time.
 func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	if len(token) == 0 {
 		return nil, ErrNoWaybill
@@ -225,8 +225,8 @@ func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	return a.protect(a.issues, p.Payload(), exp)
 }
 
-// protect makes a waybill from a payload. Its token is made on first use, with the key that is active
-// now. Everything that can fail fails here, where a handler sees the error.
+// protect makes a waybill from a payload. Its token is made on first use, with the key that is
+// active now. All errors occur here, where a handler sees them.
 func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybill, error) {
 	set := a.ring.Set()
 	if set == nil {
@@ -251,7 +251,7 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 	return w, nil
 }
 
-// canIssue reports whether the set has a key that makes tokens of protection p.
+// canIssue reports whether the set has a key that can issue tokens of protection p.
 func canIssue(set *keyring.Set, p Protection) bool {
 	for _, k := range set.Keys() {
 		if k.Protection() == p && k.CanIssue() {
@@ -261,9 +261,9 @@ func canIssue(set *keyring.Set, p Protection) bool {
 	return false
 }
 
-// Start begins a journey in ctx, as an edge does on a client's first visit. If ctx belongs to a request
-// that came without a waybill, the new one goes back with the response. If ctx already has a waybill,
-// Start returns [ErrStarted].
+// Start begins a journey in ctx, as an edge does on a client's first visit. If ctx belongs to a
+// request that has no waybill, the new one goes back with the response. If ctx already has a
+// waybill, Start returns [ErrStarted].
 func (a *Authority) Start(ctx context.Context, changes ...Change) (context.Context, error) {
 	s := scopeOf(ctx)
 	if s != nil && s.auth == a {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestAllocations holds what the ordinary operations may allocate. Not under the race detector, which empties pools at
-// random.
+// TestAllocations bounds the allocations of typical operations. It does not run under the race
+// detector, which empties pools at random.
 func TestAllocations(t *testing.T) {
 	for _, shape := range shapes {
 		auth := authority(t, shape.opt)

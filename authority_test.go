@@ -26,9 +26,9 @@ func TestNewErrors(t *testing.T) {
 		domain string
 		ring   *keyring.Ring
 		opts   []waybill.Option
-		want   string // in the error; "" if there is none
+		want   string // in the error; "" for no error
 	}{
-		{"ordinary", "shop", ring, nil, ""},
+		{"typical", "shop", ring, nil, ""},
 		{"keys not loaded yet", "shop", keyring.NewRing(nil), nil, ""},
 		{"no ring", "shop", nil, nil, "no key ring"},
 		{"no domain", "", ring, nil, "domain"},
@@ -74,7 +74,7 @@ func TestNewErrors(t *testing.T) {
 	wantIs(t, err, keyring.ErrDomain)
 }
 
-// shapes are the tokens of the three protections, with header and payload as the profile says.
+// shapes are the tokens of the three protections, with the headers and payloads of the profile.
 var shapes = []struct {
 	opt    waybill.Option
 	is     waybill.Protection
@@ -92,7 +92,7 @@ func TestIssue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, shape := range shapes {
 			auth := authority(t, shape.opt)
-			time.Sleep(1700 * time.Millisecond) // times are whole seconds, whatever the clock says
+			time.Sleep(1700 * time.Millisecond) // times in tokens are whole seconds
 			start := time.Now()
 			wb := issue(t, auth, Cell.To("eu-3"), Tenant.To("acme"), Seats.To(2))
 			again := must(auth.Open(wb.Token()))(t)
@@ -132,7 +132,7 @@ func TestIssue(t *testing.T) {
 				t.Errorf("%s: the token can be read", shape.name)
 			}
 			if again.Token() != wb.Token() {
-				t.Errorf("%s: Token: got another one after opening", shape.name)
+				t.Errorf("%s: Token: differs after opening", shape.name)
 			}
 		}
 	})
@@ -147,7 +147,7 @@ func decodeAll(parts []string) string {
 	return all
 }
 
-// TestIssueIsFresh compares what must differ between tokens.
+// TestIssueIsFresh checks that the sids, nonces and salts of two tokens differ.
 func TestIssueIsFresh(t *testing.T) {
 	auth := authority(t, waybill.Protect(waybill.Sealed))
 	ids, nonces, salts := map[string]bool{}, map[string]bool{}, map[string]bool{}
@@ -166,7 +166,7 @@ func TestNilWaybill(t *testing.T) {
 	var wb *waybill.Waybill
 	if wb.Token() != "" || wb.ID() != "" || wb.Domain() != "" || wb.Issuer() != "" || wb.Subject() != "" || wb.KeyID() != "" ||
 		wb.Protection() != 0 || !wb.Issued().IsZero() || !wb.Expires().IsZero() || !wb.Ends().IsZero() || wb.Has("aud") || wb.Payload() != nil {
-		t.Error("the nil waybill has something in it")
+		t.Error("the nil waybill is not empty")
 	}
 	if got := wb.Protection().String(); got != "unknown" {
 		t.Errorf("protection 0: got %q, want unknown", got)
@@ -178,7 +178,7 @@ func TestTimesAround(t *testing.T) {
 	for _, leeway := range []time.Duration{0, waybill.DefaultLeeway, waybill.MaxLeeway} {
 		synctest.Test(t, func(t *testing.T) {
 			auth := authority(t, waybill.Leeway(leeway))
-			time.Sleep(time.Hour) // so that there is time before
+			time.Sleep(time.Hour) // so that earlier times exist
 			wb := issue(t, auth)
 			issued, expires := time.Now(), time.Now().Add(waybill.DefaultLife)
 			for _, test := range []struct {
@@ -209,7 +209,7 @@ func TestTimesAround(t *testing.T) {
 	}
 }
 
-// TestLifeOverMaximum opens a token of a more generous Authority.
+// TestLifeOverMaximum opens a token of an Authority with a longer life.
 func TestLifeOverMaximum(t *testing.T) {
 	long := issue(t, authority(t, waybill.Life(2*time.Hour)))
 	_, err := authority(t).Open(long.Token())
@@ -244,7 +244,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 		if refused == 0 {
-			t.Errorf("%s: nothing was refused", shape.name)
+			t.Errorf("%s: no change was too large", shape.name)
 		}
 	}
 	large := issue(t, authority(t, waybill.AcceptLimit(7168), waybill.IssueLimit(7168)), size(4000))
@@ -253,7 +253,7 @@ func TestLimits(t *testing.T) {
 	if _, err := authority(t, waybill.AcceptLimit(7168)).Open(large.Token()); err != nil {
 		t.Errorf("within the limit: got %v", err)
 	}
-	// A low AcceptLimit alone bounds what is issued too.
+	// A low AcceptLimit alone also bounds issued tokens.
 	low := authority(t, waybill.AcceptLimit(1024))
 	_, err = low.Issue(size(1000))
 	wantIs(t, err, waybill.ErrTooLarge)
@@ -262,7 +262,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// loadedLater returns an Authority that was made before its ring was loaded, and did not check it.
+// loadedLater returns an Authority that was made before its ring was loaded, and so did not check
+// the ring.
 func loadedLater(t *testing.T, domain string, ring *keyring.Ring, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
 	later := keyring.NewRing(nil)
@@ -275,7 +276,7 @@ func loadedLater(t *testing.T, domain string, ring *keyring.Ring, opts ...waybil
 	return auth
 }
 
-// TestNewMissingKey: a loaded ring must have a key of the protection that is issued.
+// TestNewMissingKey checks that a loaded ring must have a key of the protection that is issued.
 func TestNewMissingKey(t *testing.T) {
 	signed, sealed, public := lasting(t, keyring.Signed), lasting(t, keyring.Sealed), lasting(t, keyring.Public)
 	for _, test := range []struct {
@@ -301,7 +302,8 @@ func TestNewMissingKey(t *testing.T) {
 	}
 }
 
-// TestDerive: tokens of another purpose are tokens of another audience, under the same ring and clock.
+// TestDerive checks that tokens of another purpose have another audience, with the same ring and
+// clock.
 func TestDerive(t *testing.T) {
 	now := time.Now().Add(-time.Hour)
 	for _, shape := range shapes {
@@ -364,7 +366,7 @@ func TestOpenKeyErrors(t *testing.T) {
 	wantIs(t, open(keyring.NewRing(nil)), waybill.ErrNoKey)
 	wantIs(t, open(empty), waybill.ErrUnknownKey)
 	if got := waybill.ClassOf(open(empty)); got != waybill.Unauthenticated {
-		t.Errorf("unknown key, ring fresh: got class %d, want Unauthenticated", got)
+		t.Errorf("unknown key, ring confirmed: got class %d, want Unauthenticated", got)
 	}
 	for _, token := range []string{"", "."} {
 		wb, err := authority(t).Open(token)
@@ -373,7 +375,7 @@ func TestOpenKeyErrors(t *testing.T) {
 		}
 	}
 	if _, err := authority(t).Open(""); err != waybill.ErrNoWaybill {
-		t.Errorf("Open of nothing: got %v, want ErrNoWaybill", err)
+		t.Errorf("Open of an empty token: got %v, want ErrNoWaybill", err)
 	}
 }
 
@@ -386,7 +388,8 @@ func (l loader) Load(context.Context) (keyring.Blob, error) {
 
 func (l loader) Nudges(context.Context) <-chan struct{} { return nil }
 
-// TestUnknownKeyWhileOutOfTouch tells an unknown key of a ring that was confirmed lately from one of a ring that was not.
+// TestUnknownKeyWhileOutOfTouch checks that an unknown key has another class if the ring was not
+// confirmed recently.
 func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := must(keyring.NewSet("shop", lasting(t, keyring.Signed)))(t).SecretJWKS()
@@ -410,17 +413,17 @@ func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 			return waybill.ClassOf(err)
 		}
 		if got := class(); got != waybill.Unauthenticated {
-			t.Errorf("fresh: got class %d, want Unauthenticated", got)
+			t.Errorf("confirmed: got class %d, want Unauthenticated", got)
 		}
 		down.Store(true)
 		time.Sleep(5 * time.Minute)
 		if got := class(); got != waybill.Unavailable {
-			t.Errorf("out of touch: got class %d, want Unavailable", got)
+			t.Errorf("not confirmed: got class %d, want Unavailable", got)
 		}
 		down.Store(false)
 		time.Sleep(2 * time.Minute)
 		if got := class(); got != waybill.Unauthenticated {
-			t.Errorf("in touch again: got class %d, want Unauthenticated", got)
+			t.Errorf("confirmed again: got class %d, want Unauthenticated", got)
 		}
 	})
 }
@@ -466,7 +469,7 @@ func TestIssueKeyErrors(t *testing.T) {
 	}
 }
 
-// TestPendingKeyOpens: a node whose clock is late opens what the others issue.
+// TestPendingKeyOpens checks that a node whose clock is behind opens the tokens of the others.
 func TestPendingKeyOpens(t *testing.T) {
 	now := time.Now()
 	old := newKey(t, keyring.Signed, now.Add(-time.Hour), now.Add(100*time.Hour))
@@ -479,7 +482,7 @@ func TestPendingKeyOpens(t *testing.T) {
 		t.Fatalf("got key %s, want the new one %s", wb.KeyID(), next.ID())
 	}
 	_, err := late.Open(wb.Token())
-	if got := waybill.Reason(err); got != "not_yet_valid" { // the token is of the future here, but its key is known
+	if got := waybill.Reason(err); got != "not_yet_valid" { // the token is issued in the future here, but its key is known
 		t.Errorf("got %s, want not_yet_valid", got)
 	}
 	tolerant := must(waybill.New("shop", ring, waybill.Leeway(time.Minute)))(t)
@@ -487,11 +490,11 @@ func TestPendingKeyOpens(t *testing.T) {
 		t.Errorf("with leeway: got %v", err)
 	}
 	if got := issue(t, late).KeyID(); got != old.ID() {
-		t.Errorf("the late node issues with %s, want the old key %s", got, old.ID())
+		t.Errorf("the node that is behind issues with %s, want the old key %s", got, old.ID())
 	}
 }
 
-// TestDomainsDoNotMix opens a token of another domain that has the same key.
+// TestDomainsDoNotMix opens a token of another domain with the same key.
 func TestDomainsDoNotMix(t *testing.T) {
 	for _, shape := range shapes {
 		keys := []*keyring.Key{lasting(t, keyring.Signed), lasting(t, keyring.Sealed), lasting(t, keyring.Public)}
@@ -500,7 +503,7 @@ func TestDomainsDoNotMix(t *testing.T) {
 		_, err := bank.Open(issue(t, shop).Token())
 		want := waybill.ErrAudience
 		if shape.is == waybill.Sealed {
-			want = waybill.ErrForged // the content key is another one
+			want = waybill.ErrForged // the content key differs
 		}
 		if !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", shape.name, err, want)
@@ -522,28 +525,28 @@ func TestProtectionNotConfigured(t *testing.T) {
 				t.Errorf("%s at %s: got %v, want ErrProtection", from.name, to.name, err)
 			}
 			if _, err := authority(t, to.opt, waybill.AlsoOpen(from.is)).Open(token); err != nil {
-				t.Errorf("%s at %s that opens it too: got %v", from.name, to.name, err)
+				t.Errorf("%s at %s that also opens it: got %v", from.name, to.name, err)
 			}
 		}
 	}
 }
 
-// TestJourneyKeepsProtection changes a waybill at an Authority that issues in another protection.
+// TestJourneyKeepsProtection changes a waybill at an Authority that issues another protection.
 func TestJourneyKeepsProtection(t *testing.T) {
 	for _, from := range shapes {
 		for _, to := range shapes {
 			auth := authority(t, to.opt, waybill.AlsoOpen(from.is))
 			ctx, hop := receive(t, auth, issue(t, authority(t, from.opt)).Token())
 			change(t, ctx, Cell.To("b"))
-			update := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
-			if got := update.Protection(); got != from.is {
-				t.Errorf("%s changed at %s: got %v, want it kept", from.name, to.name, got)
+			returned := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+			if got := returned.Protection(); got != from.is {
+				t.Errorf("%s changed at %s: got %v, want it unchanged", from.name, to.name, got)
 			}
 		}
 	}
 }
 
-// TestUnknownClaimsSurvive changes a waybill that holds more than this service knows.
+// TestUnknownClaimsSurvive changes a waybill that has claims unknown to this service.
 func TestUnknownClaimsSurvive(t *testing.T) {
 	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
 		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
@@ -608,7 +611,7 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	if errors.Is(waybill.ErrUnknownKey, waybill.ErrRevokedKey) || errors.Is(waybill.ErrForged, waybill.ErrUnknownKey) {
-		t.Error("two refusals are the same to errors.Is")
+		t.Error("errors.Is does not tell two refusals apart")
 	}
 }
 
@@ -619,7 +622,8 @@ func wrapped(err error) error {
 	return fmt.Errorf("somewhere: %w", err)
 }
 
-// TestUnknownKeyFetched: an Authority whose ring waits for unknown keys opens a token under one that was just made.
+// TestUnknownKeyFetched checks that an Authority whose ring fetches unknown keys opens a token with
+// a new key.
 func TestUnknownKeyFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old, next := lasting(t, keyring.Signed), lasting(t, keyring.Signed)

@@ -1,7 +1,7 @@
 package waybill_test
 
-// The generator of testdata/vectors. It knows the RFCs and docs of the profile, and nothing of the code under test: a bug
-// there must not be able to agree with itself here.
+// This file is the generator of testdata/vectors. It follows the RFCs and the documented profile,
+// and shares no code with the implementation, so that a bug there cannot hide here.
 
 import (
 	"crypto/aes"
@@ -33,7 +33,7 @@ const (
 // vectorKey is a key of the vectors' ring.
 type vectorKey struct {
 	alg          string
-	secret       []byte // of EdDSA the seed
+	secret       []byte // for EdDSA, the seed
 	created, nbf int64
 	exp          int64
 }
@@ -57,8 +57,8 @@ func (k vectorKey) private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(
 
 func (k vectorKey) public() []byte { return k.private().Public().(ed25519.PublicKey) }
 
-// kid is the first 8 bytes of SHA-256 over label, alg, use and key, each behind its length in two bytes, and the three
-// times in eight bytes each.
+// kid returns the first 8 bytes of SHA-256 over label, alg, use and key, each after its length in
+// two bytes, and the three times in eight bytes each.
 func (k vectorKey) kid() string {
 	use, material := "sig", k.secret
 	switch k.alg {
@@ -127,7 +127,7 @@ func head(alg, kid string) string {
 	return fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"waybill+jwt"}`, alg, kid)
 }
 
-// mac makes a JWS of header and payload, as they are.
+// mac makes a JWS of header and payload, unchanged.
 func mac(k vectorKey, header, payload string) string { return macParts(k, b64s(header), b64s(payload)) }
 
 func macParts(k vectorKey, header, payload string) string {
@@ -151,7 +151,8 @@ func sealed(payload string) string {
 	return seal(sealHead(keySeal.kid()+"."+vectorSalt), payload, vectorDomain, vectorSalt)
 }
 
-// sealParts makes the parts of a JWE whose content key is expanded from the ring key for a domain and a salt.
+// sealParts makes the parts of a JWE whose content key is expanded from the ring key for a domain
+// and a salt.
 func sealParts(header, payload, domain, salt string) []string {
 	prk := hmac256(make([]byte, sha256.Size), string(keySeal.secret)) // HKDF-Extract without salt
 	info := ""
@@ -166,7 +167,8 @@ func sealParts(header, payload, domain, salt string) []string {
 	if err != nil {
 		panic(err)
 	}
-	// A real issuer draws the nonce at random. Here it follows from what is sealed, so that the files are stable.
+	// A real issuer uses a random nonce. Here the nonce is derived from the sealed text, so that
+	// the files are stable.
 	nonce := hmac256([]byte("nonce"), header, payload)[:12]
 	h := b64s(header)
 	box := gcm.Seal(nil, nonce, []byte(payload), []byte(h))
@@ -177,7 +179,7 @@ func seal(header, payload, domain, salt string) string {
 	return strings.Join(sealParts(header, payload, domain, salt), ".")
 }
 
-// claims is the ordinary payload with one thing replaced.
+// claims returns the usual payload with one part replaced.
 func claims(old, new string) string {
 	if strings.Count(vectorPayload, old) != 1 {
 		panic("the payload has not exactly one " + old)
@@ -185,17 +187,18 @@ func claims(old, new string) string {
 	return strings.Replace(vectorPayload, old, new, 1)
 }
 
-// also is the ordinary payload with more behind it.
+// also returns the usual payload with more appended.
 func also(more string) string { return claims(`"seats":2`, `"seats":2,`+more) }
 
-// times is the ordinary payload with other times.
+// times returns the usual payload with other times.
 func times(iat, exp, end int64) string {
 	return fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d}`, iat, exp, end)
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// stray sets the lowest bit of the last character, which base64url of a length that is no multiple of four does not use.
+// stray sets the lowest bit of the last character. Base64url does not use that bit if the length is
+// not a multiple of four.
 func stray(s string) string {
 	i := strings.IndexByte(alphabet, s[len(s)-1])
 	if len(s)%4 == 0 || i&1 != 0 {
@@ -204,7 +207,7 @@ func stray(s string) string {
 	return s[:len(s)-1] + alphabet[i+1:i+2]
 }
 
-// flip changes one bit that counts of character i of a part.
+// flip changes one significant bit of character i of a part.
 func flip(s string, i int) string {
 	j := strings.IndexByte(alphabet, s[i]) ^ 0x20
 	return s[:i] + alphabet[j:j+1] + s[i+1:]
@@ -217,7 +220,8 @@ func edit(token string, part int, change func(string) string) string {
 	return strings.Join(parts, ".")
 }
 
-// fill is a payload padded so that its length modulo three is rest: that decides how many bits its base64url leaves over.
+// fill returns a payload padded so that its length modulo three is rest, which determines how many
+// bits of its base64url are unused.
 func fill(rest int) string {
 	for n := 0; ; n++ {
 		if p := also(`"pad":"` + strings.Repeat("x", n) + `"`); len(p)%3 == rest {
@@ -226,7 +230,7 @@ func fill(rest int) string {
 	}
 }
 
-// sized is a public token of exactly n bytes.
+// sized returns a public token of exactly n bytes.
 func sized(n int) string {
 	least := len(public(also(`"pad":""`)))
 	for pad := (n - least) * 3 / 4; pad < n; pad++ {
@@ -243,7 +247,7 @@ func accept(p ...waybill.Protection) vectorOption { return func(v *vector) { v.a
 
 func at(t int64) vectorOption { return func(v *vector) { v.at = t } }
 
-// vectors makes them all.
+// vectors returns all vectors.
 func vectors() []vector {
 	const (
 		sig  = waybill.Signed
@@ -270,7 +274,7 @@ func vectors() []vector {
 	foreign := func(v *vector) { v.ring, v.foreign = "foreign.jwks", true }
 	macKid, sealKid, signKid := keyMAC.kid(), keySeal.kid(), keySign.kid()
 
-	// What is accepted.
+	// Accepted tokens.
 	ok("ok_signed", "the ordinary signed token", vectorPayload, signed(vectorPayload), accept(sig))
 	ok("ok_sealed", "the ordinary sealed token", vectorPayload, sealed(vectorPayload), accept(enc))
 	ok("ok_public", "the ordinary public token", vectorPayload, public(vectorPayload), accept(pub))
@@ -393,7 +397,7 @@ func vectors() []vector {
 	header("long", "a header longer than any of the profile", mal, "header too long", head("HS256", strings.Repeat("k", 200)))
 	header("utf8", "invalid UTF-8", mal, "not strict JSON", head("HS256", macKid+"\xff")[:40]+"\xff\"}")
 
-	// Algorithms that are not the key's.
+	// Algorithms of other keys.
 	bad("alg_none", "alg none without a signature", "algorithm", "alg is not", b64s(head("none", macKid))+"."+b64s(vectorPayload)+".")
 	bad("alg_none_mac", "alg none with a good MAC", "algorithm", "alg is not", mac(keyMAC, head("none", macKid), vectorPayload))
 	bad("alg_hs256_public_key", "HMAC under the bytes of the public key", "algorithm", "not the key's",
@@ -631,7 +635,7 @@ func vectors() []vector {
 	bad("sealed_zip", "zip in a sealed token", mal, "outside the profile",
 		seal(`{"alg":"dir","enc":"A256GCM","kid":"`+sealKid+"."+vectorSalt+`","typ":"waybill+jwt","zip":"DEF"}`, vectorPayload, vectorDomain, vectorSalt))
 
-	// Size, which is judged before anything is parsed.
+	// Size, which is checked before anything is parsed.
 	limit := func(n int) vectorOption { return func(v *vector) { v.limit = n } }
 	bad("too_large", "a good token one byte over the limit", "too_large", "", sized(3585))
 	bad("too_large_garbage", "garbage one byte over the limit", "too_large", "", strings.Repeat("!", 3585))
@@ -644,7 +648,7 @@ func vectors() []vector {
 	return all
 }
 
-// decoded is the payload of a token in three parts.
+// decoded returns the payload of a token with three parts.
 func decoded(token string) string {
 	p, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil {
@@ -653,7 +657,7 @@ func decoded(token string) string {
 	return string(p)
 }
 
-// sealPlain seals with the ring key instead of one derived from it.
+// sealPlain seals with the ring key instead of a key derived from it.
 func sealPlain() string {
 	parts := sealParts(sealHead(keySeal.kid()+"."+vectorSalt), vectorPayload, vectorDomain, vectorSalt)
 	block, err := aes.NewCipher(keySeal.secret)

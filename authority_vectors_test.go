@@ -142,7 +142,7 @@ func parseVector(name, text string) (vector, error) {
 	return v, nil
 }
 
-// authority is the opener that the vector describes.
+// authority returns the Authority that the vector describes.
 func (v vector) authority(t testing.TB) *waybill.Authority {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(vectorDir, v.ring))
@@ -161,7 +161,7 @@ func (v vector) authority(t testing.TB) *waybill.Authority {
 		waybill.AlsoOpen(v.accept...),
 		waybill.Claims(waybill.NewClaim[string]("cell")),
 	}
-	switch v.accept[0] { // what an Authority issues it opens too, so this must be one of them
+	switch v.accept[0] { // an Authority also opens the protection it issues, so it must be one of the accepted
 	case waybill.Sealed:
 		opts = append(opts, waybill.Protect(waybill.Sealed))
 	case waybill.Public:
@@ -183,7 +183,7 @@ func (v vector) authority(t testing.TB) *waybill.Authority {
 	return auth
 }
 
-// TestVectors compares the files with what the generator makes, and opens each token.
+// TestVectors compares the files with the generator's, and opens each token.
 func TestVectors(t *testing.T) {
 	made := map[string]string{}
 	for name, ring := range vectorRings() {
@@ -212,7 +212,7 @@ func TestVectors(t *testing.T) {
 			}
 			found++
 			if string(text) != made[name] {
-				t.Errorf("%s is not what the generator makes; run go test -run TestVectors -update .", name)
+				t.Errorf("%s differs from the generator's; run go test -run TestVectors -update .", name)
 				continue
 			}
 			if v, err := parseVector(strings.TrimSuffix(name, ".txt"), string(text)); strings.HasSuffix(name, ".txt") {
@@ -249,7 +249,7 @@ func writeVectors(t *testing.T, made map[string]string) {
 	}
 }
 
-// run opens the token at every door and compares the outcomes.
+// run opens the token in every way and compares the outcomes.
 func (v vector) run(t *testing.T) {
 	auth := v.authority(t)
 	wb, err := auth.Open(v.token)
@@ -257,19 +257,19 @@ func (v vector) run(t *testing.T) {
 		t.Fatalf("Open: got %s (%v), want %s: %s", got, err, v.expect, v.comment)
 	}
 	if (wb == nil) != (err != nil) {
-		t.Errorf("Open: got waybill %v and error %v, want one of them", wb, err)
+		t.Errorf("Open: got waybill %v and error %v, want exactly one", wb, err)
 	}
 	if err != nil && !strings.Contains(err.Error(), cmp.Or(v.cause, "waybill: ")) {
 		t.Errorf("Open: got %q, want a text with %q", err, v.cause)
 	}
 	if err != nil && len(v.token) > 40 && strings.Contains(err.Error(), v.token[:40]) {
-		t.Errorf("Open: the error holds the token")
+		t.Errorf("Open: the error contains the token")
 	}
 	if got := string(wb.Payload()); got != v.payload {
 		t.Errorf("payload: got %s, want %s", got, v.payload)
 	}
 	if err == nil && wb.Token() != v.token {
-		t.Errorf("Token: got %s, want what was opened", wb.Token())
+		t.Errorf("Token: got %s, want the opened token", wb.Token())
 	}
 	if _, err := auth.OpenAt(v.token, time.Unix(v.at, 0)); waybill.Reason(err) != v.expect {
 		t.Errorf("OpenAt: got %v, want %s", err, v.expect)

@@ -10,13 +10,14 @@ import (
 type Call struct {
 	s    *scope
 	sent *Waybill
-	last brought // the base of the next merge: what was sent, or the token returned before
+	last brought // the base of the next merge: the token sent, or the previous returned token
 	at   time.Time
 }
 
-// Send pins the waybill in ctx for one outgoing call, after the carrier has approved its destination.
-// It returns the reason why there is no waybill, [ErrForeignDomain] for a waybill of another
-// Authority, or [ErrExpired] for a waybill that has expired since it was received; see [Reissue].
+// Send pins the waybill in ctx for one outgoing call, after the carrier has approved its
+// destination. It returns the reason why there is no waybill, [ErrForeignDomain] for a waybill of
+// another Authority, or [ErrExpired] for a waybill that has expired since it was received; see
+// [Reissue].
 func (a *Authority) Send(ctx context.Context) (*Call, error) {
 	s := scopeOf(ctx)
 	if s != nil && s.auth != a {

@@ -17,14 +17,14 @@ func TestForeignDomain(t *testing.T) {
 		t.Errorf("got %v, want ErrForeignDomain", err)
 	}
 	if _, err := foreign.Send(ctx); err != nil {
-		t.Errorf("its own: got %v", err)
+		t.Errorf("own waybill: got %v", err)
 	}
 	if _, err := auth.Send(t.Context()); err != waybill.ErrNoWaybill {
-		t.Errorf("none: got %v, want ErrNoWaybill", err)
+		t.Errorf("no waybill: got %v, want ErrNoWaybill", err)
 	}
 	started := must(auth.Start(ctx, Cell.To("a")))(t)
 	if _, err := auth.Send(started); err != nil {
-		t.Errorf("a journey of its own, started inside: got %v", err)
+		t.Errorf("a new journey started in the context: got %v", err)
 	}
 }
 
@@ -42,6 +42,6 @@ func TestSendExpired(t *testing.T) {
 	auth := authority(t)
 	refused, _ := auth.Receive(t.Context(), []string{"x"}, nil)
 	if _, err := auth.Send(refused); !errors.Is(err, waybill.ErrMalformed) {
-		t.Errorf("of a refused one: got %v, want ErrMalformed", err)
+		t.Errorf("malformed token: got %v, want ErrMalformed", err)
 	}
 }

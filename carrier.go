@@ -24,12 +24,14 @@ const (
 
 // Receive opens the token of a request or message and begins its hop. The values are the raw values
 // of [Header], of which there should be at most one. The outcome is in the returned context, for
-// [FromContext], and in the hop. Receive never fails: the carrier's rules decide what an outcome means.
+// [FromContext], and in the hop. Receive never fails: the carrier's rules decide what an outcome
+// means.
 //
 // The source identifies the request: a map or pointer that all layers handling it share and that no
-// other request has, such as the map of its headers. It may be nil. If the context already holds the
-// outcome of the same request, because a propagator or an outer layer opened it, that hop is used
-// again; see [Hop.Outermost]. A waybill that the context inherited from any other request is hidden.
+// other request has, such as the map of its headers. It may be nil. If the context already holds
+// the outcome of the same request, because a propagator or an outer layer opened it, that hop is
+// used again; see [Hop.Outermost]. A waybill that the context inherited from another request is
+// hidden.
 func (a *Authority) Receive(ctx context.Context, values []string, source any) (context.Context, Hop) {
 	came := newArrival(values, source)
 	if s := scopeOf(ctx); s != nil && s.auth == a {
@@ -56,10 +58,10 @@ func (a *Authority) ReceiveAt(ctx context.Context, values []string, stored time.
 // Extract opens the token that a propagator found, and leaves the outcome in the returned context
 // for [Authority.Receive]. It does not begin a hop.
 //
-// If a carrier has begun a hop in ctx that has not ended, and the propagator found no token or the one
-// that the hop received, Extract returns ctx unchanged: it looks at the same request, and the carrier
-// may have taken the token out. Any other waybill in ctx is hidden, because it belongs to another
-// request.
+// If a carrier has begun a hop in ctx that has not ended, and the propagator found no token or the
+// one that the hop received, Extract returns ctx unchanged: the request is the same, and the
+// carrier may have removed its token. Any other waybill in ctx is hidden, because it belongs to
+// another request.
 func (a *Authority) Extract(ctx context.Context, values []string, source any) (context.Context, Hop) {
 	came := newArrival(values, source)
 	if s := scopeOf(ctx); s != nil {
@@ -73,7 +75,7 @@ func (a *Authority) Extract(ctx context.Context, values []string, source any) (c
 	return s, Hop{s: s, fresh: true}
 }
 
-// open sets the scope to the outcome of what came.
+// open sets the scope to the outcome of its arrival.
 func (s *scope) open() {
 	a, came := s.auth, s.came
 	switch {
@@ -82,7 +84,7 @@ func (s *scope) open() {
 	case came.values == 0:
 		s.err = ErrNoWaybill
 	case came.raw == "":
-		s.err = ErrMalformed // a header that is present, and empty
+		s.err = ErrMalformed // the header is present but empty
 	case came.at.IsZero():
 		s.base, s.err = a.Open(came.raw)
 	case came.at.After(a.now().Add(a.leeway)):

@@ -7,7 +7,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// TestReceiveSource: the layers of one request share a hop, and requests that inherit a context never do.
+// TestReceiveSource checks that the layers of one request share a hop, and that requests which
+// inherit a context do not.
 func TestReceiveSource(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -62,7 +63,7 @@ func TestReceiveSource(t *testing.T) {
 			}
 		}
 	}
-	// The hop has ended: nothing is shared with it.
+	// No layer shares a hop that has ended.
 	outer, hop := auth.Receive(t.Context(), nil, one)
 	hop.Commit(waybill.Succeeded)
 	if _, again := auth.Receive(outer, nil, one); !again.Fresh() {
@@ -70,8 +71,8 @@ func TestReceiveSource(t *testing.T) {
 	}
 }
 
-// TestAdopted: the carrier that continues the outcome of a propagator owns the hop, and its inner layers
-// continue it by the carrier's source.
+// TestAdopted checks that a carrier which continues the outcome of a propagator owns the hop, and
+// that its inner layers find the hop by the carrier's source.
 func TestAdopted(t *testing.T) {
 	auth := authority(t)
 	stream := new(int)
@@ -89,8 +90,8 @@ func TestAdopted(t *testing.T) {
 	}
 }
 
-// TestStripped: who sees the carrier that a layer took the token out of continues its hop, and who sees
-// any other carrier without a token has none.
+// TestStripped checks that an inner layer continues the hop if its source is the one without the
+// removed token, and that a layer with any other source without a token has no waybill.
 func TestStripped(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -122,12 +123,12 @@ func TestStripped(t *testing.T) {
 	}
 	hop.Discard()
 	if _, again := auth.Receive(ctx, nil, stripped); !again.Fresh() {
-		t.Error("the hop has ended, and was continued")
+		t.Error("a hop was continued after its end")
 	}
 }
 
-// TestExtractLeaves: a propagator that finds no token leaves the hop that a carrier has begun, whatever it
-// looks at, until the hop has ended. In every other context it hides what is there.
+// TestExtractLeaves checks that a propagator without a token leaves the hop that a carrier has
+// begun, for any source and until the hop has ended. In every other context it hides the waybill.
 func TestExtractLeaves(t *testing.T) {
 	auth, foreign := authority(t), authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -144,7 +145,7 @@ func TestExtractLeaves(t *testing.T) {
 			if hop.Return(waybill.Succeeded) == "" {
 				t.Errorf("source %v: the change does not go back", source != nil)
 			}
-			// Its token is that of this request. Another token is another message.
+			// The hop's own token belongs to this request. Another token is another message.
 			if _, same := auth.Extract(ctx, []string{token}, source); same.Fresh() {
 				t.Error("the token of the hop was opened again")
 			}
@@ -158,14 +159,14 @@ func TestExtractLeaves(t *testing.T) {
 			}
 		}
 	}
-	// A request that came without a token is a hop as well.
+	// A request without a token is also a hop.
 	ctx, _ := auth.Receive(t.Context(), nil, nil)
 	if _, err := auth.Start(ctx, Cell.To("new")); err != nil {
 		t.Fatal(err)
 	}
 	child, _ := auth.Extract(ctx, nil, nil)
 	wantClaim(t, child, Cell, "new")
-	// So is what is derived from one.
+	// A context derived from a hop belongs to the hop.
 	ctx, _ = auth.Receive(t.Context(), []string{token}, nil)
 	for name, derived := range map[string]context.Context{"reissued": must(waybill.Reissue(ctx))(t), "detached": waybill.Detach(ctx)} {
 		child, _ := auth.Extract(derived, nil, nil)
@@ -173,7 +174,7 @@ func TestExtractLeaves(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want the claims of the hop", name, got, err)
 		}
 	}
-	// What no carrier has begun is hidden.
+	// A waybill whose hop no carrier has begun is hidden.
 	extracted, _ := auth.Extract(t.Context(), []string{token}, nil)
 	for name, ctx := range map[string]context.Context{
 		"extracted": extracted, "started": must(auth.Start(t.Context()))(t), "detached": waybill.Detach(extracted),

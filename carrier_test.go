@@ -39,7 +39,8 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// TestReceiveOnce: however many layers look at a request, it is opened once; whatever else is in the context is masked.
+// TestReceiveOnce checks that a request is opened once, however many layers receive it, and that
+// any other waybill in the context is hidden.
 func TestReceiveOnce(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -90,7 +91,8 @@ func TestReceiveOnce(t *testing.T) {
 	}
 }
 
-// TestReceiveMasks: what a background context holds is never the waybill of a message.
+// TestReceiveMasks checks that the waybill of an inherited context is never the waybill of a
+// message.
 func TestReceiveMasks(t *testing.T) {
 	auth, foreign := authority(t), authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
@@ -108,14 +110,14 @@ func TestReceiveMasks(t *testing.T) {
 			t.Errorf("%s: got %q, fresh %v, want the cell of the message", name, got, hop.Fresh())
 		}
 	}
-	// Not even if its token is the very same: it was started here, not received.
+	// This holds even for the same token, because that journey was started here, not received.
 	inner, hop := auth.Receive(local, []string{send(t, auth, local).Token()}, nil)
 	if !hop.Fresh() {
-		t.Error("a started journey was taken for a received one")
+		t.Error("a started journey was used as a received one")
 	}
 	change(t, inner, Cell.To("b"))
 	wantClaim(t, local, Cell, "shared")
-	// Nor the outcome of another Authority, nor of a hop that is over.
+	// It also holds for the outcome of another Authority, and of a hop that has ended.
 	outer, _ := foreign.Receive(t.Context(), []string{token}, nil)
 	if _, hop := auth.Receive(outer, []string{token}, nil); !hop.Fresh() {
 		t.Error("the outcome of another Authority was used again")
@@ -124,7 +126,7 @@ func TestReceiveMasks(t *testing.T) {
 	hop.Commit(waybill.Succeeded)
 	inner, again := auth.Receive(outer, []string{token}, nil)
 	if !again.Fresh() || !again.Outermost() {
-		t.Error("the outcome of a hop that is over was used again")
+		t.Error("the outcome of a hop that has ended was used again")
 	}
 	change(t, inner, Cell.To("b"))
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// Claim is a typed name for a value in a waybill. Declare it once, in a package that all services import:
+// Claim is a typed name for a value in a waybill. Declare it once, in a package that all services
+// import:
 //
 //	var Cell  = waybill.NewClaim[string]("cell")
 //	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
@@ -42,11 +43,11 @@ type mergeFunc func(base, mine, theirs []byte) ([]byte, error)
 // NewClaim returns a claim with a name. [New] reports a name that a token cannot contain.
 func NewClaim[T any](name string) Claim[T] { return Claim[T]{declaration{name: name}} }
 
-// Merge returns the claim with a rule for concurrent changes. The rule gets the value that both sides
-// started from (the zero value if there was none), and the value that each side changed it to. It must
-// be commutative, associative and idempotent in mine and theirs, so that the order of arrival does not
-// matter; waybilltest.CheckRule checks that. Without a rule the last writer wins, in the order in which
-// responses arrive.
+// Merge returns the claim with a rule for concurrent changes. The rule gets the value that both
+// sides started from (the zero value if there was none), and the value that each side changed it
+// to. It must be commutative, associative and idempotent in mine and theirs, so that the order of
+// arrival does not matter; waybilltest.CheckRule checks that. Without a rule the last writer wins,
+// in the order in which responses arrive.
 func (c Claim[T]) Merge(rule func(base, mine, theirs T) T) Claim[T] {
 	c.def.merge = func(base, mine, theirs []byte) ([]byte, error) {
 		var b, m, t T
@@ -100,7 +101,8 @@ func (c Claim[T]) Lookup(ctx context.Context) (T, error) {
 	return c.lookup(wb)
 }
 
-// Of returns the value in wb, which may be nil, and whether the claim is present with the right type.
+// Of returns the value in wb, which may be nil, and whether the claim is present with the right
+// type.
 func (c Claim[T]) Of(wb *Waybill) (T, bool) {
 	v, err := c.lookup(wb)
 	return v, err == nil
@@ -138,9 +140,9 @@ func (c Claim[T]) To(v T) Change {
 	return Change{name: c.def.name, apply: func([]byte) ([]byte, error) { return raw, err }}
 }
 
-// With returns the change that sets the claim to the result of f, called with the current value, or with
-// the zero value if there is none. f runs while the request's scope is locked: it must be quick and must
-// not use the context.
+// With returns the change that sets the claim to the result of f, called with the current value, or
+// with the zero value if there is none. f runs while the request's scope is locked: it must be
+// quick and must not use the context.
 func (c Claim[T]) With(f func(T) T) Change {
 	return Change{name: c.def.name, apply: func(old []byte) ([]byte, error) {
 		var v T
@@ -170,9 +172,9 @@ func Max[T cmp.Ordered](_, mine, theirs T) T { return max(mine, theirs) }
 // Min is a merge rule by which the smaller value wins.
 func Min[T cmp.Ordered](_, mine, theirs T) T { return min(mine, theirs) }
 
-// Union is a merge rule for lists that are used as sets. The result contains the elements that either
-// side added, without those that either side removed, and is sorted. It is a merge and not a plain
-// union: to add elements to a list, use Union(nil, list, elements).
+// Union is a merge rule for lists that are used as sets. The result contains the elements that
+// either side added, without those that either side removed, and is sorted. It is a merge and not a
+// plain union: to add elements to a list, use Union(nil, list, elements).
 func Union[S ~[]E, E cmp.Ordered](base, mine, theirs S) S {
 	out := make(S, 0, len(mine)+len(theirs))
 	for _, e := range slices.Concat(mine, theirs) {

@@ -134,10 +134,10 @@ func TestClaimWithoutWaybill(t *testing.T) {
 		t.Errorf("Lookup: got %q, %v, want ErrNoWaybill", got, err)
 	}
 	if got, ok := Cell.Get(t.Context()); got != "" || ok {
-		t.Errorf("Get: got %q, %v, want none", got, ok)
+		t.Errorf("Get: got %q, %v, want no value", got, ok)
 	}
 	if got, ok := Cell.Of(nil); got != "" || ok {
-		t.Errorf("Of(nil): got %q, %v, want none", got, ok)
+		t.Errorf("Of(nil): got %q, %v, want no value", got, ok)
 	}
 	ctx, _ := authority(t).Receive(t.Context(), []string{"garbage"}, nil)
 	_, err := Cell.Lookup(ctx)
@@ -152,7 +152,7 @@ func TestClaimValueIsACopy(t *testing.T) {
 	got, _ := raw.Get(ctx)
 	copy(got, `"evil"`)
 	if again, _ := raw.Get(ctx); string(again) != `"good"` {
-		t.Errorf("got %s, want \"good\": a claim was changed through the value that was read", again)
+		t.Errorf("got %s, want \"good\": a claim was changed through the value returned by Get", again)
 	}
 	payload := now(t, ctx).Payload()
 	for i := range payload {
@@ -225,7 +225,7 @@ func TestChangeErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx := waybilltest.Context(t, auth, Cell.To("a"), Seats.To(1), Tenant.To("acme"))
 			before := now(t, ctx)
-			// All or nothing: a change that can be made stands on either side of the one that cannot.
+			// All or nothing: there is a valid change on each side of the invalid one.
 			err := waybill.Update(ctx, Price.To(5), test.change, Cell.To("b"))
 			wantIs(t, err, test.want)
 			if now(t, ctx) != before {
@@ -290,11 +290,11 @@ func TestUnion(t *testing.T) {
 	waybilltest.CheckRule(t, longest, "", "a", "b", "bb")
 }
 
-// TestTooManyClaims: what no opener would read is not issued.
+// TestTooManyClaims checks that a token with more claims than an opener accepts is not issued.
 func TestTooManyClaims(t *testing.T) {
 	var declared []waybill.Declaration
 	var changes []waybill.Change
-	for i := range 252 { // besides the five that every token has
+	for i := range 252 { // in addition to the five of every token
 		c := waybill.NewClaim[int](strconv.Itoa(i))
 		declared = append(declared, c)
 		changes = append(changes, c.To(0))
@@ -308,7 +308,7 @@ func TestTooManyClaims(t *testing.T) {
 	before := now(t, ctx)
 	wantIs(t, waybill.Update(ctx, changes[249], changes[250]), waybill.ErrMalformed)
 	if now(t, ctx) != before {
-		t.Error("a change that failed changed something")
+		t.Error("a failed change changed the waybill")
 	}
 	change(t, ctx, changes[249])
 	if _, err := auth.Open(send(t, auth, ctx).Token()); err != nil {

@@ -10,7 +10,8 @@ import (
 
 const module = "github.com/waybill-go/waybill"
 
-// goList runs go list in this module, and nothing but this module: a workspace would hide what it requires.
+// goList runs go list in this module, without the workspace, which would hide the module's
+// requirements.
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
@@ -25,14 +26,15 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// imports are the packages outside of the standard library that a package is built from, itself excepted.
+// imports returns the packages that a package is built from, except the standard library and the
+// package itself.
 func imports(t *testing.T, path string) []string {
 	t.Helper()
 	all := goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", path)
 	return slices.DeleteFunc(all, func(p string) bool { return p == path })
 }
 
-// TestDependencies holds who may import whom. A prefix ends with a slash.
+// TestDependencies checks which packages each package is built from. A prefix ends with a slash.
 func TestDependencies(t *testing.T) {
 	const otel = "go.opentelemetry.io/otel/"
 	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/keyfault", module + "/internal/replace",
@@ -77,8 +79,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestAuthorityOnly: a transport reaches keys and bytes through the Authority alone, so it imports neither
-// the key ring nor what the core is built from.
+// TestAuthorityOnly checks that a transport reaches keys and bytes only through the Authority: it
+// imports neither the key ring nor the internals of the core.
 func TestAuthorityOnly(t *testing.T) {
 	for _, path := range []string{
 		"/propagation", "/internal/carrier/admission", "/internal/carrier/telemetry",
@@ -96,8 +98,8 @@ func TestAuthorityOnly(t *testing.T) {
 	}
 }
 
-// TestRequirements: whoever requires this module must not get a server, an SDK or a rival library with it, and must be able
-// to install its commands, which a replacement forbids.
+// TestRequirements checks that this module requires no server, SDK or other token library, and that
+// its commands can be installed, which a replace directive would prevent.
 func TestRequirements(t *testing.T) {
 	text, err := os.ReadFile("go.mod")
 	if err != nil {

@@ -13,7 +13,7 @@ type edit struct {
 	raw  []byte
 }
 
-// edits is a list of them, one for a name.
+// edits is a list of edits, at most one for each name.
 type edits []edit
 
 func (e edits) find(name string) (edit, bool) {
@@ -35,7 +35,7 @@ func (e *edits) set(name string, raw []byte) {
 	*e = append(*e, edit{name, raw})
 }
 
-// change reports whether the edits change anything of from.
+// change reports whether the edits change any claim of from.
 func (e edits) change(from *Waybill) bool {
 	for _, x := range e {
 		if !same(from.raw(x.name), x.raw) {
@@ -85,8 +85,8 @@ func (e edits) appendNew(p *jose.Builder) {
 	}
 }
 
-// amend returns the payload of from with the edits in it, a new "bas", and everything else byte for byte. With a non-zero
-// now it also renews the token's times.
+// amend returns the payload of from with the edits applied and a new "bas"; all other claims stay
+// byte for byte. If now is not zero, it also renews the token's times.
 func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duration) (payload []byte, exp time.Time) {
 	var p jose.Builder
 	p.Grow(len(from.body().claims.Payload()) + e.size() + 40)

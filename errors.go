@@ -29,8 +29,8 @@ type refusal struct {
 
 func (r *refusal) Error() string { return "waybill: " + r.text }
 
-// The reasons why there is no waybill. Test for them with [errors.Is]. [Reason] returns the stable name
-// that peers see.
+// The reasons why there is no waybill. Test for them with [errors.Is]. [Reason] returns the stable
+// name that peers see.
 var (
 	ErrNoWaybill    error = &refusal{"absent", Unauthenticated, "no waybill in this context"}
 	ErrMalformed    error = &refusal{"malformed", Invalid, "malformed token"}
@@ -48,7 +48,8 @@ var (
 	ErrMissingClaim error = &refusal{"missing_claim", Denied, "required claim missing"}
 	ErrNoKey        error = &refusal{"no_key", Unavailable, "no key"}
 
-	// While the ring is out of touch, an unknown key may be a new one: the peer should try again.
+	// If the ring has not been confirmed recently, an unknown key may be a new key: the peer should
+	// try again.
 	errUnknownKeyYet error = &refusal{"unknown_key", Unavailable, "key not in the ring, which has not been confirmed recently"}
 )
 
@@ -76,8 +77,8 @@ var (
 	ErrMerge       = errors.New("waybill: merge rule failed")
 )
 
-// Reason returns the stable name of a refusal, for peers and metrics: "expired", "unknown_key" and so
-// on, "ok" for nil, and "error" for any other error.
+// Reason returns the stable name of a refusal, for peers and metrics: "expired", "unknown_key" and
+// so on, "ok" for nil, and "error" for any other error.
 func Reason(err error) string {
 	if err == nil {
 		return "ok"
@@ -99,7 +100,7 @@ func ClassOf(err error) Class {
 	return Unavailable
 }
 
-// translate returns the refusal for an error of the codec. It keeps the codec's text as detail.
+// translate returns the refusal for an error of the codec, with the codec's text as detail.
 func translate(err error) error {
 	e, ok := errors.AsType[*jose.Error](err)
 	if !ok {

@@ -10,7 +10,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// exampleRing has one key for signed waybills. A service opens its ring with [keyring.LoadFile] instead.
+// exampleRing has one key for signed waybills. A service loads its ring with [keyring.LoadFile]
+// instead.
 func exampleRing() *keyring.Ring {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(48 * time.Hour)})
@@ -24,7 +25,7 @@ func exampleRing() *keyring.Ring {
 	return keyring.NewRing(set)
 }
 
-// Two services share a ring. The transports do what Receive, Send, Commit and Return do here.
+// Two services share a ring. In a real service, a transport calls Send, Receive, Commit and Merge.
 func Example() {
 	ring := exampleRing()
 	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
@@ -50,7 +51,7 @@ func Example() {
 		panic(err)
 	}
 
-	// The change comes back with the answer.
+	// The change returns with the response.
 	if _, err := call.Merge(hop.Commit(waybill.Succeeded), waybill.Succeeded); err != nil {
 		panic(err)
 	}
@@ -107,7 +108,7 @@ func ExampleAuthority_Open() {
 	// no waybill malformed
 }
 
-// A job that outlives its request takes the claims with it; what it changes does not travel back.
+// A job that outlives its request keeps the claims. Its changes do not return to the caller.
 func ExampleDetach() {
 	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell))
 	if err != nil {
@@ -128,7 +129,7 @@ func ExampleDetach() {
 	// eu-3 <nil> context canceled
 }
 
-// A rule decides what is left of changes that happen at the same time.
+// A rule merges concurrent changes.
 func ExampleClaim_Merge() {
 	Visited := waybill.NewClaim[[]string]("visited").Merge(waybill.Union)
 	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Visited))
@@ -160,7 +161,8 @@ func ExampleClaim_Merge() {
 	// Output: [cart prices stock] true
 }
 
-// One print job for two orders. Their seats are joined by the rule, Max; their cells differ, and have none.
+// One print job for two orders. Their seats are merged by the rule, Max. Their cells differ, and
+// have no rule.
 func ExampleAuthority_Join() {
 	auth, err := waybill.New("shop", exampleRing(), waybill.Claims(Cell, Seats, Tenant))
 	if err != nil {

@@ -58,7 +58,7 @@ func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) *wa
 	return must(auth.Issue(changes...))(t)
 }
 
-// receive is a service that got a token.
+// receive acts as a service that received a token.
 func receive(t testing.TB, auth *waybill.Authority, token string) (context.Context, waybill.Hop) {
 	t.Helper()
 	ctx, hop := auth.Receive(context.Background(), []string{token}, nil)
@@ -80,16 +80,16 @@ func change(t testing.TB, ctx context.Context, changes ...waybill.Change) {
 	}
 }
 
-// answer is what a service that got token answers with after it made changes.
+// answer returns the token that a service sends back after it received token and made changes.
 func answer(t testing.TB, auth *waybill.Authority, token string, changes ...waybill.Change) string {
 	t.Helper()
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, changes...)
-	update := hop.Commit(waybill.Succeeded)
-	if update == "" {
-		t.Fatal("the service sent no update")
+	returned := hop.Commit(waybill.Succeeded)
+	if returned == "" {
+		t.Fatal("the service returned no token")
 	}
-	return update
+	return returned
 }
 
 // now returns the waybill in ctx.
@@ -119,7 +119,7 @@ func wantNoClaim[T any](t testing.TB, ctx context.Context, c waybill.Claim[T]) {
 	}
 }
 
-// wantPayload compares the application's claims, in their order.
+// wantClaims compares the application claims, in their order.
 func wantClaims(t testing.TB, wb *waybill.Waybill, want string) {
 	t.Helper()
 	got := string(wb.Payload())
@@ -135,7 +135,7 @@ func newKey(t testing.TB, alg keyring.Protection, notBefore, expires time.Time) 
 	return must(keyring.Generate(alg, keyring.Times{Created: notBefore.Add(-time.Hour), NotBefore: notBefore, Expires: expires}))(t)
 }
 
-// lasting is a key that issues now and for a long time.
+// lasting returns a key that can issue now and for a long time.
 func lasting(t testing.TB, alg keyring.Protection) *keyring.Key {
 	t.Helper()
 	return newKey(t, alg, time.Now().Add(-time.Minute), time.Now().Add(1000*time.Hour))
@@ -146,13 +146,13 @@ func ringOf(t testing.TB, domain string, keys ...*keyring.Key) *keyring.Ring {
 	return keyring.NewRing(must(keyring.NewSet(domain, keys...))(t))
 }
 
-// basOf is what an update of token says in its "bas".
+// basOf returns the "bas" of a token made from token.
 func basOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// ended is how a hop or call ended.
+// ended returns the result of a hop or call.
 func ended(ok bool) waybill.Result {
 	if ok {
 		return waybill.Succeeded

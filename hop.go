@@ -17,15 +17,15 @@ type Hop struct {
 // Err returns the reason why the hop has no waybill, as it was when the request came, or nil.
 func (h Hop) Err() error { return h.s.err }
 
-// Fresh reports whether this Receive or Extract opened the token. A token is opened once, however many
-// layers are nested, so metrics count fresh hops only.
+// Fresh reports whether this Receive or Extract opened the token. A token is opened once, however
+// many layers are nested, so metrics count fresh hops only.
 func (h Hop) Fresh() bool { return h.fresh }
 
-// Outermost reports whether this [Authority.Receive] began the hop. The outermost layer, and no other,
-// sends back what changed and ends the hop with [Hop.Commit] or [Hop.Discard].
+// Outermost reports whether this [Authority.Receive] began the hop. Only the outermost layer sends
+// back changes and ends the hop, with [Hop.Commit] or [Hop.Discard].
 func (h Hop) Outermost() bool { return h.outermost }
 
-// Stripped records that the carrier took the token out, and that inner layers will see source: the
+// Stripped records that the carrier removed the token, and that inner layers will see source: the
 // copied header map, or the source that was passed to Receive. A Receive with that source and no
 // values continues this hop.
 func (h Hop) Stripped(source any) {
@@ -36,8 +36,8 @@ func (h Hop) Stripped(source any) {
 	}
 }
 
-// Traced returns the names and values of the claims that the Authority's [Traced] option allows in
-// traces, of the current waybill.
+// Traced returns the names and values of those claims of the current waybill that the Authority's
+// [Traced] option allows in traces.
 func (h Hop) Traced() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		wb := h.s.cur.Load()
@@ -58,8 +58,8 @@ func traceable(raw []byte) string {
 	return text
 }
 
-// Renew issues the waybill again with a new life if less than half of its life is left, never beyond
-// the absolute end of the journey. Only the edge renews.
+// Renew issues the waybill again with a new life if less than half of its life is left, never
+// beyond the absolute end of the journey. Only the edge renews.
 func (h Hop) Renew() error {
 	s := h.s
 	s.mu.Lock()
@@ -88,8 +88,8 @@ func (h Hop) Return(r Result) string {
 	return h.s.returned(r)
 }
 
-// FinalReturn is [Hop.Return] for a carrier that cannot send another token later: from now on a change
-// fails with [ErrTooLate]. No change can slip in between.
+// FinalReturn is [Hop.Return] for a carrier that cannot send another token later: in the same step
+// it makes later changes fail with [ErrTooLate], so that no change is lost in between.
 func (h Hop) FinalReturn(r Result) string {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
@@ -98,8 +98,8 @@ func (h Hop) FinalReturn(r Result) string {
 	return token
 }
 
-// Missed returns how many changes failed with [ErrTooLate], for the carrier to count when the hop has
-// ended.
+// Missed returns how many changes failed with [ErrTooLate]. The carrier counts them when the hop
+// has ended.
 func (h Hop) Missed() int {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
@@ -139,8 +139,8 @@ func (s *scope) returned(r Result) string {
 	return cur.Token()
 }
 
-// withoutOnSuccess returns cur with the OnSuccess claims as they were received, or nil if that cannot
-// be issued.
+// withoutOnSuccess returns cur with the OnSuccess claims as they were received, or nil if that
+// cannot be issued.
 func (s *scope) withoutOnSuccess(cur *Waybill) *Waybill {
 	if s.base == nil {
 		return cur // a new journey has no received values to go back to

@@ -17,7 +17,7 @@ func TestHopAnswers(t *testing.T) {
 		name    string
 		changes []waybill.Change
 		failed  bool
-		want    string // claims of the update; "" if there is none
+		want    string // claims of the returned token; "" for no token
 	}{
 		{"nothing changed", nil, false, ""},
 		{"set to the same", []waybill.Change{Cell.To("a")}, false, ""},
@@ -34,14 +34,14 @@ func TestHopAnswers(t *testing.T) {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, test.changes...)
 			inside := string(now(t, ctx).Payload())
-			update := hop.Commit(ended(!test.failed))
+			returned := hop.Commit(ended(!test.failed))
 			if got := string(now(t, ctx).Payload()); got != inside {
 				t.Errorf("%s: the handler sees %s, want %s as before Commit", test.name, got, inside)
 			}
-			if (update != "") != (test.want != "") {
-				t.Errorf("%s: got update %q, want claims %s", test.name, update, test.want)
-			} else if update != "" {
-				wantClaims(t, must(auth.Open(update))(t), test.want)
+			if (returned != "") != (test.want != "") {
+				t.Errorf("%s: got returned token %q, want claims %s", test.name, returned, test.want)
+			} else if returned != "" {
+				wantClaims(t, must(auth.Open(returned))(t), test.want)
 			}
 			if again := hop.Commit(ended(!test.failed)); again != "" {
 				t.Errorf("%s: committed twice, got %q", test.name, again)
@@ -53,8 +53,8 @@ func TestHopAnswers(t *testing.T) {
 	}
 }
 
-// TestHopUpdates sends updates in steps, as a stream does.
-func TestHopUpdates(t *testing.T) {
+// TestHopReturns returns tokens in steps, as a stream does.
+func TestHopReturns(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Seats.To(0)).Token()
 	for _, result := range []waybill.Result{waybill.Succeeded, waybill.Failed} {
@@ -73,22 +73,23 @@ func TestHopUpdates(t *testing.T) {
 				t.Errorf("failed %v: got receipt %v", failed, wb.Has("receipt"))
 			}
 			if got := hop.Return(result); got != "" {
-				t.Errorf("failed %v: the same update was sent twice", failed)
+				t.Errorf("failed %v: the same token was returned twice", failed)
 			}
 		}
 		if got := hop.Commit(result); got != "" {
-			t.Errorf("failed %v: the same update was sent again at the end", failed)
+			t.Errorf("failed %v: the same token was returned again at the end", failed)
 		}
 	}
-	// A success that turns into a failure takes the OnSuccess claims back, also if they are all that was changed.
+	// A success that turns into a failure undoes changes of OnSuccess claims, even if nothing else
+	// was changed.
 	for _, changes := range [][]waybill.Change{{Receipt.To("r")}, {Receipt.To("r"), Seats.To(1)}} {
 		ctx, hop := receive(t, auth, token)
 		change(t, ctx, changes...)
 		if wb := must(auth.Open(hop.Return(waybill.Succeeded)))(t); !wb.Has("receipt") {
-			t.Error("a success sent no receipt")
+			t.Error("a success returned no receipt")
 		}
 		if wb := must(auth.Open(hop.Commit(waybill.Failed)))(t); wb.Has("receipt") {
-			t.Error("a failure sent a receipt")
+			t.Error("a failure returned a receipt")
 		}
 	}
 
@@ -97,12 +98,12 @@ func TestHopUpdates(t *testing.T) {
 	hop.FinalReturn(waybill.Succeeded)
 	change2 := waybill.Update(ctx, Seats.To(6))
 	if got := hop.Return(waybill.Succeeded); got != "" || change2 != waybill.ErrTooLate {
-		t.Errorf("frozen: got %q", got)
+		t.Errorf("after FinalReturn: got %q", got)
 	}
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
 	if got := hop.FinalReturn(waybill.Succeeded); got == "" {
-		t.Error("FinalReturn sent nothing")
+		t.Error("FinalReturn returned nothing")
 	}
 	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
 	ctx, hop = receive(t, auth, token)
@@ -135,7 +136,7 @@ func TestRenew(t *testing.T) {
 			wb := now(t, ctx)
 			if test.want == 0 {
 				if wb.Token() != base.Token() || hop.Commit(waybill.Succeeded) != "" {
-					t.Errorf("after %v: renewed, want it as it was", test.at)
+					t.Errorf("after %v: renewed, want it unchanged", test.at)
 				}
 				continue
 			}
@@ -144,19 +145,19 @@ func TestRenew(t *testing.T) {
 			}
 			call := send(t, auth, ctx)
 			if call.Token() == base.Token() {
-				t.Errorf("after %v: the old token travels on", test.at)
+				t.Errorf("after %v: the old token is still sent", test.at)
 			}
 			if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
-				t.Errorf("after %v: Return: got %s, %v", test.at, out, err)
+				t.Errorf("after %v: Merge: got %s, %v", test.at, out, err)
 			}
-			update := must(auth.Open(hop.Commit(waybill.Failed)))(t) // also of a call that failed
-			wantClaims(t, update, `"cell":"b"`)
-			if !update.Expires().Equal(wb.Expires()) {
-				t.Errorf("after %v: the update lost the new life", test.at)
+			returned := must(auth.Open(hop.Commit(waybill.Failed)))(t) // also if the hop failed
+			wantClaims(t, returned, `"cell":"b"`)
+			if !returned.Expires().Equal(wb.Expires()) {
+				t.Errorf("after %v: the returned token lost the new life", test.at)
 			}
 		}
 
-		// Near the end of the journey life is cut; at the end there is none.
+		// Near the end of the journey, the renewed life is shorter. At the end there is no renewal.
 		last := base
 		for !last.Expires().Equal(last.Ends()) {
 			time.Sleep(time.Until(last.Expires()) - time.Second)
@@ -175,17 +176,18 @@ func TestRenew(t *testing.T) {
 		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
 			t.Errorf("at the end: got %v, want it not renewed", err)
 		}
-		time.Sleep(5 * time.Second) // behind the end, within the leeway
+		time.Sleep(5 * time.Second) // after the end, within the leeway
 		ctx, hop = receive(t, auth, last.Token())
 		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
-			t.Errorf("behind the end: got %v, want it not renewed", err)
+			t.Errorf("after the end: got %v, want it not renewed", err)
 		}
 		_, hop = auth.Receive(t.Context(), nil, nil)
 		wantIs(t, hop.Renew(), waybill.ErrNoWaybill)
 	})
 }
 
-// TestReadOnlyHop: a node with only the public key reports what it cannot do, and sends nothing that it would have to make.
+// TestReadOnlyHop checks that a node with only the public key reports ErrReadOnly, and sends no
+// token that it cannot make.
 func TestReadOnlyHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		private := lasting(t, keyring.Public)
@@ -199,17 +201,18 @@ func TestReadOnlyHop(t *testing.T) {
 		_, err = waybill.FromContext(ctx)
 		wantIs(t, err, waybill.ErrNoWaybill)
 
-		// An update whose OnSuccess claim would have to be taken out is not sent on at all.
+		// A returned token is not sent on if changes of OnSuccess claims would have to be removed
+		// from it.
 		for _, test := range []struct {
 			change waybill.Change
 			lost   error
 		}{{Receipt.To("r"), waybill.ErrReadOnly}, {Cell.To("b"), nil}} {
 			ctx, hop := receive(t, reader, token)
 			call := send(t, reader, ctx)
-			update := answer(t, edge, call.Token(), test.change)
-			must(call.Merge(update, waybill.Succeeded))(t)
-			if got := hop.Commit(waybill.Failed); (got == update) != (test.lost == nil) || got != "" && got != update {
-				t.Errorf("failed: got %q, want the update verbatim or nothing", got)
+			returned := answer(t, edge, call.Token(), test.change)
+			must(call.Merge(returned, waybill.Succeeded))(t)
+			if got := hop.Commit(waybill.Failed); (got == returned) != (test.lost == nil) || got != "" && got != returned {
+				t.Errorf("failed: got %q, want the returned token verbatim or nothing", got)
 			}
 			if err := waybill.Lost(ctx); !errors.Is(err, test.lost) {
 				t.Errorf("Lost: got %v, want %v", err, test.lost)
@@ -222,7 +225,7 @@ func TestReadOnlyHop(t *testing.T) {
 		same, err := waybill.Reissue(ctx)
 		wantIs(t, err, waybill.ErrReadOnly)
 		if same != ctx || now(t, ctx).Token() != token {
-			t.Error("what failed changed something")
+			t.Error("a failed operation changed the waybill")
 		}
 	})
 }

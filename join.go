@@ -14,8 +14,8 @@ import (
 // ErrDisagree is returned by [Authority.Join] with [RefuseDisagreement].
 var ErrDisagree = errors.New("waybill: parents disagree on claims that have no merge rule")
 
-// Disagreement says what [Authority.Join] does with claims that its parents disagree on and that have
-// no merge rule.
+// Disagreement says what [Authority.Join] does with claims that its parents disagree on and that
+// have no merge rule.
 type Disagreement uint8
 
 // The choices for [Authority.Join]. There is no default.
@@ -24,18 +24,19 @@ const (
 	DropDisagreement                           // drop these claims
 )
 
-// Join begins one journey in ctx that continues several, for a handler that does one thing for a batch
-// of messages. The parents are the contexts of the messages. Each must have a waybill of this Authority.
+// Join begins one journey in ctx that continues several, for a handler that does one thing for a
+// batch of messages. The parents are the contexts of the messages. Each must have a waybill of this
+// Authority.
 //
-// A claim with the same value in all parents is kept. Other values are merged by the claim's rule, with
-// an absent base. A claim that has no rule, is [Claim.Fixed], or is not declared here is handled as on
-// says. The claims "iss" and "sub" have no rule.
+// A claim with the same value in all parents is kept. Other values are merged by the claim's rule,
+// with an absent base. A claim that has no rule, is [Claim.Fixed], or is not declared here is
+// handled as on says. The claims "iss" and "sub" have no rule.
 //
-// The waybill gets a new "sid" unless all parents have the same one, and a new life from now, within
-// the earliest absolute end of its parents; no [Reissue] is needed. Changes do not go back to the
-// parents. On an error the context has no waybill. The errors are [ErrDisagree], [ErrExpired] if one of
-// the journeys has ended, [ErrProtection] if the protections differ, [ErrTooLarge], [ErrMerge], and the
-// reason why a parent has no waybill.
+// The waybill gets a new "sid" unless all parents have the same one, and a new life from now,
+// within the earliest absolute end of its parents; no [Reissue] is needed. Changes do not go back
+// to the parents. On an error the context has no waybill. The errors are [ErrDisagree],
+// [ErrExpired] if one of the journeys has ended, [ErrProtection] if the protections differ,
+// [ErrTooLarge], [ErrMerge], and the reason why a parent has no waybill.
 func (a *Authority) Join(ctx context.Context, on Disagreement, parents ...context.Context) (context.Context, error) {
 	ctx = Without(ctx)
 	if on != RefuseDisagreement && on != DropDisagreement {
@@ -61,7 +62,7 @@ func (a *Authority) Join(ctx context.Context, on Disagreement, parents ...contex
 	return s, nil
 }
 
-// joined is a join of several waybills, expressed as edits of the one whose journey ends first.
+// joined is the join of several waybills, as edits of the waybill whose journey ends first.
 type joined struct {
 	auth    *Authority
 	parents []*Waybill
@@ -125,14 +126,14 @@ func (j *joined) claims() error {
 func (j *joined) claim(name string) error {
 	shared := j.shared(name)
 	switch name {
-	case jose.Aud, jose.Iat, jose.Exp, jose.End, jose.Bas: // the first's, or renewed
+	case jose.Aud, jose.Iat, jose.Exp, jose.End, jose.Bas: // copied from j.first, or renewed
 		return nil
 	case jose.Sid:
 		if !shared {
 			j.edits.set(name, newID())
 		}
 		return nil
-	case jose.Nbf, "jti": // of one token
+	case jose.Nbf, "jti": // these describe a single token
 		j.edits.set(name, nil)
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// journeys starts one for each list of changes.
+// journeys starts a journey for each list of changes.
 func journeys(t testing.TB, auth *waybill.Authority, of ...[]waybill.Change) (parents []context.Context) {
 	t.Helper()
 	for _, changes := range of {
@@ -25,14 +25,15 @@ func journeys(t testing.TB, auth *waybill.Authority, of ...[]waybill.Change) (pa
 
 type changes = []waybill.Change
 
-// TestJoinTable joins three parents, for every rule. The claims are compared as a receiver sees them.
+// TestJoinTable joins three parents, for every rule. The claims are compared as a receiver sees
+// them.
 func TestJoinTable(t *testing.T) {
 	auth := authority(t)
 	for _, test := range []struct {
 		name    string
 		parents []changes
 		want    string // under DropDisagreement
-		differ  string // what RefuseDisagreement refuses
+		differ  string // the claim that RefuseDisagreement refuses
 	}{
 		{"nothing", []changes{nil, nil, nil}, "", ""},
 		{"one parent", []changes{{Cell.To("a"), Tenant.To("x"), Receipt.To("r")}}, `"cell":"a","tenant":"x","receipt":"r"`, ""},
@@ -120,7 +121,8 @@ func TestJoinUndeclared(t *testing.T) {
 	wantClaims(t, now(t, ctx), `"tags":["kept"],"seats":1`)
 }
 
-// TestJoinIsAJourney: it has a sid of its own, a new life, and the first end of its parents; and it stands where they stand now.
+// TestJoinIsAJourney checks that a join has its own sid, a new life, the earliest end of its
+// parents, and their current claims.
 func TestJoinIsAJourney(t *testing.T) {
 	var ahead time.Duration
 	clock := waybill.Clock(func() time.Time { return time.Now().Add(ahead) })
@@ -128,7 +130,7 @@ func TestJoinIsAJourney(t *testing.T) {
 	early := waybilltest.Context(t, auth, Seats.To(1))
 	ahead = time.Hour
 	later := waybilltest.Context(t, auth, Seats.To(2))
-	change(t, later, Seats.To(3)) // the parent's state, not its base
+	change(t, later, Seats.To(3)) // the parent's current waybill, not the received one
 
 	ahead = 2 * time.Hour // both have expired
 	ctx, err := auth.Join(early, waybill.RefuseDisagreement, later, early, later)
@@ -148,7 +150,7 @@ func TestJoinIsAJourney(t *testing.T) {
 	}
 	send(t, auth, ctx)
 	change(t, ctx, Seats.To(9))
-	wantClaim(t, early, Seats, 1) // nothing comes back
+	wantClaim(t, early, Seats, 1) // nothing returns to the parents
 	wantClaim(t, later, Seats, 3)
 
 	ahead = 11*time.Hour + 50*time.Minute
@@ -157,7 +159,7 @@ func TestJoinIsAJourney(t *testing.T) {
 		t.Fatal(err)
 	}
 	if wb := now(t, ctx); !wb.Expires().Equal(wb.Ends()) || !wb.Ends().Equal(now(t, early).Ends()) {
-		t.Errorf("expires %v, want at the first end %v", wb.Expires(), now(t, early).Ends())
+		t.Errorf("expires %v, want the earliest end %v", wb.Expires(), now(t, early).Ends())
 	}
 	ahead = 12*time.Hour + 10*time.Minute
 	_, err = auth.Join(t.Context(), waybill.DropDisagreement, later, early)
@@ -185,11 +187,12 @@ func TestJoinOfOneJourney(t *testing.T) {
 	}
 	wantClaims(t, wb, `"cell":"a","seats":3`)
 	if wb.Has("bas") {
-		t.Error("the join names a base")
+		t.Error("the join has a bas")
 	}
 }
 
-// TestJoinRegistered: what a token says of its subject is a claim without a rule, and what it says of itself is left out.
+// TestJoinRegistered checks that iss and sub are joined as claims without a rule, and that nbf and
+// jti are dropped.
 func TestJoinRegistered(t *testing.T) {
 	s := newShop(t)
 	auth, seconds := s.auth, time.Now().Unix()
@@ -217,14 +220,15 @@ func TestJoinRegistered(t *testing.T) {
 	}
 }
 
-// TestJoinRefused: a refusal leaves a context without a waybill, whatever it had before.
+// TestJoinRefused checks that a failed Join returns a context without a waybill, even if it had one
+// before.
 func TestJoinRefused(t *testing.T) {
 	auth := authority(t)
 	good := waybilltest.Context(t, auth, Cell.To("a"))
 	bad, _ := auth.Receive(t.Context(), []string{"no token"}, nil)
 	sealed := authority(t, waybill.Protect(waybill.Sealed), waybill.AlsoOpen(waybill.Sealed, waybill.Signed))
 	signed, _ := receive(t, sealed, now(t, good).Token())
-	broken := waybill.NewClaim[string]("seats") // a value that the rule cannot read
+	broken := waybill.NewClaim[string]("seats") // the rule cannot read this value
 	odd, _ := receive(t, auth, issue(t, waybilltest.Authority(t, waybill.Claims(broken)), broken.To("many")).Token())
 	long := journeys(t, auth, changes{Tags.To([]string{strings.Repeat("a", 700)})}, changes{Tags.To([]string{strings.Repeat("b", 700)})},
 		changes{Tags.To([]string{strings.Repeat("c", 700)})})
@@ -257,7 +261,7 @@ func TestJoinRefused(t *testing.T) {
 	}
 }
 
-// TestJoinReadOnly: without the private key, nothing can be joined.
+// TestJoinReadOnly checks that a node without the private key cannot join.
 func TestJoinReadOnly(t *testing.T) {
 	key := lasting(t, keyring.Public)
 	issuer := must(waybill.New("shop", ringOf(t, "shop", key), waybill.Protect(waybill.Public), declareAll()))(t)

@@ -15,7 +15,7 @@ type Outcome string
 const (
 	Unchanged Outcome = "unchanged" // there was no token, or it changed nothing
 	Merged    Outcome = "merged"    // accepted; this hop issues the result when it answers
-	Relayed   Outcome = "relayed"   // accepted, and sent on as it is
+	Relayed   Outcome = "relayed"   // accepted, and sent on unchanged
 	Conflict  Outcome = "conflict"  // accepted, except for undeclared claims that both sides changed
 	Rejected  Outcome = "rejected"  // not accepted; the error says why
 )
@@ -23,7 +23,7 @@ const (
 // MergeOption configures [Call.Merge].
 type MergeOption interface{ apply(*answer) }
 
-// answer is what Merge knows of the answer to a call.
+// answer is the result of a call, and the claims that it may change.
 type answer struct {
 	result Result
 	accept []string // nil: all
@@ -33,8 +33,8 @@ type mergeOption func(*answer)
 
 func (o mergeOption) apply(a *answer) { o(a) }
 
-// OnlyClaims accepts changes of these claims only. It stops mistakes. It does not stop a compromised
-// member of a symmetric ring, which can issue any token.
+// OnlyClaims accepts changes of these claims only. It stops mistakes. It does not stop a
+// compromised member of a symmetric ring, which can issue any token.
 func OnlyClaims(claims ...Declaration) MergeOption {
 	names := make([]string, 0, len(claims))
 	for _, c := range claims {
@@ -43,17 +43,18 @@ func OnlyClaims(claims ...Declaration) MergeOption {
 	return mergeOption(func(a *answer) { a.accept = names })
 }
 
-// Merge merges the token that the call's answer returned into the scope that the call was made in. A
-// call that [Failed] brings no changes of [Claim.OnSuccess] claims, and takes back those that an
-// earlier token of the same call brought.
+// Merge merges the token that the call's response returned into the context that the call was made
+// in. A call that [Failed] does not change [Claim.OnSuccess] claims; changes of these claims by an
+// earlier token of the same call are undone.
 //
 // A token that was not made from the one that this call sent, or that is altered or too large, is
-// rejected as a whole: the error says why, [Lost] reports it to the handler, and the call's own result
-// is not affected. A call may return several tokens; each is compared with the one before. If several
-// callees answer one message, merge each answer into its own copy of the Call.
+// rejected as a whole: the error says why, [Lost] reports it to the handler, and the call's own
+// result is not affected. A call may return several tokens; each is compared with the one before.
+// If several callees respond to one message, merge each response with its own copy of the Call.
 //
-// The merge is three-way, on application claims: a claim that one side changed gets that value, a
-// claim that both changed follows its rule. The token is judged at the time the call was sent.
+// The merge is three-way, on application claims: a claim that one side changed gets that value, and
+// a claim that both sides changed follows its rule. The token is judged at the time the call was
+// sent.
 func (c *Call) Merge(returned string, r Result, opts ...MergeOption) (Outcome, error) {
 	if returned == "" {
 		return Unchanged, nil
@@ -138,15 +139,15 @@ func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 	return outcome, nil
 }
 
-// readOnly reports whether this node cannot change w for want of a private key.
+// readOnly reports whether this node cannot change w because it has no private key.
 func (a *Authority) readOnly(w *Waybill) bool {
 	return w.Protection() == Public && !canIssue(a.ring.Set(), Public)
 }
 
-// brought is a token that a call returned, or the one it sent.
+// brought is a token that a call returned, or the token that the call sent.
 type brought struct {
 	wb     *Waybill
-	result Result // of a call that had failed, no OnSuccess claim counts
+	result Result // if Failed, changes of OnSuccess claims do not count
 }
 
 // merger is one three-way merge. A nil value is an absent claim.
@@ -157,12 +158,13 @@ type merger struct {
 	base, theirs brought
 
 	edits    edits
-	verbatim bool // theirs stands as it is
+	verbatim bool // the result is theirs, unchanged
 	conflict bool
 	dropped  []string
 }
 
-// run merges each claim that any of the three has. What only this side has did not change on the other.
+// run merges each claim of theirs, base and sent. The other side did not change a claim that only
+// mine has.
 func (m *merger) run() error {
 	sides := []*Waybill{m.theirs.wb, m.base.wb, m.sent}
 	var err error
@@ -180,7 +182,8 @@ func (m *merger) run() error {
 	return nil
 }
 
-// anyHas takes the name as bytes: most are only looked up, and making a string of one that is kept allocates.
+// anyHas reports whether any of the waybills has the claim. The name is bytes because a string
+// would allocate.
 func anyHas(ws []*Waybill, name []byte) bool {
 	for _, w := range ws {
 		if w.raw(string(name)) != nil {
@@ -190,7 +193,8 @@ func anyHas(ws []*Waybill, name []byte) bool {
 	return false
 }
 
-// value is what a claim became by an update: of a call that failed, an OnSuccess claim is as it was sent.
+// value returns the value of a claim in a token. If the call failed, an OnSuccess claim has the
+// value that was sent.
 func (m *merger) value(of brought, name string, def *declaration) []byte {
 	if of.result == Failed && def != nil && def.onSuccess {
 		return m.sent.raw(name)
@@ -218,7 +222,7 @@ func (m *merger) claim(name string) error {
 		m.edits.set(name, theirs)
 		return nil
 	case same(mine, theirs), m.theirs.result == Failed && def != nil && def.onSuccess:
-		return nil // what changed here since is not the call's to take back
+		return nil // the call does not undo changes that this side made since
 	case def == nil:
 		m.conflict = true
 		return nil
@@ -239,10 +243,10 @@ func (m *merger) claim(name string) error {
 	return nil
 }
 
-// same compares two raw values, absence included.
+// same reports whether two raw values are equal; nil is an absent claim and equals only nil.
 func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 
-// sameClaims reports whether two waybills agree in the application's claims.
+// sameClaims reports whether two waybills have the same application claims.
 func sameClaims(a, b *Waybill) bool {
 	covers := func(a, b *Waybill) bool {
 		ok := true

@@ -8,8 +8,9 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// TestMiddleDeclaresNothing: a hop that knows no claim passes on what one callee changed. What two changed it cannot join:
-// it keeps what came first, says so, and the hops above follow their own rules on what it sends.
+// TestMiddleDeclaresNothing checks a hop that declares no claims. It relays the changes of one
+// callee. If two callees change a claim, it keeps the first value and reports a conflict; the hops
+// above merge that value by their own rules.
 func TestMiddleDeclaresNothing(t *testing.T) {
 	front, middle := authority(t), waybilltest.Authority(t)
 	frontCtx, _ := receive(t, front, issue(t, front, Seats.To(1), Cell.To("a")).Token())
@@ -24,7 +25,7 @@ func TestMiddleDeclaresNothing(t *testing.T) {
 		out    waybill.Outcome
 	}{
 		{first, []waybill.Change{Seats.To(3)}, waybill.Relayed},
-		{second, []waybill.Change{Seats.To(9), Price.To(5)}, waybill.Conflict}, // its seats are lost, not its price
+		{second, []waybill.Change{Seats.To(9), Price.To(5)}, waybill.Conflict}, // the change of seats is lost, the price is kept
 		{third, []waybill.Change{Cell.Delete()}, waybill.Merged},
 	} {
 		out, err := step.call.Merge(answer(t, front, step.call.Token(), step.theirs...), waybill.Succeeded)
@@ -32,28 +33,28 @@ func TestMiddleDeclaresNothing(t *testing.T) {
 			t.Errorf("got %s, %v, want %s", out, err, step.out)
 		}
 	}
-	update := hop.Commit(waybill.Succeeded)
-	wantSet(t, "the middle hop", must(middle.Open(update))(t), `"price":5,"seats":3`)
-	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Merged || err != nil {
+	returned := hop.Commit(waybill.Succeeded)
+	wantSet(t, "the middle hop", must(middle.Open(returned))(t), `"price":5,"seats":3`)
+	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Merged || err != nil {
 		t.Errorf("front: got %s, %v, want merged", out, err)
 	}
 	wantSet(t, "the front hop", now(t, frontCtx), `"price":5,"seats":4`)
 }
 
-// TestJobAfterCommit: work that goes on with the request's values after the response has left cannot change its claims
-// unnoticed; detached, it can.
+// TestJobAfterCommit checks that work which uses the request's context after the response was sent
+// gets an error when it changes claims, and that detached work can change them.
 func TestJobAfterCommit(t *testing.T) {
 	auth := authority(t)
 	ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
 	job, detached := context.WithoutCancel(ctx), waybill.Detach(ctx)
 	call := send(t, auth, job)
-	update := answer(t, auth, call.Token(), Seats.To(2))
+	returned := answer(t, auth, call.Token(), Seats.To(2))
 	if hop.Commit(waybill.Succeeded) != "" {
-		t.Error("nothing changed, and an update was sent")
+		t.Error("nothing changed, but a token was returned")
 	}
 	wantIs(t, waybill.Update(job, Cell.To("b")), waybill.ErrCommitted)
-	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Rejected {
-		t.Errorf("an answer to the job: got %s, %v, want refused", out, err)
+	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Rejected {
+		t.Errorf("a response to the job: got %s, %v, want rejected", out, err)
 	}
 	wantIs(t, waybill.Lost(job), waybill.ErrCommitted)
 	wantClaim(t, job, Cell, "a")

@@ -9,7 +9,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// TestMergeOrder returns the same answers in every order: but for the last writer's, the result is the same.
+// TestMergeOrder merges the same responses in different orders. Except for claims without a rule,
+// the results are the same.
 func TestMergeOrder(t *testing.T) {
 	auth := authority(t)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -37,16 +38,16 @@ func TestMergeOrder(t *testing.T) {
 	}
 	for round := range 60 {
 		token := issue(t, auth, random()...).Token()
-		var updates []string
-		for len(updates) < 4 {
+		var returned []string
+		for len(returned) < 4 {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, random()...)
 			if u := hop.Commit(waybill.Succeeded); u != "" {
-				updates = append(updates, u)
+				returned = append(returned, u)
 			}
 		}
 		want := ""
-		permute(updates, func(order []string) {
+		permute(returned, func(order []string) {
 			ctx, _ := receive(t, auth, token)
 			calls := []*waybill.Call{send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx)}
 			for i, u := range order {
@@ -63,7 +64,7 @@ func TestMergeOrder(t *testing.T) {
 	}
 }
 
-// values are the merged claims, sets as sets.
+// values returns the merged claims, with lists as sets.
 func values(wb *waybill.Waybill) []any {
 	var all []any
 	seats, ok := Seats.Of(wb)

@@ -13,7 +13,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// shop is a domain whose key the test holds, to issue what no Authority would.
+// shop is a domain whose key the test has, to issue tokens that no Authority issues.
 type shop struct {
 	key  *keyring.Key
 	ring *keyring.Ring
@@ -29,8 +29,9 @@ func newShop(t testing.TB, opts ...waybill.Option) shop {
 
 func (s shop) issue(payload string) string { return s.key.Codec().Issue([]byte(payload), "shop") }
 
-// TestReturnRefuses: what is not an update of the token that the call sent changes nothing.
-func TestReturnRefuses(t *testing.T) {
+// TestMergeRejects checks that a returned token which was not made from the sent token changes
+// nothing.
+func TestMergeRejects(t *testing.T) {
 	s := newShop(t, waybill.AlsoOpen(waybill.Public))
 	stranger := newShop(t)
 	seconds := time.Now().Unix()
@@ -39,52 +40,52 @@ func TestReturnRefuses(t *testing.T) {
 	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},"cell":"a"}`, sid, times)
 	token := s.issue(base)
 	older := s.issue(strings.Replace(base, `"a"`, `"older"`, 1))
-	// update is a good one with one thing replaced.
-	update := func(old, new string) string {
+	// altered returns a valid returned token with one part replaced.
+	altered := func(old, new string) string {
 		good := strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1)
 		if strings.Count(good, old) != 1 {
-			t.Fatalf("%s is not once in %s", old, good)
+			t.Fatalf("%s does not occur exactly once in %s", old, good)
 		}
 		return s.issue(strings.Replace(good, old, new, 1))
 	}
 	for _, test := range []struct {
-		name   string
-		update string
-		want   error
+		name     string
+		returned string
+		want     error
 	}{
 		{"garbage", "x", waybill.ErrMalformed},
-		{"bad signature", update(sid, sid)[:100] + "AAAA" + update(sid, sid)[104:], waybill.ErrForged},
+		{"bad signature", altered(sid, sid)[:100] + "AAAA" + altered(sid, sid)[104:], waybill.ErrForged},
 		{"unknown key", answer(t, stranger.auth, issue(t, stranger.auth).Token(), Cell.To("b")), waybill.ErrUnknownKey},
-		{"oversize", update(`"b"`, `"`+strings.Repeat("x", 3600)+`"`), waybill.ErrTooLarge},
+		{"oversize", altered(`"b"`, `"`+strings.Repeat("x", 3600)+`"`), waybill.ErrTooLarge},
 		{"the answer to an older token", answer(t, s.auth, older, Cell.To("b")), waybill.ErrStale},
 		{"another journey", answer(t, s.auth, issue(t, s.auth, Cell.To("a")).Token(), Cell.To("b")), waybill.ErrStale},
 		{"a new journey", issue(t, s.auth, Cell.To("b")).Token(), waybill.ErrStale},
 		{"the token itself", token, waybill.ErrStale},
-		{"no bas", update(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
-		{"another bas", update(basOf(token), basOf(older)), waybill.ErrStale},
-		{"another audience", update(`"shop"`, `"bank"`), waybill.ErrAudience},
-		{"another sid", update(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
-		{"a later exp", update(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
-		{"an earlier exp", update(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
-		{"another iat", update(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
-		{"a later end", update(fmt.Sprintf(`"end":%d`, seconds+1000), fmt.Sprintf(`"end":%d`, seconds+9000)), waybill.ErrRegistered},
-		{"an nbf", update(sid, sid+`,"nbf":1`), waybill.ErrRegistered},
-		{"an iss", update(sid, sid+`,"iss":"evil"`), waybill.ErrRegistered},
-		{"another sub", update(`"sub":"u"`, `"sub":"root"`), waybill.ErrRegistered},
-		{"no sub", update(`"sub":"u",`, ``), waybill.ErrRegistered},
-		{"another jti", update(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
-		{"another cnf", update(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
-		{"no cnf", update(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
+		{"no bas", altered(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
+		{"another bas", altered(basOf(token), basOf(older)), waybill.ErrStale},
+		{"another audience", altered(`"shop"`, `"bank"`), waybill.ErrAudience},
+		{"another sid", altered(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
+		{"a later exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
+		{"an earlier exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
+		{"another iat", altered(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
+		{"a later end", altered(fmt.Sprintf(`"end":%d`, seconds+1000), fmt.Sprintf(`"end":%d`, seconds+9000)), waybill.ErrRegistered},
+		{"an nbf", altered(sid, sid+`,"nbf":1`), waybill.ErrRegistered},
+		{"an iss", altered(sid, sid+`,"iss":"evil"`), waybill.ErrRegistered},
+		{"another sub", altered(`"sub":"u"`, `"sub":"root"`), waybill.ErrRegistered},
+		{"no sub", altered(`"sub":"u",`, ``), waybill.ErrRegistered},
+		{"another jti", altered(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
+		{"another cnf", altered(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
+		{"no cnf", altered(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
 		{"another protection", string(publicToken(t, s, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
-		{"expired when the call was sent", update(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
+		{"expired when the call was sent", altered(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, hop := receive(t, s.auth, token)
 			before := now(t, ctx)
 			call := send(t, s.auth, ctx)
-			out, err := call.Merge(test.update, waybill.Succeeded)
+			out, err := call.Merge(test.returned, waybill.Succeeded)
 			if out != waybill.Rejected || !errors.Is(err, test.want) {
-				t.Errorf("got %s, %v, want refused, %v", out, err, test.want)
+				t.Errorf("got %s, %v, want rejected, %v", out, err, test.want)
 			}
 			if lost := waybill.Lost(ctx); !errors.Is(lost, test.want) {
 				t.Errorf("Lost: got %v, want %v", lost, test.want)
@@ -92,12 +93,13 @@ func TestReturnRefuses(t *testing.T) {
 			if now(t, ctx) != before {
 				t.Errorf("got %s, want nothing changed", now(t, ctx).Payload())
 			}
-			// A good answer to the same call is still taken: an attempt that went wrong does not spoil the others.
-			if out, err := call.Merge(update(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
-				t.Errorf("the good update: got %s, %v, want relayed", out, err)
+			// A valid response to the same call is still merged: a failed attempt does not affect
+			// the others.
+			if out, err := call.Merge(altered(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
+				t.Errorf("the valid token: got %s, %v, want relayed", out, err)
 			}
-			if hop.Commit(waybill.Succeeded) != update(sid, sid) {
-				t.Error("the good update was not relayed")
+			if hop.Commit(waybill.Succeeded) != altered(sid, sid) {
+				t.Error("the valid token was not relayed")
 			}
 		})
 	}
@@ -110,7 +112,7 @@ func publicToken(t testing.TB, s shop, payload string) []byte {
 	return []byte(k.Codec().Issue([]byte(payload), "shop"))
 }
 
-func TestReturnOfNothing(t *testing.T) {
+func TestMergeOfNothing(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth)
 	if out, err := send(t, auth, ctx).Merge("", waybill.Succeeded); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
@@ -118,7 +120,7 @@ func TestReturnOfNothing(t *testing.T) {
 	}
 }
 
-func TestReturnTooLate(t *testing.T) {
+func TestMergeTooLate(t *testing.T) {
 	auth := authority(t)
 	for want, end := range map[error]func(waybill.Hop){
 		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(waybill.Succeeded) },
@@ -129,50 +131,52 @@ func TestReturnTooLate(t *testing.T) {
 		end(hop)
 		out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded)
 		if out != waybill.Rejected || !errors.Is(err, want) || !errors.Is(waybill.Lost(ctx), want) {
-			t.Errorf("got %s, %v, Lost %v, want refused, %v", out, err, waybill.Lost(ctx), want)
+			t.Errorf("got %s, %v, Lost %v, want rejected, %v", out, err, waybill.Lost(ctx), want)
 		}
 	}
 }
 
-// TestReturnAfterExpiry: an update is judged as of the moment the call was sent, however long the call takes.
-func TestReturnAfterExpiry(t *testing.T) {
+// TestMergeAfterExpiry checks that a returned token is judged at the time the call was sent,
+// however long the call takes.
+func TestMergeAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		auth := authority(t)
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
 		time.Sleep(waybill.DefaultLife)
 		call := send(t, auth, ctx)
-		update := answer(t, auth, call.Token(), Cell.To("b"))
+		returned := answer(t, auth, call.Token(), Cell.To("b"))
 		time.Sleep(time.Hour)
-		if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
+		if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("got %s, %v, want relayed", out, err)
 		}
-		if hop.Commit(waybill.Succeeded) != update {
-			t.Error("the update was not relayed")
+		if hop.Commit(waybill.Succeeded) != returned {
+			t.Error("the returned token was not relayed")
 		}
 	})
 }
 
-// TestReturnRevoked: revocation is judged now.
-func TestReturnRevoked(t *testing.T) {
+// TestMergeRevoked checks that revocation is judged at the current time.
+func TestMergeRevoked(t *testing.T) {
 	k, other := lasting(t, keyring.Signed), lasting(t, keyring.Signed)
 	before := must(keyring.NewSet("shop", k))(t)
 	ring := keyring.NewRing(before)
 	auth := must(waybill.New("shop", ring, declareAll()))(t)
 	ctx, _ := receive(t, auth, issue(t, auth).Token())
 	call := send(t, auth, ctx)
-	update := answer(t, auth, call.Token(), Cell.To("b"))
+	returned := answer(t, auth, call.Token(), Cell.To("b"))
 	revoked := strings.Replace(string(must(keyring.NewSet("shop", other))(t).SecretJWKS()), `"keys": [`,
 		fmt.Sprintf(`"keys": [{"kid":%q,"revoked":{"revoked_at":1}},`, k.ID()), 1)
 	if err := ring.Swap(must(keyring.ParseSet([]byte(revoked)))(t)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Rejected || !errors.Is(err, waybill.ErrRevokedKey) {
-		t.Errorf("got %s, %v, want refused, ErrRevokedKey", out, err)
+	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Rejected || !errors.Is(err, waybill.ErrRevokedKey) {
+		t.Errorf("got %s, %v, want rejected, ErrRevokedKey", out, err)
 	}
 }
 
-// TestReturnMergeFails: an update that this service cannot merge is refused whole.
-func TestReturnMergeFails(t *testing.T) {
+// TestMergeRuleFails checks that a returned token is rejected as a whole if this service cannot
+// merge it.
+func TestMergeRuleFails(t *testing.T) {
 	auth := authority(t, waybill.IssueLimit(512))
 	roomy := authority(t)
 	text := waybill.NewClaim[string]("seats")
@@ -194,7 +198,7 @@ func TestReturnMergeFails(t *testing.T) {
 		before := now(t, ctx)
 		out, err := call.Merge(answer(t, test.by, call.Token(), test.theirs...), waybill.Succeeded)
 		if out != waybill.Rejected || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
-			t.Errorf("%s: got %s, %v, want refused, %v", test.name, out, err, test.want)
+			t.Errorf("%s: got %s, %v, want rejected, %v", test.name, out, err, test.want)
 		}
 		if now(t, ctx) != before {
 			t.Errorf("%s: got %s, want nothing changed", test.name, now(t, ctx).Payload())
@@ -206,19 +210,20 @@ func TestReturnMergeFails(t *testing.T) {
 	call := send(t, auth, ctx)
 	out, err := call.Merge(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil")), waybill.Succeeded)
 	if out != waybill.Rejected || !errors.Is(err, waybill.ErrFixed) {
-		t.Errorf("relay: got %s, %v, want refused, ErrFixed", out, err)
+		t.Errorf("relay: got %s, %v, want rejected, ErrFixed", out, err)
 	}
 	wantClaim(t, ctx, Tenant, "acme")
 }
 
-// TestLostIsBounded: a peer that answers garbage for ever does not fill the memory of a long job.
+// TestLostIsBounded checks that a peer which returns garbage does not fill the memory of a long
+// job.
 func TestLostIsBounded(t *testing.T) {
 	auth := authority(t)
 	job := must(auth.Start(t.Context()))(t)
 	call := send(t, auth, job)
 	for range 10_000 {
 		if out, _ := call.Merge("garbage", waybill.Succeeded); out != waybill.Rejected {
-			t.Fatalf("got %s, want refused", out)
+			t.Fatalf("got %s, want rejected", out)
 		}
 	}
 	lost, ok := waybill.Lost(job).(interface{ Unwrap() []error })

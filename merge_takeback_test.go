@@ -10,7 +10,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// TestFailedTakesBack: a call that seemed to succeed, and then failed, leaves nothing of its OnSuccess claims.
+// TestFailedTakesBack checks that a call which returned a token as a success and then failed
+// changes no OnSuccess claims.
 func TestFailedTakesBack(t *testing.T) {
 	auth := authority(t)
 	both := []waybill.Change{Receipt.To("r2"), Stamp.To("long"), Cell.To("b")}
@@ -18,18 +19,18 @@ func TestFailedTakesBack(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		theirs        []waybill.Change
-		kept          bool             // the second update still has the claims: a callee that declares them otherwise
-		mine          []waybill.Change // before the first update
-		since         []waybill.Change // after it
+		kept          bool             // the second token still has the changes, from a callee that does not declare OnSuccess
+		mine          []waybill.Change // before the first token
+		since         []waybill.Change // after the first token
 		first, second string           // claims of this hop afterwards
-		out           waybill.Outcome  // of the second
+		out           waybill.Outcome  // of the second token
 	}{
 		{"added and changed", both, false, nil, nil, `"cell":"b","receipt":"r2","stamp":"long"`, failed, waybill.Relayed},
 		{"deleted", []waybill.Change{Receipt.Delete(), Cell.To("b")}, false, nil, nil, `"cell":"b"`, failed, waybill.Relayed},
 		{"nothing else", []waybill.Change{Receipt.To("r2")}, false, nil, nil, `"cell":"a","receipt":"r2"`, start, waybill.Relayed},
 		{"kept by the callee", both, true, nil, nil, `"cell":"b","receipt":"r2","stamp":"long"`, failed, waybill.Merged},
-		{"deleted, kept so by the callee", []waybill.Change{Receipt.Delete(), Cell.To("b")}, true, nil, nil, `"cell":"b"`, failed, waybill.Merged},
-		{"beside a change of this hop", both, false, []waybill.Change{Seats.To(3)}, nil,
+		{"deleted, kept by the callee", []waybill.Change{Receipt.Delete(), Cell.To("b")}, true, nil, nil, `"cell":"b"`, failed, waybill.Merged},
+		{"next to a change of this hop", both, false, []waybill.Change{Seats.To(3)}, nil,
 			`"cell":"b","receipt":"r2","seats":3,"stamp":"long"`, `"cell":"b","receipt":"r1","seats":3`, waybill.Merged},
 		{"changed here since", both, false, nil, []waybill.Change{Receipt.To("mine"), Stamp.To("mine")},
 			`"cell":"b","receipt":"r2","stamp":"long"`, `"cell":"b","receipt":"mine","stamp":"mine"`, waybill.Unchanged},
@@ -42,7 +43,7 @@ func TestFailedTakesBack(t *testing.T) {
 		change(t, calleeCtx, test.theirs...)
 		first := callee.Return(waybill.Succeeded)
 		if test.kept {
-			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token of the same claims
+			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token with the same claims
 		}
 		second := callee.Commit(ended(test.kept))
 		if test.kept {
@@ -61,33 +62,34 @@ func TestFailedTakesBack(t *testing.T) {
 		}
 		wantSet(t, test.name+", second", now(t, ctx), test.second)
 		if got := hop.Commit(waybill.Succeeded); test.out == waybill.Relayed && got != second {
-			t.Errorf("%s: the second update was not relayed verbatim", test.name)
+			t.Errorf("%s: the second token was not relayed verbatim", test.name)
 		}
 	}
 }
 
-// TestFailedThenSucceeded: an answer that failed does not spoil the next one of the same call.
+// TestFailedThenSucceeded checks that a failed response does not affect the next response to the
+// same call.
 func TestFailedThenSucceeded(t *testing.T) {
 	auth := authority(t)
 	ctx, _ := receive(t, auth, issue(t, auth, Receipt.To("r1")).Token())
 	call, other := send(t, auth, ctx), send(t, auth, ctx)
-	update := answer(t, auth, call.Token(), Receipt.To("r2"))
+	returned := answer(t, auth, call.Token(), Receipt.To("r2"))
 	for range 2 {
-		if out, err := call.Merge(update, waybill.Failed); out != waybill.Unchanged || err != nil {
+		if out, err := call.Merge(returned, waybill.Failed); out != waybill.Unchanged || err != nil {
 			t.Errorf("failed: got %s, %v, want unchanged", out, err)
 		}
 		wantClaim(t, ctx, Receipt, "r1")
 	}
-	must(call.Merge(update, waybill.Succeeded))(t)
+	must(call.Merge(returned, waybill.Succeeded))(t)
 	wantClaim(t, ctx, Receipt, "r2")
-	// What another call brought is not this one's to take back.
+	// A failed call does not undo the changes of another call.
 	must(other.Merge(answer(t, auth, other.Token(), Receipt.To("r3")), waybill.Succeeded))(t)
-	must(call.Merge(update, waybill.Failed))(t)
+	must(call.Merge(returned, waybill.Failed))(t)
 	wantClaim(t, ctx, Receipt, "r3")
 }
 
-// TestNotAcceptedTwice: what was not taken of one update does not come in by the next, which has it unchanged, on a node
-// that can only pass on what comes.
+// TestNotAcceptedTwice checks, on a node that can only relay, that a change which was not accepted
+// from one returned token is not accepted from the next one, which has the same change.
 func TestNotAcceptedTwice(t *testing.T) {
 	private := lasting(t, keyring.Public)
 	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
@@ -102,12 +104,12 @@ func TestNotAcceptedTwice(t *testing.T) {
 	}
 	change(t, calleeCtx, Seats.To(2))
 	if out, err := call.Merge(callee.Commit(waybill.Succeeded), waybill.Succeeded, accept); out != waybill.Rejected || !errors.Is(err, waybill.ErrReadOnly) {
-		t.Errorf("got %s, %v, want refused, ErrReadOnly", out, err)
+		t.Errorf("got %s, %v, want rejected, ErrReadOnly", out, err)
 	}
 	wantClaim(t, ctx, Cell, "a")
 }
 
-// wantSet compares the application's claims, which have no commas in them, in any order.
+// wantSet compares the application claims in any order. Their values must not contain commas.
 func wantSet(t testing.TB, what string, wb *waybill.Waybill, want string) {
 	t.Helper()
 	sorted := func(claims string) string {

@@ -28,7 +28,7 @@ func TestMergeTable(t *testing.T) {
 		}
 		return c.To(json.RawMessage(value))
 	}
-	// Services that set any value, whatever the type, and declare nothing else of the claim.
+	// A service that sets values of any type, and declares no rules.
 	loose := waybilltest.Authority(t, waybill.Claims(waybill.NewClaim[json.RawMessage]("cell"), waybill.NewClaim[json.RawMessage]("seats"),
 		waybill.NewClaim[json.RawMessage]("price"), waybill.NewClaim[json.RawMessage]("tags"), Extra))
 	for _, test := range []struct {
@@ -74,7 +74,7 @@ func TestMergeTable(t *testing.T) {
 		{"tags", absent, `["m"]`, `["t"]`, `["m","t"]`, waybill.Merged},
 		{"tags", `null`, `["m"]`, `["t"]`, `["m","t"]`, waybill.Merged},
 		{"tags", `["a"]`, absent, `["t"]`, `["t"]`, waybill.Merged},
-		// Nobody here knows the claim.
+		// Not declared here.
 		{"extra", `1`, `1`, `2`, `2`, waybill.Relayed},
 		{"extra", absent, absent, `{"x":[1]}`, `{"x":[1]}`, waybill.Relayed},
 		{"extra", `1`, `1`, absent, absent, waybill.Relayed},
@@ -93,17 +93,18 @@ func TestMergeTable(t *testing.T) {
 		ctx, hop := receive(t, front, base)
 		call := send(t, front, ctx)
 		if test.mine != test.base {
-			// Mine comes from another call to a service that may set anything, as the front service may not know the claim.
+			// Mine is set by another call, to a service that can set any value, because front may
+			// not declare the claim.
 			other := send(t, front, ctx)
 			if _, err := other.Merge(answer(t, loose, other.Token(), raw(test.claim, test.mine)), waybill.Succeeded); err != nil {
 				t.Fatal(err)
 			}
 		}
-		update := ""
+		returned := ""
 		if test.theirs != test.base {
-			update = answer(t, loose, call.Token(), raw(test.claim, test.theirs))
+			returned = answer(t, loose, call.Token(), raw(test.claim, test.theirs))
 		}
-		out, err := call.Merge(update, waybill.Succeeded)
+		out, err := call.Merge(returned, waybill.Succeeded)
 		if out != test.out || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", name, out, err, test.out)
 		}
@@ -115,12 +116,12 @@ func TestMergeTable(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 		committed := hop.Commit(waybill.Succeeded)
-		if out == waybill.Relayed && committed != update {
-			t.Errorf("%s: the update was not relayed verbatim", name)
+		if out == waybill.Relayed && committed != returned {
+			t.Errorf("%s: the returned token was not relayed verbatim", name)
 		}
 		if committed != "" {
 			if wb, err := back.Open(committed); err != nil || wb.Has(test.claim) != (test.want != absent) {
-				t.Errorf("%s: got update %v, %v", name, wb, err)
+				t.Errorf("%s: got returned token %v, %v", name, wb, err)
 			}
 		}
 		if err := waybill.Lost(ctx); err != nil {
@@ -129,7 +130,7 @@ func TestMergeTable(t *testing.T) {
 	}
 }
 
-// TestRelayVerbatim sends a request through three services of which the last changes something.
+// TestRelayVerbatim sends a request through three services. The last one changes a claim.
 func TestRelayVerbatim(t *testing.T) {
 	for _, shape := range shapes {
 		auth := authority(t, shape.opt)
@@ -140,8 +141,8 @@ func TestRelayVerbatim(t *testing.T) {
 		if secondCall.Token() != firstCall.Token() {
 			t.Fatalf("%s: an unchanged waybill was not forwarded verbatim", shape.name)
 		}
-		update := answer(t, auth, secondCall.Token(), Cell.To("b"))
-		if out, err := secondCall.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
+		returned := answer(t, auth, secondCall.Token(), Cell.To("b"))
+		if out, err := secondCall.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, second, Cell, "b")
@@ -150,18 +151,19 @@ func TestRelayVerbatim(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, first, Cell, "b")
-		if got := firstHop.Commit(waybill.Succeeded); got != update || relayed != update {
-			t.Errorf("%s: got %s and %s, want %s verbatim", shape.name, relayed, got, update)
+		if got := firstHop.Commit(waybill.Succeeded); got != returned || relayed != returned {
+			t.Errorf("%s: got %s and %s, want %s verbatim", shape.name, relayed, got, returned)
 		}
 	}
 }
 
-// TestRelayThenChange: a service that changes something besides answers under its own base.
+// TestRelayThenChange checks that a service which also changes claims returns a token with its own
+// base.
 func TestRelayThenChange(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()
 	outer := waybilltest.Context(t, auth, Cell.To("a"))
-	change(t, outer, Seats.To(1)) // so that base and what is sent differ
+	change(t, outer, Seats.To(1)) // so that the base differs from the sent token
 	call := send(t, auth, outer)
 	for name, meddle := range map[string]func(context.Context, *waybill.Call){
 		"changed before the call": nil,
@@ -179,12 +181,12 @@ func TestRelayThenChange(t *testing.T) {
 		if meddle != nil {
 			meddle(ctx, c)
 		}
-		update := answer(t, auth, c.Token(), Cell.To("b"))
-		if _, err := c.Merge(update, waybill.Succeeded); err != nil {
+		returned := answer(t, auth, c.Token(), Cell.To("b"))
+		if _, err := c.Merge(returned, waybill.Succeeded); err != nil {
 			t.Fatal(err)
 		}
 		got := hop.Commit(waybill.Succeeded)
-		if got == update {
+		if got == returned {
 			t.Errorf("%s: relayed verbatim, want the change of this service in it", name)
 		}
 		wb := must(auth.Open(got))(t)
@@ -202,7 +204,7 @@ func TestRelayThenChange(t *testing.T) {
 	wantClaim(t, outer, Cell, "b")
 }
 
-func TestReturnOptions(t *testing.T) {
+func TestMergeOptions(t *testing.T) {
 	auth := authority(t)
 	for _, test := range []struct {
 		name   string
@@ -240,8 +242,9 @@ func TestReturnOptions(t *testing.T) {
 	}
 }
 
-// TestTwoUpdatesOfOneCall: a stream brings several; each counts against the one before.
-func TestTwoUpdatesOfOneCall(t *testing.T) {
+// TestTwoReturnsOfOneCall checks that a stream may return several tokens, and that each is compared
+// with the one before.
+func TestTwoReturnsOfOneCall(t *testing.T) {
 	auth := authority(t)
 	for _, busy := range []bool{false, true} {
 		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Seats.To(1)).Token())
@@ -260,7 +263,8 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 		if out, err := call.Merge(first, waybill.Succeeded); out != waybill.Unchanged || err != nil {
 			t.Errorf("the same again: got %s, %v, want unchanged", out, err)
 		}
-		// What this service does in between stands, unless the second update changes it too.
+		// A change of this service in between is kept, unless the second token changes the same
+		// claim.
 		if busy {
 			change(t, ctx, Tags.To([]string{"x"}))
 		}
@@ -268,13 +272,14 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 		wantNoClaim(t, ctx, Cell)
 		wantClaim(t, ctx, Seats, 2)
 		if got := hop.Commit(waybill.Succeeded); !busy && got != second {
-			t.Error("the second update was not relayed verbatim")
+			t.Error("the second token was not relayed verbatim")
 		}
 		if busy {
 			wantClaim(t, ctx, Price, 9)
 		}
 	}
-	// A claim that only the first update changed, and that was changed here since, is not touched by the second.
+	// The second token does not affect a claim that only the first one changed and that was changed
+	// here since.
 	ctx, _ := receive(t, auth, issue(t, auth, Cell.To("a")).Token())
 	call := send(t, auth, ctx)
 	calleeCtx, callee := receive(t, auth, call.Token())
@@ -287,7 +292,8 @@ func TestTwoUpdatesOfOneCall(t *testing.T) {
 	wantClaim(t, ctx, Seats, 5)
 }
 
-// TestReadOnlyRelays: a node with only the public key passes on what comes, and cannot merge.
+// TestReadOnlyRelays checks that a node with only the public key relays returned tokens, and cannot
+// merge them.
 func TestReadOnlyRelays(t *testing.T) {
 	private := lasting(t, keyring.Public)
 	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
@@ -296,29 +302,29 @@ func TestReadOnlyRelays(t *testing.T) {
 
 	ctx, hop := receive(t, reader, token)
 	call := send(t, reader, ctx)
-	update := answer(t, edge, call.Token(), Cell.To("b"))
-	if out, err := call.Merge(update, waybill.Succeeded); out != waybill.Relayed || err != nil {
+	returned := answer(t, edge, call.Token(), Cell.To("b"))
+	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
 		t.Errorf("got %s, %v, want relayed", out, err)
 	}
 	wantClaim(t, ctx, Cell, "b")
-	if got := hop.Commit(waybill.Succeeded); got != update {
-		t.Errorf("got %q, want the update verbatim", got)
+	if got := hop.Commit(waybill.Succeeded); got != returned {
+		t.Errorf("got %q, want the returned token verbatim", got)
 	}
 
-	// Two answers to two calls of the same token: the last writer wins, and it is called a conflict.
+	// Two calls sent the same token: the last response wins, and its outcome is a conflict.
 	ctx, hop = receive(t, reader, token)
 	one, two := send(t, reader, ctx), send(t, reader, ctx)
 	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
-	update = answer(t, edge, two.Token(), Seats.To(2))
-	if out, err := two.Merge(update, waybill.Succeeded); out != waybill.Conflict || err != nil {
+	returned = answer(t, edge, two.Token(), Seats.To(2))
+	if out, err := two.Merge(returned, waybill.Succeeded); out != waybill.Conflict || err != nil {
 		t.Errorf("got %s, %v, want conflict", out, err)
 	}
 	wantClaim(t, ctx, Seats, 2)
-	if got := hop.Commit(waybill.Succeeded); got != update {
-		t.Errorf("got %q, want the last update verbatim", got)
+	if got := hop.Commit(waybill.Succeeded); got != returned {
+		t.Errorf("got %q, want the last returned token verbatim", got)
 	}
 
-	// The same change twice is none.
+	// The same change again changes nothing.
 	ctx, _ = receive(t, reader, token)
 	one, two = send(t, reader, ctx), send(t, reader, ctx)
 	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
@@ -326,7 +332,8 @@ func TestReadOnlyRelays(t *testing.T) {
 		t.Errorf("the same change twice: got %s, %v, want unchanged", out, err)
 	}
 
-	// An update of which only a part may be taken cannot be taken at all, whether it is the first or the second.
+	// A returned token that could only be merged in part is rejected, whether it is the first or
+	// the second.
 	for _, second := range []bool{false, true} {
 		for _, test := range []struct {
 			name   string
@@ -346,7 +353,7 @@ func TestReadOnlyRelays(t *testing.T) {
 			before := now(t, ctx)
 			out, err := call.Merge(answer(t, edge, call.Token(), test.change, Seats.To(9)), test.result, test.opts...)
 			if out != waybill.Rejected || !errors.Is(err, test.want) || waybill.Lost(ctx) == nil {
-				t.Errorf("%s, second %v: got %s, %v, want refused, %v", test.name, second, out, err, test.want)
+				t.Errorf("%s, second %v: got %s, %v, want rejected, %v", test.name, second, out, err, test.want)
 			}
 			if now(t, ctx) != before {
 				t.Errorf("%s, second %v: got %s, want nothing changed", test.name, second, now(t, ctx).Payload())
@@ -355,7 +362,8 @@ func TestReadOnlyRelays(t *testing.T) {
 	}
 }
 
-// TestMergeWithOneKey: a ring without public-key keys is not read-only for signed waybills.
+// TestMergeWithOneKey checks that a ring without keys of the public protection is not read-only for
+// signed waybills.
 func TestMergeWithOneKey(t *testing.T) {
 	for alg, opt := range map[keyring.Protection]waybill.Option{
 		keyring.Signed: waybill.Claims(), keyring.Sealed: waybill.Protect(waybill.Sealed), keyring.Public: waybill.Protect(waybill.Public),

@@ -54,15 +54,16 @@ type config struct {
 	now         func() time.Time
 }
 
-// Claims declares the application's claims. Only declared claims can be changed here, and their rules
-// decide how concurrent changes merge. Undeclared claims are kept and forwarded byte for byte.
+// Claims declares the application's claims. Only declared claims can be changed here, and their
+// rules decide how concurrent changes merge. Undeclared claims are kept and forwarded byte for
+// byte.
 func Claims(claims ...Declaration) Option {
 	return option(func(c *config) { c.claims = append(c.claims, claims...) })
 }
 
 // Traced allows claims in traces. For each received waybill, the named claims are recorded on the
-// current span as string attributes "waybill.claim.NAME"; values that are not strings are recorded as
-// JSON. By default no claims are recorded, because more people can read traces than tokens.
+// current span as string attributes "waybill.claim.NAME"; values that are not strings are recorded
+// as JSON. By default no claims are recorded, because more people can read traces than tokens.
 func Traced(claims ...Declaration) Option {
 	return option(func(c *config) {
 		for _, d := range claims {
@@ -71,12 +72,13 @@ func Traced(claims ...Declaration) Option {
 	})
 }
 
-// Protect sets how issued waybills are protected; [Signed] by default. The ring needs a key of that protection. With only
-// the public halves of its [Public] keys the Authority opens and forwards public waybills, and cannot change them.
+// Protect sets how issued waybills are protected. The default is [Signed]. The ring needs a key of
+// that protection. If it has only the public halves of [Public] keys, the Authority opens and
+// forwards public waybills but cannot change them.
 func Protect(p Protection) Option { return option(func(c *config) { c.issues = p }) }
 
-// AlsoOpen accepts tokens of these protections in addition to the one that is issued. A journey keeps the protection it
-// began with.
+// AlsoOpen accepts tokens of these protections, in addition to the protection that is issued. A
+// journey always keeps its protection.
 func AlsoOpen(p ...Protection) Option {
 	return option(func(c *config) { c.opens = append(c.opens, p...) })
 }
@@ -84,29 +86,31 @@ func AlsoOpen(p ...Protection) Option {
 // Life sets the lifetime of issued tokens, in whole seconds. The default is [DefaultLife].
 func Life(d time.Duration) Option { return option(func(c *config) { c.life = d }) }
 
-// MaxLife sets the longest lifetime of an accepted token. The default is [DefaultMaxLife], or [Life] if
-// that is longer.
+// MaxLife sets the longest lifetime of an accepted token. The default is [DefaultMaxLife], or
+// [Life] if that is longer.
 func MaxLife(d time.Duration) Option { return option(func(c *config) { c.maxLife = d }) }
 
-// Journey sets the absolute end of a journey, counted from its start. The default is [DefaultJourney].
+// Journey sets the absolute end of a journey, counted from its start. The default is
+// [DefaultJourney].
 func Journey(d time.Duration) Option { return option(func(c *config) { c.journey = d }) }
 
 // Leeway sets how far the clocks of two nodes may differ, at most [MaxLeeway]. The default is
 // [DefaultLeeway]. It should be at least twice the error of a single clock.
 func Leeway(d time.Duration) Option { return option(func(c *config) { c.leeway = d }) }
 
-// IssueLimit sets the size of the largest issued token, in bytes. The default is [DefaultIssueLimit], or
-// the [AcceptLimit] if that is smaller, so that no node issues a token that it would not open.
+// IssueLimit sets the size of the largest issued token, in bytes. The default is
+// [DefaultIssueLimit], or the [AcceptLimit] if that is smaller, so that no node issues a token that
+// it would not open.
 func IssueLimit(bytes int) Option { return option(func(c *config) { c.issueLimit = bytes }) }
 
-// AcceptLimit sets the size of the largest opened token, in bytes, at most [MaxAcceptLimit]. The default
-// is [DefaultAcceptLimit].
+// AcceptLimit sets the size of the largest opened token, in bytes, at most [MaxAcceptLimit]. The
+// default is [DefaultAcceptLimit].
 func AcceptLimit(bytes int) Option { return option(func(c *config) { c.acceptLimit = bytes }) }
 
 // Clock sets the clock. The default is [time.Now]. It is for tests.
 func Clock(now func() time.Time) Option { return option(func(c *config) { c.now = now }) }
 
-// unset is a size that no option sets.
+// unset is the size before an option sets it.
 const unset = math.MinInt
 
 func defaults() config {
@@ -179,8 +183,8 @@ func (c *config) declared() (map[string]*declaration, error) {
 	return byName, nil
 }
 
-// reserved are the names that an application cannot use, from RFC 7519, section 4.1, RFC 7800, and this
-// token profile.
+// reserved are the claim names that an application cannot use: those of RFC 7519, section 4.1, RFC
+// 7800, and this token profile.
 var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
 
 func checkName(name string) error {

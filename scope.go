@@ -4,33 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// scope is the state of a hop: the waybill as it was received, as it is now, and what happened to it.
-// It is also the context that contains it, which saves an allocation and a look-up.
+// scope is the state of a hop: the waybill as it was received, the current waybill, and the state
+// of the response. It is also the context that contains this state, which saves an allocation and a
+// look-up.
 type scope struct {
 	context.Context
 
 	auth *Authority
 	came *arrival // what the hop received; nil if Start, Detach or Reissue made the scope
-	base *Waybill // the waybill in it, or nil
+	base *Waybill // the waybill that the hop received, or nil
 	err  error    // why base is nil
 
-	cur atomic.Pointer[Waybill] // as it is now; nil if there is none
+	cur atomic.Pointer[Waybill] // the current waybill, or nil
 
 	mu      sync.Mutex // serialises writers
 	begun   bool       // a carrier has begun the hop, and will end it
 	phase   phase
-	emitted emission // what was sent back last
+	emitted emission // the last token that was sent back
 	lost    []error
 	missed  int // changes that came too late
 }
 
-// newReceived opens what came into a new scope. Scope and arrival share one allocation.
+// newReceived opens the token of an arrival in a new scope. Scope and arrival share one allocation.
 func newReceived(ctx context.Context, a *Authority, came arrival) *scope {
 	r := &struct {
 		scope scope
@@ -41,15 +41,16 @@ func newReceived(ctx context.Context, a *Authority, came arrival) *scope {
 	return &r.scope
 }
 
-// is reports whether the scope is the outcome of what came, and not of something like it: contexts
-// are inherited, also by other requests.
+// is reports whether the scope is the outcome of this very arrival. Equal bytes are not enough,
+// because other requests may inherit the context.
 func (s *scope) is(came *arrival) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holds(came)
 }
 
-// begin is is for a carrier, which begins the hop unless an outer layer has.
+// begin reports whether the scope is the outcome of this arrival (see is). If so, it begins the
+// hop; first is false if an outer layer has begun it.
 func (s *scope) begin(came *arrival) (same, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,8 +65,10 @@ func (s *scope) begin(came *arrival) (same, first bool) {
 	return true, first
 }
 
-// holds is is without the lock. A source decides. Without one the same bytes do, as long as no carrier
-// has begun the hop.
+// holds does the work of the method is. The caller holds mu. Two arrivals with a source match if
+// the sources and the bytes are the same. Without a source they match if the bytes are the same and
+// no carrier has begun the hop. An arrival without values also matches if its source is the one
+// that Stripped recorded.
 func (s *scope) holds(came *arrival) bool {
 	has := s.came
 	if has == nil || s.phase == committed || !has.at.IsZero() {
@@ -83,8 +86,8 @@ func (s *scope) holds(came *arrival) bool {
 	return came.identity() == has.identity()
 }
 
-// underWay returns what the hop of the scope received, if a carrier has begun that hop and not ended it,
-// or else nil. A scope that Reissue or Detach made belongs to the hop of its context.
+// underWay returns the arrival of the scope's hop if a carrier has begun that hop and has not ended
+// it, and nil otherwise. A scope made by Reissue or Detach belongs to the hop of its context.
 func (s *scope) underWay() *arrival {
 	if s.came == nil {
 		if outer := scopeOf(s.Context); outer != nil {
@@ -112,7 +115,7 @@ func (s *scope) String() string {
 // Format prints what [scope.String] returns, for every verb.
 func (s *scope) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// emission is a version that was sent back, and the hop's result at that time.
+// emission is a waybill that was sent back, and the hop's result at that time.
 type emission struct {
 	of     *Waybill
 	result Result
@@ -122,8 +125,8 @@ type phase uint8
 
 const (
 	live      phase = iota
-	late            // the response headers have left, and there is no trailer
-	committed       // the response has left, or the hop was discarded
+	late            // the response headers have been sent, and there is no trailer
+	committed       // the response has been sent, or the hop was discarded
 )
 
 type scopeKey struct{}
@@ -150,8 +153,8 @@ func newLocal(ctx context.Context, a *Authority, w *Waybill) *scope {
 	return s
 }
 
-// FromContext returns the current waybill in ctx, or the reason why there is none: [ErrNoWaybill], or
-// what was wrong with the token in the request.
+// FromContext returns the current waybill in ctx, or the reason why there is none: [ErrNoWaybill],
+// or what was wrong with the token in the request.
 func FromContext(ctx context.Context) (*Waybill, error) {
 	s := scopeOf(ctx)
 	if s == nil {
@@ -172,13 +175,13 @@ func Without(ctx context.Context) context.Context {
 	return &scope{Context: ctx}
 }
 
-// Update changes claims, all or none. The changed waybill is sent with calls made afterwards, and goes
-// back to the caller with the response.
+// Update changes claims, all or none. The changed waybill is sent with calls made afterwards, and
+// goes back to the caller with the response.
 //
-// Everything that can fail fails here. The errors are [ErrNoWaybill] and the other reasons why there is
-// no waybill, [ErrUndeclared], [ErrFixed], [ErrClaimType], [ErrTooLarge], [ErrNoKey], [ErrReadOnly],
-// [ErrTooLate] after the response headers were sent, and [ErrCommitted] after the response was. The
-// cryptography runs later, once, and only if the result is used.
+// All errors occur here, not when the token is sent. The errors are [ErrNoWaybill] and the other
+// reasons why there is no waybill, [ErrUndeclared], [ErrFixed], [ErrClaimType], [ErrTooLarge],
+// [ErrNoKey], [ErrReadOnly], [ErrTooLate] after the response headers were sent, and [ErrCommitted]
+// after the response was. The cryptography runs later, once, and only if the result is used.
 func Update(ctx context.Context, changes ...Change) error {
 	s := scopeOf(ctx)
 	if s == nil {
@@ -200,7 +203,8 @@ func Update(ctx context.Context, changes ...Change) error {
 	return s.amend(from, e)
 }
 
-// change returns why the handler can make no more changes, and counts the attempt. The caller holds mu.
+// change returns why the handler can make no more changes, and counts the attempt. The caller holds
+// mu.
 func (s *scope) change() error {
 	err := s.closed()
 	if err == ErrTooLate {
@@ -273,9 +277,9 @@ func Detach(ctx context.Context) context.Context {
 }
 
 // Reissue returns a context whose waybill has a new life from now, within the absolute end of its
-// journey. In a handler of durable messages, call Reissue before making further calls: the waybill was
-// judged at the time the message was stored, and may have expired since. If the journey has ended, the
-// error is [ErrExpired].
+// journey. In a handler of durable messages, call Reissue before making further calls: the waybill
+// was judged at the time the message was stored, and may have expired since. If the journey has
+// ended, the error is [ErrExpired].
 func Reissue(ctx context.Context) (context.Context, error) {
 	w, err := FromContext(ctx)
 	if err != nil {
@@ -295,7 +299,7 @@ func Reissue(ctx context.Context) (context.Context, error) {
 	return s, nil
 }
 
-// maxLost bounds the errors that a scope remembers, because a job may live long.
+// maxLost is how many errors a scope remembers. A long job may collect many.
 const maxLost = 32
 
 // lose remembers why a returned token was rejected. The caller holds mu.

@@ -11,9 +11,9 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// TestConcurrentReturns merges the answers of 100 calls made at the same time: of disjoint claims nothing is lost, and
-// a claim that all change follows its rule.
-func TestConcurrentReturns(t *testing.T) {
+// TestConcurrentMerges merges the responses of 100 concurrent calls. No change of a disjoint claim
+// is lost, and a claim that all calls change follows its rule.
+func TestConcurrentMerges(t *testing.T) {
 	const n = 100
 	var declared []waybill.Declaration
 	var own []waybill.Claim[int]
@@ -28,21 +28,21 @@ func TestConcurrentReturns(t *testing.T) {
 		if !relay {
 			change(t, ctx, Cell.To("mine"))
 		}
-		var updates []string
+		var returned []string
 		var calls []*waybill.Call
 		for i := range n {
 			calls = append(calls, send(t, auth, ctx))
-			updates = append(updates, answer(t, auth, calls[i].Token(), own[i].To(i), Seats.To((i*37)%n), Price.To((i*53)%n)))
+			returned = append(returned, answer(t, auth, calls[i].Token(), own[i].To(i), Seats.To((i*37)%n), Price.To((i*53)%n)))
 		}
 		var all sync.WaitGroup
 		var local atomic.Int64
 		for i := range n {
 			all.Go(func() {
-				if out, err := calls[i].Merge(updates[i], waybill.Succeeded); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
-					t.Errorf("call %d: got %s, %v, want its change taken", i, out, err)
+				if out, err := calls[i].Merge(returned[i], waybill.Succeeded); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
+					t.Errorf("call %d: got %s, %v, want its change merged", i, out, err)
 				}
 			})
-			all.Go(func() { // handlers read and change at the same time
+			all.Go(func() { // handlers read and change concurrently
 				if err := waybill.Update(ctx, Tags.With(func(tags []string) []string { return append(tags, fmt.Sprint(i)) })); err != nil {
 					t.Error(err)
 				}
@@ -75,7 +75,8 @@ func TestConcurrentReturns(t *testing.T) {
 	}
 }
 
-// TestConcurrentUpdates counts in parallel: no increment is lost, and readers never see half a change.
+// TestConcurrentUpdates counts in parallel. No increment is lost, and readers never see half of a
+// change.
 func TestConcurrentUpdates(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, Seats.To(0), Price.To(0))
@@ -90,7 +91,7 @@ func TestConcurrentUpdates(t *testing.T) {
 				seats, _ := Seats.Of(wb)
 				price, _ := Price.Of(wb)
 				if seats != price {
-					t.Errorf("got %d seats and price %d, want them changed together", seats, price)
+					t.Errorf("got %d seats and price %d, want both changed together", seats, price)
 					return
 				}
 				_ = wb.String()
@@ -112,7 +113,7 @@ func TestConcurrentUpdates(t *testing.T) {
 	wantClaim(t, ctx, Seats, workers*rounds)
 }
 
-// TestTokenOnce takes the token of one waybill from many goroutines: it is made once.
+// TestTokenOnce reads the token of one waybill in many goroutines. It is made once.
 func TestTokenOnce(t *testing.T) {
 	for _, shape := range shapes {
 		wb := issue(t, authority(t, shape.opt), Cell.To("a"))
@@ -130,7 +131,7 @@ func TestTokenOnce(t *testing.T) {
 	}
 }
 
-// TestConcurrentOpen opens tokens of many issuing processes at the same time, as a busy node does.
+// TestConcurrentOpen opens tokens of many issuing processes concurrently, as a busy node does.
 func TestConcurrentOpen(t *testing.T) {
 	for _, shape := range shapes {
 		auth := authority(t, shape.opt)

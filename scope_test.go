@@ -19,7 +19,7 @@ func TestStart(t *testing.T) {
 	wantClaim(t, ctx, Cell, "a")
 	wantClaim(t, ctx, Tenant, "acme")
 	if _, err := waybill.FromContext(t.Context()); err != waybill.ErrNoWaybill {
-		t.Errorf("the context that Start was given: got %v, want ErrNoWaybill", err)
+		t.Errorf("the context passed to Start: got %v, want ErrNoWaybill", err)
 	}
 	id := now(t, ctx).ID()
 	again, err := auth.Start(ctx, Cell.To("b"))
@@ -33,7 +33,7 @@ func TestStart(t *testing.T) {
 	wantIs(t, err, waybill.ErrUndeclared)
 }
 
-// TestStartInHop starts journeys in requests that came without a good waybill: the new one goes back.
+// TestStartInHop starts journeys in requests without a valid waybill. The new waybill goes back.
 func TestStartInHop(t *testing.T) {
 	auth := authority(t)
 	for _, values := range [][]string{nil, {"garbage"}, {""}, {"a", "b"}} {
@@ -44,8 +44,8 @@ func TestStartInHop(t *testing.T) {
 			t.Errorf("%q: started twice: got %v, want ErrStarted", values, err)
 		}
 		change(t, ctx, Cell.To("b"))
-		update := hop.Commit(waybill.Failed) // a new journey travels back from a failed call too
-		wb := must(auth.Open(update))(t)
+		returned := hop.Commit(waybill.Failed) // a new journey also returns from a failed call
+		wb := must(auth.Open(returned))(t)
 		wantClaims(t, wb, `"cell":"b","receipt":"r"`)
 		if strings.Contains(string(wb.Payload()), `"bas"`) {
 			t.Errorf("%q: got %s, want no bas: there was no token", values, wb.Payload())
@@ -80,14 +80,14 @@ func TestUpdateErrors(t *testing.T) {
 	hop.Commit(waybill.Succeeded)
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
 	if got := hop.Missed(); got != 2 {
-		t.Errorf("%d changes missed, want the 2 before the end", got)
+		t.Errorf("%d changes missed, want the 2 before Commit", got)
 	}
 	ctx, hop = receive(t, auth, token)
 	hop.Discard()
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrCommitted)
 	wantClaim(t, ctx, Cell, "a")
 
-	// The size counts as it will be on the wire, "bas" included; a smaller change passes after.
+	// The size is the size on the wire, with "bas". A smaller change succeeds afterwards.
 	small := authority(t, waybill.IssueLimit(320))
 	ctx, _ = receive(t, small, issue(t, small).Token())
 	wantIs(t, waybill.Update(ctx, Cell.To(strings.Repeat("x", 100))), waybill.ErrTooLarge)
@@ -97,7 +97,7 @@ func TestUpdateErrors(t *testing.T) {
 		t.Errorf("got a token of %d bytes, want at most 320", n)
 	}
 
-	// A service that accepts what another issued, but has no key of its own to change it.
+	// A service that accepts the tokens of another one, but has no key to change them.
 	private := lasting(t, keyring.Public)
 	edge := must(waybill.New("shop", ringOf(t, "shop", private), declareAll(), waybill.Protect(waybill.Public)))(t)
 	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), declareAll(), waybill.Protect(waybill.Public)))(t)
@@ -109,7 +109,8 @@ func TestUpdateErrors(t *testing.T) {
 	}
 }
 
-// TestUpdateWithoutKey: the token lives longer than any key that this node could change it with.
+// TestUpdateWithoutKey checks a token that expires later than all keys that this node could change
+// it with.
 func TestUpdateWithoutKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKey(t, keyring.Signed, time.Now(), time.Now().Add(20*time.Minute))
@@ -117,7 +118,7 @@ func TestUpdateWithoutKey(t *testing.T) {
 		ctx, _ := receive(t, auth, issue(t, auth).Token())
 		time.Sleep(15 * time.Minute)
 		change(t, ctx, Cell.To("a")) // exp stays, so the key still covers it
-		_, err := auth.Issue()       // a new token would outlive it
+		_, err := auth.Issue()       // a new token would outlive the key
 		wantIs(t, err, waybill.ErrNoKey)
 	})
 }
@@ -141,8 +142,9 @@ func TestUpdateCopiesTimes(t *testing.T) {
 	})
 }
 
-// TestUpdateOfUpdate: the client comes back with an update, whose "bas" names what it had before.
-func TestUpdateOfUpdate(t *testing.T) {
+// TestUpdateOfReturned changes a token that was returned to the client before, and that names the
+// client's earlier token in its "bas".
+func TestUpdateOfReturned(t *testing.T) {
 	auth := authority(t)
 	first := issue(t, auth, Cell.To("a")).Token()
 	second := answer(t, auth, first, Cell.To("b"))
@@ -153,7 +155,8 @@ func TestUpdateOfUpdate(t *testing.T) {
 	}
 }
 
-// TestUpdateIsVersioned: calls made before a change carry the old token, calls made after it the new one.
+// TestUpdateIsVersioned checks that calls made before a change send the old token, and calls made
+// after it the new one.
 func TestUpdateIsVersioned(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, Cell.To("a"))
@@ -183,19 +186,19 @@ func TestWithout(t *testing.T) {
 		t.Errorf("got %v, want ErrNoWaybill", err)
 	}
 	if bare.Value(key{}) != "kept" {
-		t.Error("Without took other values too")
+		t.Error("Without removed other values")
 	}
 	if _, err := auth.Send(bare); err != waybill.ErrNoWaybill {
 		t.Errorf("Send: got %v, want ErrNoWaybill", err)
 	}
 	if waybill.Without(t.Context()) != t.Context() {
-		t.Error("Without made a new context where there was nothing to take out")
+		t.Error("Without made a new context although there was no waybill")
 	}
 	started := must(auth.Start(bare, Cell.To("b")))(t)
 	wantClaim(t, started, Cell, "b")
 	wantClaim(t, ctx, Cell, "a")
 	if waybill.Lost(bare) != nil {
-		t.Error("Lost of nothing is not nil")
+		t.Error("Lost without a waybill is not nil")
 	}
 }
 
@@ -215,7 +218,7 @@ func TestDetach(t *testing.T) {
 	wantClaim(t, job, Cell, "c")
 	wantClaim(t, ctx, Cell, "b")
 
-	// What the job changes travels on, and the answers to its calls are merged there.
+	// The job's changes are sent with its calls, and the returned tokens of its calls are merged.
 	call := send(t, auth, job)
 	out, err := call.Merge(answer(t, auth, call.Token(), Seats.To(3)), waybill.Succeeded)
 	if out != waybill.Merged || err != nil {
@@ -225,7 +228,7 @@ func TestDetach(t *testing.T) {
 	wantNoClaim(t, ctx, Seats)
 
 	if _, err := waybill.FromContext(waybill.Detach(t.Context())); err != waybill.ErrNoWaybill {
-		t.Errorf("of no waybill: got %v, want ErrNoWaybill", err)
+		t.Errorf("without a waybill: got %v, want ErrNoWaybill", err)
 	}
 	refused, _ := auth.Receive(t.Context(), []string{"x"}, nil)
 	_, err = waybill.FromContext(waybill.Detach(refused))
@@ -259,7 +262,7 @@ func TestReissue(t *testing.T) {
 			t.Errorf("got %s, want no bas", next.Payload())
 		}
 		if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
-			t.Errorf("Return: got %s, %v, want merged", out, err)
+			t.Errorf("Merge: got %s, %v, want merged", out, err)
 		}
 		wantClaim(t, fresh, Cell, "b")
 		wantClaim(t, ctx, Cell, "a")
@@ -275,14 +278,14 @@ func TestReissue(t *testing.T) {
 		same, err := waybill.Reissue(ctx)
 		wantIs(t, err, waybill.ErrExpired)
 		if same != ctx {
-			t.Error("a Reissue that failed gave another context")
+			t.Error("a failed Reissue returned another context")
 		}
 		_, err = waybill.Reissue(context.Background())
 		wantIs(t, err, waybill.ErrNoWaybill)
 	})
 }
 
-// TestReceiveAt judges messages as of the time at which they were stored.
+// TestReceiveAt checks that messages are judged at the time they were stored.
 func TestReceiveAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		auth := authority(t)
@@ -307,7 +310,8 @@ func TestReceiveAt(t *testing.T) {
 				t.Errorf("stored %v after issue: got %s, want %s", test.stored.Sub(issued), got, test.want)
 			}
 		}
-		// What was judged then is not the outcome of a request that comes now with the same bytes.
+		// The outcome at that time is not the outcome of a request that arrives now with the same
+		// bytes.
 		ctx, _ := auth.ReceiveAt(context.Background(), []string{token}, issued)
 		_, hop := auth.Receive(ctx, []string{token}, nil)
 		wantIs(t, hop.Err(), waybill.ErrExpired)

@@ -17,7 +17,7 @@ import (
 
 var discard = slog.New(slog.DiscardHandler)
 
-// printed is everything that the usual ways of printing make of v.
+// printed returns the output of v in all usual ways of printing.
 func printed(v any) string {
 	var b bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T", "%10v", "%-5s"} {
@@ -56,14 +56,14 @@ func TestWaybillPrintsNoToken(t *testing.T) {
 			out := printed(v)
 			for _, secret := range []string{wb.Token(), wb.Token()[80:120], "the-secret-cell", fmt.Sprintf("%x", wb.Token()), fmt.Sprintf("%x", "secret-cell")} {
 				if strings.Contains(out, secret) {
-					t.Errorf("%s %s: the output holds %q:\n%s", shape.name, name, secret, out)
+					t.Errorf("%s %s: the output contains %q:\n%s", shape.name, name, secret, out)
 				}
 			}
 		}
 		out := printed(wb)
 		for _, want := range []string{wb.ID(), wb.KeyID(), shape.name, "sid"} {
 			if !strings.Contains(out, want) {
-				t.Errorf("%s: got %s, want it with %s", shape.name, out, want)
+				t.Errorf("%s: got %s, want it to contain %s", shape.name, out, want)
 			}
 		}
 	}
@@ -75,7 +75,7 @@ func TestWaybillPrintsNoToken(t *testing.T) {
 	}
 }
 
-// TestErrorsHoldNoToken refuses tokens and looks at what is said.
+// TestErrorsHoldNoToken checks that the errors of invalid tokens do not contain the token.
 func TestErrorsHoldNoToken(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth).Token()
@@ -86,13 +86,14 @@ func TestErrorsHoldNoToken(t *testing.T) {
 		}
 		for _, out := range []string{hop.Err().Error(), printed(hop.Err()), printed(ctx)} {
 			if strings.Contains(out, token[20:60]) {
-				t.Errorf("the output holds the token: %s", out)
+				t.Errorf("the output contains the token: %s", out)
 			}
 		}
 	}
 }
 
-// TestPanicPrintsNoToken runs this test binary again, to see what the runtime prints of a waybill that is thrown.
+// TestPanicPrintsNoToken runs this test binary again, to see what the runtime prints for a waybill
+// passed to panic.
 func TestPanicPrintsNoToken(t *testing.T) {
 	if os.Getenv("WAYBILL_TEST_PANIC") != "" {
 		auth := authority(t)
@@ -120,15 +121,16 @@ func TestPanicPrintsNoToken(t *testing.T) {
 		}
 		token, rest, _ := strings.Cut(token, "\n")
 		if out := rest + stderr.String(); strings.Contains(out, token[80:120]) || strings.Contains(out, "the-secret-cell") {
-			t.Errorf("%s: the panic holds the token: %s", what, out)
+			t.Errorf("%s: the panic contains the token: %s", what, out)
 		}
 	}
 }
 
-// TestContextNamesItself: a context that is printed shows what it is, as those of the standard library do.
+// TestContextNamesItself checks that a printed context shows its kind, like the contexts of the
+// standard library.
 func TestContextNamesItself(t *testing.T) {
 	ctx := waybilltest.Context(t, authority(t))
-	// A pointer would stand there as "(0x…"; the ids are base64url and may hold "0x" themselves.
+	// A pointer would be printed as "(0x…". The ids are base64url and may contain "0x".
 	if got := fmt.Sprint(ctx); !strings.Contains(got, ".Waybill(signed waybill ") || strings.Contains(got, "(0x") {
 		t.Errorf("got %s, want a name", got)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// TestNoWaybill: nil and new(Waybill) answer every question with nothing.
+// TestNoWaybill checks that every method of nil and new(Waybill) returns an empty value.
 func TestNoWaybill(t *testing.T) {
 	for name, wb := range map[string]*waybill.Waybill{"nil": nil, "new": new(waybill.Waybill)} {
 		for method, got := range map[string]string{

@@ -22,7 +22,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// claims is what every token holds: the registered ones and filler of a given size.
+// claims returns the claims of every token: the registered claims, and filler of a given size.
 type claims struct {
 	jwt.RegisteredClaims
 	Sid  string `json:"sid"`
@@ -32,7 +32,7 @@ type claims struct {
 
 var cell = waybill.NewClaim[string]("cell")
 
-// subject opens and issues tokens of one size in one protection.
+// subject opens and issues tokens of one size and protection.
 type subject struct {
 	name  string
 	open  func() error
@@ -41,7 +41,7 @@ type subject struct {
 
 var sizes = []int{64, 256, 1024, 2048}
 
-// subjects returns what is compared at a size of the application's claims, in bytes of JSON.
+// subjects returns the libraries to compare, for application claims of a size in bytes of JSON.
 func subjects(tb testing.TB, p waybill.Protection, size int) []subject {
 	filler := strings.Repeat("x", size-len(`"cell":""`))
 	switch p {
@@ -149,7 +149,7 @@ func goJOSESigned(tb testing.TB, filler string, alg jose.SignatureAlgorithm, pri
 	}
 }
 
-// goJOSEClaims decodes and judges, as golang-jwt does in one call.
+// goJOSEClaims decodes and validates claims, which golang-jwt does in one call.
 func goJOSEClaims(decode func(...any) error) error {
 	var registered josejwt.Claims
 	var c struct {
@@ -206,7 +206,7 @@ func public(tb testing.TB, filler string) []subject {
 		name: "bare",
 		open: func() error {
 			if !ed25519.Verify(pub, input, sig) {
-				return fmt.Errorf("signature refused")
+				return fmt.Errorf("signature not valid")
 			}
 			return nil
 		},
@@ -297,7 +297,8 @@ func measure(b *testing.B, f func() error) {
 	}
 }
 
-// The tokens compared must be of like content, or the figures mean nothing.
+// TestSameContent checks that all libraries issue the same claims. Otherwise the figures could not
+// be compared.
 func TestSameContent(t *testing.T) {
 	_, wb := ours(t, "filler")
 	var got, want map[string]any

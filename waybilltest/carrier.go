@@ -53,7 +53,7 @@ type Carrier struct {
 //
 //   - The token arrives exactly as it was sent.
 //   - Only a request with exactly one valid token has a waybill.
-//   - Two requests share nothing.
+//   - Two requests never share a hop or a journey.
 //   - Changes return from calls that succeed and from calls that fail.
 //   - Returned tokens are verified, and never change the result of the call.
 //
@@ -155,7 +155,8 @@ func (c carrierCheck) visited(visits <-chan visit, what string) visit {
 	case v := <-visits:
 		return v
 	case <-time.After(carrierPatience):
-		c.t.Fatalf("%s: the handler did not run within %v: call Service.Handle for every request that you admit", what, carrierPatience)
+		c.t.Fatalf("%s: the handler did not run within %v: call Service.Handle for every request that "+
+			"you admit", what, carrierPatience)
 		return visit{}
 	}
 }
@@ -175,7 +176,8 @@ func (c carrierCheck) call(ctx context.Context, auth *waybill.Authority, what st
 func (c carrierCheck) change(changes ...waybill.Change) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := waybill.Update(ctx, changes...); err != nil {
-			c.t.Errorf("a handler cannot change claims: %v; call Hop.Commit only after the handler has returned", err)
+			c.t.Errorf("a handler cannot change claims: %v; call Hop.Commit only after the handler has "+
+				"returned", err)
 		}
 		return nil
 	}

@@ -32,11 +32,13 @@ func (c carrierCheck) changes() {
 	wantClaim(c, ctx, checkReceipt, "r2", back+"; the call succeeded, so do not pass waybill.Failed")
 	for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 		if len(answer[name]) > 0 {
-			c.t.Errorf("the caller sees the header %s in the response, and a proxy would forward it: remove it after Call.Merge", name)
+			c.t.Errorf("the caller sees the header %s in the response, and a proxy would forward it: "+
+				"remove it after Call.Merge", name)
 		}
 	}
 	if lost := waybill.Lost(ctx); lost != nil {
-		c.t.Errorf("the caller lost a change: %v; pass the returned token to Call.Merge exactly as it was received", lost)
+		c.t.Errorf("the caller lost a change: %v; pass the returned token to Call.Merge exactly as it "+
+			"was received", lost)
 	}
 }
 
@@ -52,18 +54,22 @@ func (c carrierCheck) changesOnError() {
 		return errHandler
 	})
 	if _, err := c.Call(ctx, auth, s); err == nil {
-		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with or without a returned token")
+		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with " +
+			"or without a returned token")
 	}
 	token := c.visited(visits, "a call that fails").wb.Token()
-	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of a call that failed: send the returned token with an error response as well")
-	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass waybill.Failed to Hop.Commit and Call.Merge")
+	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of a call that failed: send the "+
+		"returned token with an error response as well")
+	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass "+
+		"waybill.Failed to Hop.Commit and Call.Merge")
 
 	// Each side protects OnSuccess claims itself, because the other side may not declare the claim
 	// as OnSuccess.
 	h, _ := c.Raw(s, Headers{waybill.Header: {token}})
 	if wb := c.opened(auth, h); wb != nil {
 		if got, _ := checkReceipt.Of(wb); got != "r1" {
-			c.t.Errorf("the error response returns a change of an OnSuccess claim: pass waybill.Failed to Hop.Commit")
+			c.t.Errorf("the error response returns a change of an OnSuccess claim: pass waybill.Failed " +
+				"to Hop.Commit")
 		}
 	}
 	loose := Authority(c.t, waybill.Claims(waybill.NewClaim[string]("receipt")))
@@ -72,21 +78,25 @@ func (c carrierCheck) changesOnError() {
 		return errHandler
 	})
 	if _, err := c.Call(ctx, auth, s); err == nil {
-		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with or without a returned token")
+		c.t.Errorf("the caller does not learn that the handler failed: return the handler's error, with " +
+			"or without a returned token")
 	}
-	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass waybill.Failed to Call.Merge")
+	wantClaim(c, ctx, checkReceipt, "r1", "an OnSuccess claim was changed by a call that failed: pass "+
+		"waybill.Failed to Call.Merge")
 }
 
 // opened opens the returned token of a response, which must have exactly one.
 func (c carrierCheck) opened(auth *waybill.Authority, h Headers) *waybill.Waybill {
 	c.t.Helper()
 	if n := len(h[waybill.HeaderReturn]); n != 1 {
-		c.t.Errorf("the response has %d returned tokens, want 1: the client misses a change; send the result of Hop.Commit once", n)
+		c.t.Errorf("the response has %d returned tokens, want 1: the client misses a change; send the "+
+			"result of Hop.Commit once", n)
 		return nil
 	}
 	wb, err := auth.Open(h[waybill.HeaderReturn][0])
 	if err != nil {
-		c.t.Errorf("the returned token cannot be opened: %v; send the result of Hop.Commit byte for byte", err)
+		c.t.Errorf("the returned token cannot be opened: %v; send the result of Hop.Commit byte for "+
+			"byte", err)
 	}
 	return wb
 }
@@ -98,10 +108,12 @@ func (c carrierCheck) unchanged() {
 	for _, h := range []Headers{{}, {waybill.Header: {c.token(auth)}}} {
 		answer, err := c.Raw(s, h)
 		if err != nil {
-			c.t.Errorf("a valid request failed: %v; admit requests with a valid token, and requests without a token", err)
+			c.t.Errorf("a valid request failed: %v; admit requests with a valid token, and requests "+
+				"without a token", err)
 		}
 		if n := len(answer[waybill.HeaderReturn]); n > 0 {
-			c.t.Errorf("the handler changed nothing, but the response has %d returned tokens: if Hop.Commit returns \"\", leave the header out", n)
+			c.t.Errorf("the handler changed nothing, but the response has %d returned tokens: if "+
+				"Hop.Commit returns \"\", leave the header out", n)
 		}
 	}
 }
@@ -113,12 +125,15 @@ func (c carrierCheck) pinned() {
 	ctx := c.journey(auth)
 	c.call(ctx, auth, "a call during which its caller changes", func(callee context.Context) error {
 		if err := waybill.Update(ctx, checkSeats.To(7)); err != nil {
-			c.t.Errorf("the caller cannot change claims during its call: %v; do not end the caller's hop in a call", err)
+			c.t.Errorf("the caller cannot change claims during its call: %v; do not end the caller's hop "+
+				"in a call", err)
 		}
 		return c.change(checkCell.To("b"))(callee)
 	})
-	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of its callee: merge the returned token with the Call whose token was sent, not with a later one")
-	wantClaim(c, ctx, checkSeats, 7, "the call overwrote a change that the caller made meanwhile: merge the returned token with the Call whose token was sent")
+	wantClaim(c, ctx, checkCell, "b", "the caller misses a change of its callee: merge the returned "+
+		"token with the Call whose token was sent, not with a later one")
+	wantClaim(c, ctx, checkSeats, 7, "the call overwrote a change that the caller made meanwhile: merge "+
+		"the returned token with the Call whose token was sent")
 }
 
 // rejects checks that a returned token which was not made from the sent token changes nothing and
@@ -146,22 +161,26 @@ func (c carrierCheck) rejects() {
 		}, waybill.ErrMalformed},
 	} {
 		c.answer(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
-		wantClaim(c, ctx, checkCell, "a", bad.name+" was returned and merged: pass every returned token to Call.Merge, and change nothing without it")
+		wantClaim(c, ctx, checkCell, "a", bad.name+" was returned and merged: pass every returned token "+
+			"to Call.Merge, and change nothing without it")
 		if lost := waybill.Lost(ctx); !errors.Is(lost, bad.want) {
-			c.t.Errorf("%s was returned, and Lost reports %v, want %v: pass the returned value to Call.Merge; join several values with a comma", bad.name, lost, bad.want)
+			c.t.Errorf("%s was returned, and Lost reports %v, want %v: pass the returned value to "+
+				"Call.Merge; join several values with a comma", bad.name, lost, bad.want)
 		}
 	}
 	c.answer(ctx, auth, func(h Headers) Headers {
 		return Headers{waybill.HeaderReturn: {c.returned(auth, h, checkCell.To("b"))}}
 	})
-	wantClaim(c, ctx, checkCell, "b", "a valid returned token was not merged: use a new Call for each request, and pass its returned token to Call.Merge")
+	wantClaim(c, ctx, checkCell, "b", "a valid returned token was not merged: use a new Call for each "+
+		"request, and pass its returned token to Call.Merge")
 }
 
 // returned returns the token that a service sends back after it received h and made these changes.
 func (c carrierCheck) returned(auth *waybill.Authority, h Headers, changes ...waybill.Change) string {
 	ctx, hop := auth.Receive(context.Background(), h[waybill.Header], nil)
 	if err := waybill.Update(ctx, changes...); err != nil {
-		c.t.Errorf("the peer cannot change the token it received: %v; send the result of Call.Token byte for byte", err)
+		c.t.Errorf("the peer cannot change the token it received: %v; send the result of Call.Token byte "+
+			"for byte", err)
 	}
 	return hop.Commit(waybill.Succeeded)
 }
@@ -175,7 +194,8 @@ func (c carrierCheck) uninvited() {
 	for _, ctx := range []context.Context{ctx, received} {
 		c.answer(ctx, auth, func(Headers) Headers { return Headers{waybill.HeaderReturn: {other}} })
 		if _, err := waybill.FromContext(ctx); !errors.Is(err, waybill.ErrNoWaybill) {
-			c.t.Errorf("a call without a waybill got one from its response, which anyone can send: ignore a returned token if Authority.Send made no Call")
+			c.t.Errorf("a call without a waybill got one from its response, which anyone can send: " +
+				"ignore a returned token if Authority.Send made no Call")
 		}
 	}
 }
@@ -190,7 +210,8 @@ func (c carrierCheck) panicsRaw() {
 	h, _ := c.Raw(s, Headers{waybill.Header: {c.token(auth)}})
 	c.visited(visits, "a request whose handler panics")
 	if len(h[waybill.HeaderReturn]) > 0 {
-		c.t.Errorf("the response returns changes of a handler that panicked: after a panic call Hop.Discard, not Hop.Commit")
+		c.t.Errorf("the response returns changes of a handler that panicked: after a panic call " +
+			"Hop.Discard, not Hop.Commit")
 	}
 }
 
@@ -207,7 +228,8 @@ func (c carrierCheck) starts() {
 	}
 	if wb := c.opened(auth, h); wb != nil {
 		if got, _ := checkCell.Of(wb); got != "new" {
-			c.t.Errorf("the new journey was returned with cell %q, want new: send the result of Hop.Commit", got)
+			c.t.Errorf("the new journey was returned with cell %q, want new: send the result of "+
+				"Hop.Commit", got)
 		}
 	}
 }
@@ -235,7 +257,9 @@ func (c carrierCheck) concurrent() {
 	}
 	all.Wait()
 	for i, claim := range own {
-		wantClaim(c, ctx, claim, i, "the change of a concurrent call was lost: make a new Call with Authority.Send for each call")
+		wantClaim(c, ctx, claim, i, "the change of a concurrent call was lost: make a new Call with "+
+			"Authority.Send for each call")
 	}
-	wantClaim(c, ctx, checkSeats, calls-1, "a change of a concurrent call was lost: make a new Call with Authority.Send for each call")
+	wantClaim(c, ctx, checkSeats, calls-1, "a change of a concurrent call was lost: make a new Call with "+
+		"Authority.Send for each call")
 }

@@ -31,15 +31,16 @@ func (c carrierCheck) arrives() {
 	sent, _ := waybill.FromContext(ctx)
 	v, _ := c.call(ctx, auth, "a call with a waybill", nil)
 	if v.wb == nil {
-		c.t.Fatalf("the handler has no waybill although its caller has one: %v; send Call.Token() as waybill.Header, and "+
-			"pass the received values to Authority.Receive", v.err)
+		c.t.Fatalf("the handler has no waybill although its caller has one: %v; send Call.Token() as "+
+			"waybill.Header, and pass the received values to Authority.Receive", v.err)
 	}
 	if v.wb.Token() != sent.Token() {
 		c.t.Errorf("the handler received another token than its caller sent: send Call.Token() byte for byte")
 	}
 	c.answer(ctx, auth, func(h Headers) Headers {
 		if got := h[waybill.Header]; len(got) != 1 || got[0] != sent.Token() {
-			c.t.Errorf("the request has %d values of waybill.Header, want one, the caller's token: send Call.Token() once and byte for byte", len(got))
+			c.t.Errorf("the request has %d values of waybill.Header, want one, the caller's token: send "+
+				"Call.Token() once and byte for byte", len(got))
 		}
 		return nil
 	})
@@ -54,13 +55,15 @@ func (c carrierCheck) answer(ctx context.Context, auth *waybill.Authority, answe
 		return answer(h)
 	})
 	if err != nil {
-		c.t.Errorf("a call fails because of its returned token: %v; return the peer's result, whatever Call.Merge returns", err)
+		c.t.Errorf("a call fails because of its returned token: %v; return the peer's result, regardless "+
+			"of the outcome of Call.Merge", err)
 		return
 	}
 	select {
 	case <-reached:
 	case <-time.After(carrierPatience):
-		c.t.Fatalf("the peer was not reached within %v: Answer must send the request and pass its headers to the peer", carrierPatience)
+		c.t.Fatalf("the peer was not reached within %v: Answer must send the request and pass its "+
+			"headers to the peer", carrierPatience)
 	}
 }
 
@@ -69,12 +72,13 @@ func (c carrierCheck) absent() {
 	auth := c.authority()
 	v, _ := c.call(context.Background(), auth, "a call without a waybill", nil)
 	if !errors.Is(v.err, waybill.ErrNoWaybill) {
-		c.t.Errorf("the handler of a call without a waybill got %v, %v, want ErrNoWaybill: if the header is missing, pass "+
-			"no values to Authority.Receive", v.wb, v.err)
+		c.t.Errorf("the handler of a call without a waybill got %v, %v, want ErrNoWaybill: if the header "+
+			"is missing, pass no values to Authority.Receive", v.wb, v.err)
 	}
 	c.answer(context.Background(), auth, func(h Headers) Headers {
 		if n := len(h[waybill.Header]); n != 0 {
-			c.t.Errorf("a call without a waybill sends %d values of waybill.Header, want none: if Authority.Send returns an error, send no header", n)
+			c.t.Errorf("a call without a waybill sends %d values of waybill.Header, want none: if "+
+				"Authority.Send returns an error, send no header", n)
 		}
 		return nil
 	})
@@ -106,12 +110,14 @@ func (c carrierCheck) bad() {
 		select {
 		case v := <-visits:
 			if v.wb != nil || !errors.Is(v.err, bad.want) {
-				c.t.Errorf("%s: the handler has a waybill: %v, error %v; want no waybill and %v: pass all raw values of the header "+
-					"to Authority.Receive, not only the first", bad.name, v.wb != nil, v.err, bad.want)
+				c.t.Errorf("%s: the handler has a waybill: %v, error %v; want no waybill and %v: pass "+
+					"all raw values of the header to Authority.Receive, not only the first",
+					bad.name, v.wb != nil, v.err, bad.want)
 			}
 		default:
 			if err == nil && !c.OneWay {
-				c.t.Errorf("%s: the request was refused, but its caller got no error: turn a refusal into an error of the call", bad.name)
+				c.t.Errorf("%s: the request was refused, but its caller got no error: turn a refusal "+
+					"into an error of the call", bad.name)
 			}
 		}
 	}
@@ -132,15 +138,17 @@ func (c carrierCheck) removed() {
 		v := c.visited(visits, "a request with the waybill's headers")
 		for _, name := range []string{waybill.Header, waybill.HeaderReturn} {
 			if len(v.seen[name]) > 0 {
-				c.t.Errorf("the handler sees the header %s, and a proxy would forward it: remove it after Authority.Receive", name)
+				c.t.Errorf("the handler sees the header %s, and a proxy would forward it: remove it "+
+					"after Authority.Receive", name)
 			}
 		}
 		if !slices.Equal(v.seen["other"], []string{"kept"}) {
-			c.t.Errorf("the handler sees another header as %q, want kept: remove the waybill's headers only", v.seen["other"])
+			c.t.Errorf("the handler sees another header as %q, want kept: remove the waybill's headers "+
+				"only", v.seen["other"])
 		}
 		if got, _ := checkCell.Of(v.wb); len(h[waybill.Header]) == 0 && !errors.Is(v.err, waybill.ErrNoWaybill) {
-			c.t.Errorf("a returned token in a request became its waybill, with cell %q: pass only the values of "+
-				"waybill.Header to Authority.Receive", got)
+			c.t.Errorf("a returned token in a request became its waybill, with cell %q: pass only the "+
+				"values of waybill.Header to Authority.Receive", got)
 		}
 	}
 }
@@ -151,18 +159,21 @@ func (c carrierCheck) inherited() {
 	s, visits := c.service(auth, nil)
 	s.Context = Context(c.t, auth, checkCell.To("inherited"))
 	if _, err := c.Raw(s, Headers{}); err != nil {
-		c.t.Errorf("a request without a token failed because the server's context has a waybill: %v", err)
+		c.t.Errorf("a request without a token failed because the server's context has a waybill: %v; "+
+			"call Authority.Receive for every request", err)
 	}
 	if v := c.visited(visits, "a request without a token"); !errors.Is(v.err, waybill.ErrNoWaybill) {
-		c.t.Errorf("a request without a token got the waybill of the server's context (%v): call Authority.Receive for every "+
-			"request, even if it has no token", v.err)
+		c.t.Errorf("a request without a token got the waybill of the server's context (%v): call "+
+			"Authority.Receive for every request, even if it has no token", v.err)
 	}
 	if _, err := c.Raw(s, Headers{waybill.Header: {c.token(auth)}}); err != nil {
-		c.t.Errorf("a request with a token failed because the server's context has a waybill: %v", err)
+		c.t.Errorf("a request with a token failed because the server's context has a waybill: %v; call "+
+			"Authority.Receive for every request", err)
 	}
 	v := c.visited(visits, "a request with a token")
 	if got, _ := checkCell.Of(v.wb); got != "a" {
-		c.t.Errorf("a request sees cell %q (%v), want the cell of its own token: pass the context of Authority.Receive to the handler", got, v.err)
+		c.t.Errorf("a request sees cell %q (%v), want the cell of its own token: pass the context of "+
+			"Authority.Receive to the handler", got, v.err)
 	}
 }
 
@@ -177,7 +188,8 @@ func (c carrierCheck) begun() {
 	s.Handle = func(ctx context.Context, seen Headers) error {
 		started, err := auth.Start(ctx)
 		if err != nil {
-			c.t.Errorf("a request without a token is on the journey of another request (%v): call Authority.Receive for every request", err)
+			c.t.Errorf("a request without a token is on the journey of another request (%v): call "+
+				"Authority.Receive for every request", err)
 			started = ctx
 		}
 		return pass(started, seen)
@@ -186,17 +198,20 @@ func (c carrierCheck) begun() {
 	for range 2 {
 		both.Go(func() {
 			if _, err := c.Raw(s, Headers{}); err != nil {
-				c.t.Errorf("a request in which a journey begins failed: %v; admit requests without a token", err)
+				c.t.Errorf("a request in which a journey begins failed: %v; admit requests without a "+
+					"token", err)
 			}
 		})
 	}
 	both.Wait()
 	one, two := c.visited(visits, "a request that begins a journey"), c.visited(visits, "another request that begins a journey")
 	if one.wb.ID() == two.wb.ID() {
-		c.t.Errorf("two users share one journey: pass Authority.Receive a source that the layers of one request share and other requests do not")
+		c.t.Errorf("two users share one journey: pass Authority.Receive a source that the layers of one " +
+			"request share and other requests do not")
 	}
 	if _, err := waybill.FromContext(base); !errors.Is(err, waybill.ErrNoWaybill) {
-		c.t.Errorf("the journey of one request leaks into the context that all requests inherit: call Authority.Receive for every request")
+		c.t.Errorf("the journey of one request leaks into the context that all requests inherit: call " +
+			"Authority.Receive for every request")
 	}
 }
 
@@ -205,8 +220,9 @@ func (c carrierCheck) foreign() {
 	ctx := c.journey(c.authority())
 	c.answer(ctx, c.authority(), func(h Headers) Headers {
 		if n := len(h[waybill.Header]); n != 0 {
-			c.t.Errorf("a call sent %d tokens of another Authority, want none: a foreign service could use them; call "+
-				"Authority.Send of your carrier's Authority, and send no token if it returns ErrForeignDomain", n)
+			c.t.Errorf("a call sent %d tokens of another Authority, want none: a foreign service could "+
+				"use them; call Authority.Send of your carrier's Authority, and send no token if it returns ErrForeignDomain",
+				n)
 		}
 		return nil
 	})
@@ -221,12 +237,14 @@ func (c carrierCheck) expired() {
 	// The carrier may send the request without the token, or return ErrExpired.
 	err := c.Answer(ctx, auth, func(h Headers) Headers {
 		if len(h[waybill.Header]) > 0 {
-			c.t.Errorf("an expired token was sent, and the peer would refuse the request: if Authority.Send returns ErrExpired, do not send the token")
+			c.t.Errorf("an expired token was sent, and the peer would refuse the request: if " +
+				"Authority.Send returns ErrExpired, do not send the token")
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, waybill.ErrExpired) {
-		c.t.Errorf("a call with an expired waybill failed with %v: return an error that wraps ErrExpired, or send the request without the token", err)
+		c.t.Errorf("a call with an expired waybill failed with %v: return an error that wraps "+
+			"ErrExpired, or send the request without the token", err)
 	}
 }
 
@@ -240,8 +258,9 @@ func (c carrierCheck) ends() {
 			return
 		}
 		if time.Now().After(late) {
-			c.t.Fatalf("an Update %v after the response returned %v, want ErrCommitted or ErrTooLate: the change is lost "+
-				"silently; call Hop.Commit or Hop.Discard when the handler has returned", carrierPatience, err)
+			c.t.Fatalf("an Update %v after the response returned %v, want ErrCommitted or ErrTooLate: "+
+				"the change is lost silently; call Hop.Commit or Hop.Discard when the handler has returned",
+				carrierPatience, err)
 		}
 	}
 }
@@ -256,5 +275,6 @@ func (c carrierCheck) panics() {
 	})
 	c.Call(ctx, auth, s) // the result is up to the carrier
 	c.visited(visits, "a call whose handler panics")
-	wantClaim(c, ctx, checkCell, "a", "the caller sees a change of a handler that panicked: after a panic call Hop.Discard, not Hop.Commit")
+	wantClaim(c, ctx, checkCell, "a", "the caller sees a change of a handler that panicked: after a "+
+		"panic call Hop.Discard, not Hop.Commit")
 }

@@ -42,10 +42,10 @@ func ExampleCheckRule() {
 		return mine
 	}
 	waybilltest.CheckRule(t, longer, "a", "bb", "cc")
-	// Output: rule is not commutative with base "": rule(base, "bb", "cc"), and with the two
-	// swapped: "bb" and "cc" rule is not commutative with base "": rule(base, "cc", "bb"), and with
-	// the two swapped: "cc" and "bb" rule is not commutative with base "a": rule(base, "bb", "cc"),
-	// and with the two swapped: "bb" and "cc"
+	// Output:
+	// rule is not commutative with base "": rule(base, "bb", "cc"), and with the two swapped: "bb" and "cc"
+	// rule is not commutative with base "": rule(base, "cc", "bb"), and with the two swapped: "cc" and "bb"
+	// rule is not commutative with base "a": rule(base, "bb", "cc"), and with the two swapped: "bb" and "cc"
 }
 
 // exampleTB lets a test run inside an example.

@@ -20,7 +20,7 @@ const storePatience = 30 * time.Second
 //   - Exactly one of several concurrent writers succeeds.
 //   - Only a store without a ring reports that it has none.
 //   - Bytes are returned exactly as they were written.
-//   - Calls return when their context ends.
+//   - A call whose context has ended returns the context's error.
 //   - Nudges follow their contract.
 //
 // newStore returns a new, empty store for each check. Resources that it opens must be closed when
@@ -52,10 +52,12 @@ func (c storeCheck) swap(prev uint64, data []byte) uint64 {
 	c.t.Helper()
 	rev, err := c.store.CompareAndSwap(c.ctx, prev, data)
 	if err != nil {
-		c.t.Fatalf("CompareAndSwap of %d bytes at the current revision %d: error %v, want none: keys could not be saved", len(data), prev, err)
+		c.t.Fatalf("CompareAndSwap of %d bytes at the current revision %d: error %v, want none: keys "+
+			"could not be saved", len(data), prev, err)
 	}
 	if rev == 0 || rev == prev {
-		c.t.Fatalf("CompareAndSwap at revision %d returned revision %d, want a new revision that is not 0", prev, rev)
+		c.t.Fatalf("CompareAndSwap at revision %d returned revision %d, want a new revision that is not "+
+			"0: readers would miss the change", prev, rev)
 	}
 	return rev
 }
@@ -65,7 +67,7 @@ func (c storeCheck) load() keyring.Blob {
 	c.t.Helper()
 	blob, err := c.store.Load(c.ctx)
 	if err != nil {
-		c.t.Fatalf("Load of a stored ring: error %v, want none", err)
+		c.t.Fatalf("Load of a stored ring: error %v, want none: nodes would start without keys", err)
 	}
 	return blob
 }
@@ -75,10 +77,12 @@ func (c storeCheck) wantStored(when string, rev uint64, data []byte) {
 	c.t.Helper()
 	blob := c.load()
 	if blob.Revision != rev {
-		c.t.Errorf("%s, Load returns revision %d, want %d: the next CompareAndSwap would fail without a conflict", when, blob.Revision, rev)
+		c.t.Errorf("%s, Load returns revision %d, want %d: the next CompareAndSwap would fail without a "+
+			"conflict", when, blob.Revision, rev)
 	}
 	if !bytes.Equal(blob.Data, data) {
-		c.t.Errorf("%s, Load returns %s, want %s: the ring would be damaged", when, brief(blob.Data), brief(data))
+		c.t.Errorf("%s, Load returns %s, want %s: the ring would be "+
+			"damaged", when, brief(blob.Data), brief(data))
 	}
 }
 
@@ -87,7 +91,8 @@ func (c storeCheck) conflicts(when string, prev uint64) {
 	c.t.Helper()
 	rev, err := c.store.CompareAndSwap(c.ctx, prev, []byte("of a loser"))
 	if !errors.Is(err, keyring.ErrConflict) {
-		c.t.Errorf("CompareAndSwap %s: revision %d, error %v, want %v: another node's keys would be overwritten",
+		c.t.Errorf("CompareAndSwap %s: revision %d, error %v, want %v: another node's keys would be "+
+			"overwritten",
 			when, rev, err, keyring.ErrConflict)
 	}
 }
@@ -96,7 +101,8 @@ func (c storeCheck) conflicts(when string, prev uint64) {
 func (c storeCheck) empty() {
 	for range 2 {
 		if blob, err := c.store.Load(c.ctx); !errors.Is(err, keyring.ErrNotFound) {
-			c.t.Errorf("Load of a new store: %d bytes, error %v, want %v", len(blob.Data), err, keyring.ErrNotFound)
+			c.t.Errorf("Load of a new store: %d bytes, error %v, want %v: nobody could create the first "+
+				"ring", len(blob.Data), err, keyring.ErrNotFound)
 		}
 		c.conflicts("at revision 7 in a new store", 7)
 	}
@@ -155,7 +161,8 @@ func (c storeCheck) winners() {
 				if err == nil {
 					won[next] = data
 				} else if !errors.Is(err, keyring.ErrConflict) {
-					c.t.Errorf("CompareAndSwap with %d concurrent writers: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
+					c.t.Errorf("CompareAndSwap with %d concurrent writers: error %v, want none or "+
+						"%v", writers-1, err, keyring.ErrConflict)
 				}
 			})
 		}
@@ -163,8 +170,9 @@ func (c storeCheck) winners() {
 		all.Wait()
 		blob := c.load()
 		if len(won) != 1 || !bytes.Equal(won[blob.Revision], blob.Data) {
-			c.t.Fatalf("%d concurrent writers replaced revision %d: %d succeeded, and the store has %s at revision %d; want one, "+
-				"with its bytes: keys of the others would be lost", writers, rev, len(won), brief(blob.Data), blob.Revision)
+			c.t.Fatalf("%d concurrent writers replaced revision %d: %d succeeded, and the store has %s "+
+				"at revision %d; want one, with its bytes: keys of the others would be lost",
+				writers, rev, len(won), brief(blob.Data), blob.Revision)
 		}
 		rev = blob.Revision
 	}
@@ -186,7 +194,8 @@ func (c storeCheck) sums() {
 				case err == nil:
 					done++
 				case !errors.Is(err, keyring.ErrConflict):
-					c.t.Errorf("a writer with %d concurrent writers: error %v, want none or %v", writers-1, err, keyring.ErrConflict)
+					c.t.Errorf("a writer with %d concurrent writers: error %v, want none or "+
+						"%v", writers-1, err, keyring.ErrConflict)
 					return
 				}
 			}
@@ -204,10 +213,12 @@ func (c storeCheck) ended() {
 	gone, cancel := context.WithCancel(c.ctx)
 	cancel()
 	if _, err := c.store.Load(gone); !errors.Is(err, context.Canceled) || errors.Is(err, keyring.ErrNotFound) {
-		c.t.Errorf("Load with an ended context: error %v, want %v", err, context.Canceled)
+		c.t.Errorf("Load with an ended context: error %v, want %v: an outage would look like an empty "+
+			"ring", err, context.Canceled)
 	}
 	if _, err := c.store.CompareAndSwap(gone, 0, []byte("late")); !errors.Is(err, context.Canceled) {
-		c.t.Errorf("CompareAndSwap with an ended context: error %v, want %v", err, context.Canceled)
+		c.t.Errorf("CompareAndSwap with an ended context: error %v, want %v: a node that gave up would "+
+			"still replace keys", err, context.Canceled)
 	}
 }
 
@@ -225,7 +236,8 @@ func (c storeCheck) nudges() {
 		select {
 		case _, ok := <-read:
 			if open = ok; !ok {
-				c.t.Errorf("the channel of nudges was closed before its context ended: nodes would learn of new keys late")
+				c.t.Errorf("the channel of nudges was closed before its context ended: nodes would learn " +
+					"of new keys late")
 			}
 		default:
 			open = false
@@ -241,7 +253,8 @@ func (c storeCheck) nudges() {
 			select {
 			case _, open = <-nudges:
 			case <-late:
-				c.t.Fatalf("the channel of nudges is open %v after its context ended: its reader would leak", storePatience)
+				c.t.Fatalf("the channel of nudges is open %v after its context ended: its reader would "+
+					"leak", storePatience)
 			}
 		}
 	}

@@ -4,8 +4,9 @@ package hop
 
 import "testing"
 
-// What our code allocates on both sides of a call, beyond what the call allocates anyway. Unlike time this does not depend
-// on the machine. The slack is for the broker and the runtime, which allocate when they like.
+// TestHopAllocations bounds the allocations of our code on both sides of a call, beyond those of
+// the bare call. Unlike time they do not depend on the machine. The slack is for the broker and the
+// runtime, which allocate at any time.
 func TestHopAllocations(t *testing.T) {
 	const slack = 10
 	limits := map[string][]float64{ // idle, carried, updated
@@ -21,14 +22,14 @@ func TestHopAllocations(t *testing.T) {
 				more := allocations(t, tr.start(t, l)) - none
 				t.Logf("%s %s: %.1f allocations more than %.1f", tr.name, l, more, none)
 				if limit := limits[tr.name][i]; more > limit+slack {
-					t.Errorf("%s: %.1f allocations more, want %.0f and at most %d more", l, more, limit, slack)
+					t.Errorf("%s: %.1f additional allocations, want %.0f, and at most %d above that", l, more, limit, slack)
 				}
 			}
 		})
 	}
 }
 
-// allocations is the least of some rounds.
+// allocations returns the lowest count of several rounds.
 func allocations(t *testing.T, call func()) float64 {
 	least := measure(t, call).allocs
 	for range 4 {

@@ -1,10 +1,11 @@
-// Package hop measures what a hop costs: a call over loopback from client to server and back, bare, with our code on both
-// sides and no waybill, with a waybill, and with a waybill that the server changes. Connections, servers and the broker are
-// real, and in this process, so that its CPU time is that of all of them.
+// Package hop measures the cost of a hop: a call over loopback from a client to a server and back.
+// It compares the bare call, our code on both sides without a waybill, a call with a waybill, and a
+// call whose server changes the waybill. Connections, servers and the broker are real and run in
+// this process, so its CPU time includes all of them.
 //
 //	go test -bench . -benchmem
 //	go test -run 'Wire|Allocations' -v
 //	WAYBILL_RATIOS=1 go test -run Ratio -v
 //
-// Wall time is left out: on loopback it measures the scheduler.
+// Wall time is not measured, because on loopback it depends on the scheduler.
 package hop

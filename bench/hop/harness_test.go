@@ -18,14 +18,14 @@ var (
 	seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// load is what a call carries.
+// load is the kind of a call.
 type load int
 
 const (
 	bare    load = iota // none of our code
 	idle                // our code, no waybill
 	carried             // a waybill that the server reads
-	updated             // one that the server changes, and whose change is merged on return
+	updated             // a waybill that the server changes; the returned token is merged
 )
 
 func (l load) String() string { return [...]string{"bare", "idle", "carried", "updated"}[l] }
@@ -41,18 +41,18 @@ var transports = []transport{
 	{"http1", setupHTTP, []load{bare, idle, carried, updated}},
 	{"grpc", setupGRPC, []load{bare, idle, carried, updated}},
 	{"nats", setupNATS, []load{bare, idle, carried, updated}},
-	{"jetstream", setupJetStream, []load{bare, idle, carried}}, // there is no way back
+	{"jetstream", setupJetStream, []load{bare, idle, carried}}, // nothing returns
 }
 
-// env is what a transport is set up in.
+// env is the environment that a transport is set up in.
 type env struct {
 	testing.TB
 	auth *waybill.Authority
 	load load
 }
 
-// start sets up a transport and returns one checked call. Each has a scope of its own, as calls of different requests have;
-// what it costs to open the caller's own token is not part of the hop.
+// start sets up a transport and returns one checked call. Each call has its own scope, like the
+// calls of different requests. The cost of opening the caller's token is not part of the hop.
 func (tr transport) start(tb testing.TB, l load) func() {
 	e := &env{TB: tb, auth: authority(tb), load: l}
 	from := tb.Context()
@@ -74,7 +74,7 @@ func (tr transport) start(tb testing.TB, l load) func() {
 	}
 }
 
-// work is what every server does with its context.
+// work is the handler of every server.
 func (e *env) work(ctx context.Context) error {
 	if e.load < carried {
 		return nil
@@ -92,7 +92,8 @@ func authority(tb testing.TB) *waybill.Authority {
 	return waybilltest.Authority(tb, waybill.Claims(cell, seats))
 }
 
-// tokenOf returns a token of size bytes, or of up to two more: base64 knows no others.
+// tokenOf returns a token of size bytes, or up to two bytes more, because base64 cannot have every
+// length.
 func tokenOf(tb testing.TB, auth *waybill.Authority, size int) string {
 	tb.Helper()
 	for n := 1; n < size; n++ {
@@ -108,7 +109,7 @@ func tokenOf(tb testing.TB, auth *waybill.Authority, size int) string {
 	return ""
 }
 
-// cpu returns the time that this process has had.
+// cpu returns the CPU time that this process has used.
 func cpu(tb testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -43,7 +43,7 @@ func setupNATS(e *env) func(context.Context) error {
 	}
 }
 
-// A call of JetStream ends when the consumer has acknowledged the message.
+// A JetStream call ends when the consumer has acknowledged the message.
 func setupJetStream(e *env) func(context.Context) error {
 	js, err := jetstream.New(broker(e))
 	if err != nil {

@@ -9,11 +9,13 @@ import (
 	"time"
 )
 
-// rounds is how often each load is measured; the best round counts, because the best ones only come closer to what is true.
+// rounds is how often each load is measured. The best round counts, because the best times only get
+// closer to the true ones.
 const rounds = 60
 
-// TestHopRatio compares the CPU time of calls within one run, the rounds interleaved. It runs when WAYBILL_RATIOS is set,
-// because beside other tests its figures mean little. The limit is wide: it finds what has become another order of cost.
+// TestHopRatio compares the CPU time of calls within one run, with interleaved rounds. It runs only
+// if WAYBILL_RATIOS is set, because its figures mean little in parallel with other tests. The limit
+// is wide: the test finds a change in the order of magnitude.
 func TestHopRatio(t *testing.T) {
 	if os.Getenv("WAYBILL_RATIOS") == "" {
 		t.Skip("SKIPPED: set WAYBILL_RATIOS=1 to compare speeds")
@@ -37,20 +39,20 @@ func TestHopRatio(t *testing.T) {
 				t.Logf("%-9s %-8s %6.1f µs CPU  %5.0f allocations  ratio %.2f", tr.name, l,
 					float64(best[i].cpu)/float64(time.Microsecond), best[i].allocs, ratio)
 				if ratio > 3 {
-					t.Errorf("%s: ratio %.2f, want 3 at most", l, ratio)
+					t.Errorf("%s: ratio %.2f, want at most 3", l, ratio)
 				}
 			}
 		})
 	}
 }
 
-// cost is that of one call.
+// cost is the cost of one call.
 type cost struct {
 	cpu    time.Duration
 	allocs float64
 }
 
-// measure is one short round: short ones find a quiet moment.
+// measure runs one short round. Short rounds are more likely to find a quiet moment.
 func measure(t *testing.T, call func()) cost {
 	const n = 100
 	var before, after runtime.MemStats

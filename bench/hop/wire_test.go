@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	requests  = 300 // of each measurement, after the first of its connection
-	wireLimit = 10  // bytes of each request more, for a repeated token
+	requests  = 300 // in each measurement, after the first request of its connection
+	wireLimit = 10  // additional bytes of each request with a repeated token
 )
 
 // meter counts what a client's connections send and receive.
@@ -42,7 +42,7 @@ type metered struct {
 	m *meter
 }
 
-// Write counts first: the answer may be there before the writer has the processor again.
+// Write counts before it writes, because the response may arrive before Write returns.
 func (c *metered) Write(b []byte) (int, error) {
 	c.m.sent.Add(int64(len(b)))
 	return c.Conn.Write(b)
@@ -54,7 +54,7 @@ func (c *metered) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// wire is a client whose bytes are counted, and one call of it.
+// wire is a client whose bytes are counted, with its one call.
 type wire func(testing.TB, *waybill.Authority, *meter) func(ctx context.Context, traceparent string) error
 
 var wires = []struct {
@@ -62,7 +62,7 @@ var wires = []struct {
 	setup wire
 }{{"http2", wireHTTP2}, {"grpc", wireGRPC}}
 
-// wireHTTP2 speaks HTTP/2 in the clear: what TLS adds does not depend on the header.
+// wireHTTP2 uses HTTP/2 without TLS, because the overhead of TLS does not depend on the header.
 func wireHTTP2(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Context, string) error {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -112,8 +112,9 @@ func wireGRPC(tb testing.TB, auth *waybill.Authority, m *meter) func(context.Con
 	}
 }
 
-// A token that is sent again and again on one connection costs next to nothing, because HPACK (RFC 7541) remembers it: also
-// beside a trace, which is another one each time and pushes older entries out of the table.
+// TestWire checks that a token sent repeatedly on one connection costs almost nothing, because
+// HPACK (RFC 7541) remembers it. This also holds next to a trace header, which differs in each
+// request and pushes older entries out of the table.
 func TestWire(t *testing.T) {
 	for _, w := range wires {
 		t.Run(w.name, func(t *testing.T) {
@@ -136,25 +137,26 @@ func compare(t *testing.T, token string, traced bool, without, with traffic) {
 		traced, len(token), first, more, with.sent, without.sent, with.received-without.received)
 	limit := float64(wireLimit)
 	if traced && len(token) > 300+2 {
-		limit = float64(len(token)) / 10 // a large one is pushed out sooner
+		limit = float64(len(token)) / 10 // a large token is pushed out sooner
 	}
 	if more > limit {
-		t.Errorf("a token of %d bytes adds %.1f bytes to each request, want %.0f at most", len(token), more, limit)
+		t.Errorf("a token of %d bytes adds %.1f bytes to each request, want at most %.0f", len(token), more, limit)
 	}
 	if first < float64(len(token))/2 {
 		t.Errorf("the first request grew by %.0f bytes only, want it to carry the token", first)
 	}
 }
 
-// traffic is bytes of a request: of the first that has the token, and on average of those after.
+// traffic is the size of requests in bytes: of the first request with the token, and of the later
+// ones on average.
 type traffic struct{ first, sent, received float64 }
 
-// bytesEach makes requests one after the other on a connection of their own.
+// bytesEach makes requests one after another on a new connection.
 func bytesEach(t *testing.T, setup wire, auth *waybill.Authority, token string, traced bool) traffic {
 	t.Helper()
 	m := &meter{}
 	call := setup(t, auth, m)
-	if err := call(t.Context(), ""); err != nil { // makes the connection
+	if err := call(t.Context(), ""); err != nil { // opens the connection
 		t.Fatal(err)
 	}
 	made := m.sent.Load()

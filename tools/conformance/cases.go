@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// group is one table of cases: what one transport does in one respect.
+// group is one table of cases: one aspect of one transport.
 type group struct {
 	section string // the transport
 	title   string
@@ -31,10 +31,10 @@ type test struct {
 // String returns the test's name with the package's directory in front.
 func (t test) String() string { return t.dir + "." + t.name }
 
-// testName matches a test, with the directory in front of it if there is one.
+// testName matches the name of a test, with or without its directory in front.
 var testName = regexp.MustCompile(`^(?:([\w./-]+)\.)?((?:(?:Test|Fuzz)[A-Z_]|Example)\w*(?:/\S*)?)$`)
 
-// readCases reads the file of cases, whose first lines describe the format.
+// readCases parses the file of cases. The first lines of docs/conformance.txt describe the format.
 func readCases(text string) ([]group, error) {
 	var groups []group
 	var section string
@@ -111,7 +111,7 @@ func (g *group) add(line string, at int) error {
 	return nil
 }
 
-// expand returns the names that a word with {a,b} in it stands for.
+// expand returns the names that a word with {a,b} in it abbreviates.
 func expand(word string) ([]string, error) {
 	before, rest, ok := strings.Cut(word, "{")
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// log is the output of one run over four packages; two have a test of the same name.
+// log is the output of one run over four packages, of which two have a test with the same name.
 const log = `=== RUN   TestShared
 --- PASS: TestShared (0.00s)
 === RUN   TestTable
@@ -44,7 +44,7 @@ ok  	github.com/waybill-go/waybill/internal/integration/grpc	(cached)
 FAIL
 `
 
-// command runs the command in a folder that has these cases, the page made from them, and this log.
+// command runs the command on cases, the page generated from them, and a log.
 func command(t *testing.T, cases, log string) (out string, err error) {
 	t.Helper()
 	path := file(t, "cases.txt", cases)
@@ -71,8 +71,8 @@ func TestCheck(t *testing.T) {
 		want        []string // in the error; none: no error
 	}{
 		{"one that passed", "### A\nin waybill\n\nx | y | TestShared\n", nil},
-		{"of another package", "### A\nin waybill\nx | y | TestShared internal/integration/grpc.TestOnly\n", nil},
-		{"of the root package", "### A\nx | y | waybill.TestShared\n", nil},
+		{"in another package", "### A\nin waybill\nx | y | TestShared internal/integration/grpc.TestOnly\n", nil},
+		{"in the root package", "### A\nx | y | waybill.TestShared\n", nil},
 		{"a subtest", "### A\nx | y | waybill.TestTable/two_words\n", nil},
 		{"an example", "### A\nx | y | waybill.ExampleNew\n", nil},
 		{"two at once", "### A\nin waybill\nx | y | TestTable/{one,two_words}\n", nil},
@@ -83,11 +83,11 @@ func TestCheck(t *testing.T) {
 		{"no group", "## S\nx | y | waybill.TestShared\n", []string{"line 2: no group"}},
 		{"no test", "### A\nx | y |\n", []string{"line 2: a case needs"}},
 		{"no result", "### A\nx | | waybill.TestShared\n", []string{"line 2: a case needs"}},
-		{"a part too few", "### A\nx | waybill.TestShared\n", []string{"line 2: want"}},
-		{"a part too many", "### A\nx | y | z | waybill.TestShared\n", []string{"line 2: want"}},
+		{"two parts", "### A\nx | waybill.TestShared\n", []string{"line 2: want"}},
+		{"four parts", "### A\nx | y | z | waybill.TestShared\n", []string{"line 2: want"}},
 		{"prose", "### A\nTests of this and that\n", []string{"line 2: want"}},
 		{"an open brace", "### A\nx | y | waybill.Test{A,B\n", []string{"line 2", "closing brace"}},
-		{"that is none", "### A\nx | y | waybill.Testimony\n", []string{`line 2: "waybill.Testimony" is not`}},
+		{"not the name of a test", "### A\nx | y | waybill.Testimony\n", []string{`line 2: "waybill.Testimony" is not`}},
 		{"without a package", "### A\nin waybill\n### B\nx | y | TestShared\n", []string{"line 4: the package of TestShared"}},
 		{"that does not exist", "### A\nx | y | waybill.TestNowhere\n",
 			[]string{"cases.txt:2: waybill.TestNowhere did not run: waybill has no such test", "edit", "run \"go run"}},
@@ -97,9 +97,9 @@ func TestCheck(t *testing.T) {
 		{"that was skipped", "### A\nx | y | transport/http.TestSkipped\n", []string{"TestSkipped was skipped"}},
 		{"with a subtest that was skipped", "### A\nx | y | transport/http.TestPartly\n",
 			[]string{"TestPartly has the subtest TestPartly/missing, which was skipped"}},
-		{"that did not end", "### A\nx | y | transport/http.TestHangs\n", []string{"TestHangs did not end"}},
+		{"that did not finish", "### A\nx | y | transport/http.TestHangs\n", []string{"TestHangs did not finish"}},
 		{"of a package without tests", "### A\nx | y | internal/none.TestX\n", []string{"no tests of internal/none"}},
-		{"all that is wrong", "### A\nin transport/http\nx | y | TestShared\nx | y | TestSkipped\nx | y | waybill.TestShared\n",
+		{"several faults", "### A\nin transport/http\nx | y | TestShared\nx | y | TestSkipped\nx | y | waybill.TestShared\n",
 			[]string{"cases.txt:3", "cases.txt:4"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -167,7 +167,8 @@ Tests in [` + "`waybill`" + `](..).
 	}
 }
 
-// A page that was edited by hand, or not written after an edit of the cases, fails the check.
+// TestPageIsOld checks that an outdated page fails the check: edited by hand, or not written after
+// an edit of the cases.
 func TestPageIsOld(t *testing.T) {
 	path, log := file(t, "cases.txt", "### A\nx | y | waybill.TestShared\n"), file(t, "test.log", log)
 	if err := run([]string{"check", path, log}, nil); err == nil || !strings.Contains(err.Error(), "cases.md") {
@@ -179,7 +180,7 @@ func TestPageIsOld(t *testing.T) {
 	if err := os.WriteFile(path, []byte("### A\nx | z | waybill.TestShared\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run([]string{"check", path, log}, nil); err == nil || !strings.Contains(err.Error(), "cases.md is not what") {
+	if err := run([]string{"check", path, log}, nil); err == nil || !strings.Contains(err.Error(), "cases.md is out of date") {
 		t.Errorf("after an edit: got %v, want an error that says so", err)
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"strings"
 )
 
-// module is the path in front of a package's directory, for the nested modules too.
+// module is the path in front of a package's directory, also in the nested modules.
 const module = "github.com/waybill-go/waybill"
 
 // root is the name of the package in the module's own directory.
 const root = "waybill"
 
-// outcome is how a test ended, as a failure says it.
+// outcome is how a test ended, as printed in a failure.
 type outcome string
 
 const (
 	passed  outcome = ""
 	skipped outcome = "was skipped"
-	started outcome = "did not end"
+	started outcome = "did not finish"
 	failed  outcome = "failed"
 )
 
@@ -36,14 +36,14 @@ type results map[string]map[string]outcome
 var (
 	runLine = regexp.MustCompile(`^=== RUN\s+(\S+)$`)
 	endLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
-	// packageLine ends the output of a package, which is in one piece.
+	// packageLine ends the output of a package. The outputs of two packages are never mixed.
 	packageLine = regexp.MustCompile(`^(?:ok  |FAIL)\t(\S+)(?:\t|$)`)
 )
 
 // readLog reads the output of go test -v.
 func readLog(in io.Reader) (results, error) {
 	all := results{}
-	tests := map[string]outcome{} // of the package that is being read
+	tests := map[string]outcome{} // of the current package
 	r := bufio.NewReader(in)
 	for {
 		line, err := r.ReadString('\n')
@@ -72,7 +72,7 @@ func readLog(in io.Reader) (results, error) {
 	return all, nil
 }
 
-// add records a package's tests; of several runs the worst counts.
+// add records the tests of a package. If a test ran several times, its worst outcome counts.
 func (r results) add(dir string, tests map[string]outcome) {
 	if len(tests) == 0 {
 		return
@@ -87,7 +87,8 @@ func (r results) add(dir string, tests map[string]outcome) {
 	}
 }
 
-// judge returns what is wrong with a test, or "". The test and all of its subtests must have passed.
+// judge returns what is wrong with a test, or "". The test and all of its subtests must have
+// passed.
 func (r results) judge(t test) string {
 	tests, ok := r[t.dir]
 	if !ok {

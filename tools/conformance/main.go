@@ -1,11 +1,12 @@
-// Conformance writes and checks the page that lists the cases of all transports with the tests that show them. It runs in the
-// folder tools:
+// Conformance writes and checks the page that lists the cases of all transports with the tests that
+// show them. Run it in the folder tools:
 //
 //	go run ./conformance write ../docs/conformance.txt
 //	go run ./conformance check ../docs/conformance.txt test.log
 //
-// The first writes docs/conformance.md from the cases in docs/conformance.txt. The second fails if the page is not what the first
-// would write, or if a test of a case did not run and pass in the log, which is the output of go test -v.
+// "write" writes docs/conformance.md from the cases in docs/conformance.txt. "check" fails if the
+// page is out of date, or if the log, which is the output of go test -v, does not show that each
+// test of each case passed.
 package main
 
 import (
@@ -47,7 +48,7 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	if string(old) != page(groups) {
-		return fmt.Errorf("%s is not what %s says: run \"go run ./conformance write %s\"", pagePath, path, path)
+		return fmt.Errorf("%s is out of date with %s: run \"go run ./conformance write %s\"", pagePath, path, path)
 	}
 	f, err := os.Open(args[2])
 	if err != nil {

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// header is the beginning of the page.
+// header is the start of the page.
 const header = `<!-- Generated from conformance.txt by tools/conformance. Edit that file, not this one. -->
 
 # Conformance
 
 This page lists the cases of each transport, the result of each, and the tests that show it. The guide to the transports is
-[transports.md](transports.md). Tests are named as ` + "`go test -v`" + ` prints them; a test of another package than the one named above
-its table has its package's directory in front. CI fails if a test on this page does not exist, fails or is skipped.
+[transports.md](transports.md). Tests are named as ` + "`go test -v`" + ` prints them. The package of a table's tests is named above it; a test
+in another package has its directory in front. CI fails if a test on this page does not exist, fails or is skipped.
 `
 
 // page returns the Markdown page of the cases.

@@ -1,5 +1,6 @@
-// Modproxy packs the root module as the Go command would download it, into a folder that serves as a GOPROXY. With it the
-// module can be installed and imported by version before it is published.
+// Modproxy packs the root module into a folder that serves as a GOPROXY, in the form that the Go
+// command downloads. The module can then be installed and imported by version before it is
+// published.
 //
 //	modproxy ROOT VERSION FOLDER
 package main

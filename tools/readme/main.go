@@ -1,11 +1,13 @@
-// Readme holds the documentation to its word. It takes Markdown files and folders of them; of each file
+// Readme checks the documentation. Its arguments are Markdown files and folders with Markdown
+// files. In each file
 //
-//   - every block marked go must stand, line by line, in some Go file of the repository, where it is compiled and run,
-//   - every block marked sh is run by bash in the repository, with a fresh folder in SCRATCH, and must end within ten
-//     minutes with exit code 0,
-//   - every link to a file of the repository must lead somewhere.
+//   - every block marked go must occur, line by line, in a Go file of the repository, where it is
+//     compiled and run,
+//   - every block marked sh is run by bash in the repository, with a new folder in SCRATCH, and
+//     must exit with code 0 within ten minutes,
+//   - every link to a file of the repository must lead to an existing file.
 //
-// Blocks marked otherwise are for reading only.
+// Other blocks are not checked.
 package main
 
 import (
@@ -50,7 +52,7 @@ func run(args []string) error {
 		}
 	}
 	if len(files) == 0 {
-		return errors.New("no Markdown files named")
+		return errors.New("no Markdown files: pass files or folders, such as ../README.md")
 	}
 	for _, path := range files {
 		if err := check(root, path, code); err != nil {
@@ -60,7 +62,7 @@ func run(args []string) error {
 	return nil
 }
 
-// goLines returns the text of all Go files with the indentation taken off.
+// goLines returns the text of all Go files without indentation.
 func goLines(root string) (string, error) {
 	var all strings.Builder
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -95,10 +97,11 @@ func check(root, path string, code string) error {
 	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
 		switch kind, body := m[1], m[2]; kind {
 		case "go":
-			// Parts between blank lines may stand apart from each other.
+			// The parts between blank lines may occur in different places.
 			for part := range strings.SplitSeq(strings.TrimSpace(dedent(body)), "\n\n") {
 				if !strings.Contains(code, "\n"+strings.TrimSpace(part)+"\n") {
-					return fmt.Errorf("this snippet stands in no Go file:\n%s", part)
+					return fmt.Errorf("this snippet is in no Go file; copy it into an example or "+
+						"test:\n%s", part)
 				}
 			}
 		case "sh":
@@ -116,7 +119,7 @@ func check(root, path string, code string) error {
 	return nil
 }
 
-// patience is how long a block may take.
+// patience is how long a block may run.
 const patience = 10 * time.Minute
 
 func shell(root, script string) error {
@@ -125,7 +128,8 @@ func shell(root, script string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// The Go command wants a real folder for the module: run there, and give the script a scratch folder for its files.
+	// The Go command needs the real folder of the module, so the script runs there and writes its
+	// files to SCRATCH.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
@@ -135,7 +139,7 @@ func shell(root, script string) error {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return fmt.Errorf("not at its end after %v", patience)
+		return fmt.Errorf("still running after %v", patience)
 	}
 	return err
 }

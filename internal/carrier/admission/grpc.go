@@ -12,6 +12,6 @@ var grpcCodes = [...]uint32{
 	waybill.Unavailable:     14, // UNAVAILABLE
 }
 
-// GRPCCode returns the gRPC status code of a refusal. It is a number because the HTTP transport, which
-// also answers gRPC calls, does not import gRPC.
+// GRPCCode returns the gRPC status code of a refusal. It is a number because the HTTP transport,
+// which also answers gRPC calls, does not import gRPC.
 func GRPCCode(err error) uint32 { return grpcCodes[waybill.ClassOf(err)] }

@@ -12,11 +12,11 @@ import (
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// Rules are the admission rules of one server. The zero Rules admit a request without a waybill, and
-// refuse one whose waybill is invalid.
+// Rules are the admission rules of one server. The zero Rules admit a request without a waybill,
+// and refuse one whose waybill is invalid.
 type Rules struct {
 	Required   bool     // refuse a request without a waybill
-	ReportOnly bool     // refuse nothing, count what would be refused
+	ReportOnly bool     // refuse nothing, and count the requests that would be refused
 	Claims     []string // names of required claims; implies Required
 }
 
@@ -47,7 +47,7 @@ func (r Rules) Admit(ctx context.Context, rec *telemetry.Recorder) error {
 	return r.Refuse(ctx, rec, r.lacks(ctx))
 }
 
-// Refuse counts the refusal that err stands for. It returns err, or nil if nothing is refused.
+// Refuse counts the refusal err, if it is not nil. It returns err, or nil if ReportOnly is set.
 func (r Rules) Refuse(ctx context.Context, rec *telemetry.Recorder, err error) error {
 	switch {
 	case err == nil:
@@ -60,7 +60,7 @@ func (r Rules) Refuse(ctx context.Context, rec *telemetry.Recorder, err error) e
 	return err
 }
 
-// lacks returns what is missing in the waybill of ctx, or wrong with it.
+// lacks returns the reason why the waybill of ctx does not satisfy the rules, or nil.
 func (r Rules) lacks(ctx context.Context) error {
 	wb, err := waybill.FromContext(ctx)
 	switch {

@@ -61,7 +61,7 @@ func TestJudge(t *testing.T) {
 		{"required", required, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,
 			"two": waybill.ErrAmbiguous}},
 		{"observe", observe, nil},
-		{"observe what is required", watched, nil},
+		{"observe required", watched, nil},
 		{"cell required", cells, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,
 			"two": waybill.ErrAmbiguous, "bare": waybill.ErrMissingClaim, "started anew": waybill.ErrMissingClaim}},
 		{"both required", both, map[string]error{"absent": waybill.ErrNoWaybill, "no hop": waybill.ErrNoWaybill, "invalid": waybill.ErrMalformed,

@@ -1,6 +1,6 @@
-// Package telemetry reports for the propagator and the transports: metrics of the meter "waybill", and
-// attributes of the current span. It uses the OpenTelemetry API only; without an SDK it does almost
-// nothing.
+// Package telemetry reports for the propagator and the transports: metrics of the meter "waybill",
+// and attributes of the current span. It uses the OpenTelemetry API only; without an SDK it does
+// almost nothing.
 package telemetry
 
 import (
@@ -28,7 +28,7 @@ const (
 	ForeignDomain = "foreign_domain"
 )
 
-// The outcomes of waybill.return on the way out. Those on the way in are the outcomes of
+// The outcomes of waybill.return on the way out. On the way in the outcomes are those of
 // [waybill.Call.Merge].
 const (
 	Answered = "answered"  // sent back
@@ -60,9 +60,9 @@ type counter struct {
 	opts      sync.Map // outcome → []metric.AddOption
 }
 
-// New returns a Recorder. The default provider is the global one, the default logger is [slog.Default].
-// An instrument that the provider cannot make is reported to OpenTelemetry's error handler, and counts
-// nothing.
+// New returns a Recorder. The default provider is the global one, the default logger is
+// [slog.Default]. An instrument that the provider cannot make is reported to OpenTelemetry's error
+// handler, and counts nothing.
 func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *Recorder {
 	if provider == nil {
 		provider = otel.GetMeterProvider()
@@ -77,7 +77,7 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		to         *counter
 		name, desc string
 	}{
-		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or what is wrong with the token."},
+		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason why the token was not accepted."},
 		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
@@ -109,8 +109,9 @@ func (c *counter) add(ctx context.Context, outcome string) {
 	c.Add(ctx, 1, opts.([]metric.AddOption)...)
 }
 
-// Opened counts the outcome of a fresh hop, and describes any hop on the current span: when an outer
-// propagator opened the token, that span did not exist yet.
+// Opened counts the outcome of a fresh hop, and describes every hop on the current span. A hop that
+// is not fresh needs that too: the span did not exist yet when an outer propagator opened the
+// token.
 func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
 	outcome := waybill.Reason(hop.Err())
 	wb, _ := waybill.FromContext(ctx)
@@ -133,10 +134,10 @@ func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
 	}
 }
 
-// Refused counts a request or message that is refused.
+// Refused counts a refused request or message.
 func (r *Recorder) Refused(ctx context.Context, err error) { r.refuse.add(ctx, waybill.Reason(err)) }
 
-// Observed counts a request or message that ReportOnly lets pass.
+// Observed counts a request or message that would be refused without ReportOnly.
 func (r *Recorder) Observed(ctx context.Context, err error) { r.observe.add(ctx, waybill.Reason(err)) }
 
 // Injected counts an outgoing call that carries a waybill, or the reason why it has none.
@@ -178,5 +179,5 @@ func (r *Recorder) Merged(ctx context.Context, outcome waybill.Outcome, err erro
 	}
 }
 
-// Returned counts a returned token: what happened to one that was to go out, or to one that came back.
+// Returned counts a returned token, on the way out or on the way in.
 func (r *Recorder) Returned(ctx context.Context, outcome string) { r.returns.add(ctx, outcome) }

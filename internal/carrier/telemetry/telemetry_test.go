@@ -24,7 +24,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// meter is a provider that counts: the root module does not require an SDK.
+// meter is a provider that counts, because the root module does not require an SDK.
 type meter struct {
 	mnoop.MeterProvider
 	fail error
@@ -82,7 +82,7 @@ func (m *meter) add(name string, set attribute.Set, n int64) {
 	m.counts[name+" "+set.Encoded(attribute.DefaultEncoder())] += n
 }
 
-// String lists what was counted since the last time.
+// String lists the counts since the last call.
 func (m *meter) String() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,7 +101,7 @@ func (m *meter) want(t *testing.T, what string, want ...string) {
 	}
 }
 
-// span notes its attributes.
+// span records its attributes.
 type span struct {
 	tnoop.Span
 	recording bool
@@ -149,7 +149,7 @@ func TestOpened(t *testing.T) {
 		if len(test.values) > 1 {
 			continue
 		}
-		// A layer further in describes its own span, and counts nothing again.
+		// An inner layer describes its own span, and does not count again.
 		inner := &span{recording: true, attrs: map[string]string{}}
 		ctx, hop = auth.Receive(trace.ContextWithSpan(ctx, inner), test.values, nil)
 		r.Opened(ctx, hop)
@@ -166,7 +166,7 @@ func TestOpened(t *testing.T) {
 	}
 }
 
-// TestTraced: claims stand in traces by the names that the Authority lists, and by no other.
+// TestTraced checks that traces contain the claims that the Authority lists, and no others.
 func TestTraced(t *testing.T) {
 	cell, seats := waybill.NewClaim[string]("cell"), waybill.NewClaim[int]("seats")
 	tags, email := waybill.NewClaim[[]string]("tags"), waybill.NewClaim[string]("email")
@@ -180,7 +180,7 @@ func TestTraced(t *testing.T) {
 	}{
 		{"none by default", nil, nil},
 		{"one", []waybill.Option{waybill.Traced(cell)}, map[string]string{"waybill.claim.cell": "eu-\u00fc\n"}},
-		{"of every kind, and one that is not there",
+		{"every kind, and an absent claim",
 			[]waybill.Option{waybill.Traced(cell, seats), waybill.Traced(tags, waybill.NewClaim[bool]("absent"))},
 			map[string]string{"waybill.claim.cell": "eu-\u00fc\n", "waybill.claim.seats": "3", "waybill.claim.tags": `["a"]`}},
 	} {
@@ -235,7 +235,7 @@ func TestReturned(t *testing.T) {
 	r.Returned(t.Context(), telemetry.Answered)
 	r.Returned(t.Context(), telemetry.Answered)
 	r.Merged(t.Context(), waybill.Unchanged, nil)
-	m.want(t, "updated", "waybill.return outcome=answered,transport=nats 2")
+	m.want(t, "returned", "waybill.return outcome=answered,transport=nats 2")
 	for _, test := range []struct {
 		outcome waybill.Outcome
 		err     error
@@ -254,7 +254,8 @@ func TestReturned(t *testing.T) {
 	}
 }
 
-// TestSuppressed: each suppression is counted, and the first of each destination logged, of a bounded number of them.
+// TestSuppressed checks that every suppression is counted, and that the first for each destination
+// is logged, for a bounded number of destinations.
 func TestSuppressed(t *testing.T) {
 	m := newMeter()
 	var log bytes.Buffer
@@ -278,7 +279,8 @@ func TestSuppressed(t *testing.T) {
 	m.want(t, "suppressed", fmt.Sprintf("waybill.inject outcome=suppressed,transport=http %d", many))
 }
 
-// TestBrokenProvider: an instrument that cannot be made is reported once, and what happens goes on.
+// TestBrokenProvider checks that an instrument that cannot be made is reported once, and that its
+// Recorder still works.
 func TestBrokenProvider(t *testing.T) {
 	var reported []error
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { reported = append(reported, err) }))
@@ -292,7 +294,7 @@ func TestBrokenProvider(t *testing.T) {
 	r.Returned(t.Context(), telemetry.Answered)
 }
 
-// TestConcurrent is of most use under the race detector.
+// TestConcurrent is most useful under the race detector.
 func TestConcurrent(t *testing.T) {
 	m := newMeter()
 	r := telemetry.New("http", m, slog.New(slog.DiscardHandler))
