@@ -50,5 +50,5 @@ soak: ## rotate keys for 180 s in each run, while the broker is killed and loses
 	cd internal/integration && $(GO) test ./natskv -run 'TestBroken' -timeout 60m -v -soak 180s
 
 .PHONY: readme
-readme: ## run every command and check every snippet of README.md
-	cd tools && $(GO) run ./readme ../README.md ../docs
+readme: ## run every command and check every snippet of README.md and docs
+	.ci/readme

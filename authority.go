@@ -25,8 +25,9 @@ type Authority struct {
 // New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be
 // the domain of the ring.
 //
-// A ring that is loaded must contain a key of the protection to issue, or New returns [ErrNoKey].
-// An Authority whose ring has only the public halves of [Public] keys is read-only.
+// New returns [ErrNoKey] if the ring has keys, and none of the protection to issue. A ring that is not
+// loaded, or whose keys have all been revoked, is accepted. An Authority whose ring has only the public
+// halves of [Public] keys is read-only.
 func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) {
 	if err := keyring.CheckDomain(domain); err != nil {
 		return nil, err
@@ -85,10 +86,10 @@ func newAuthority(aud string, ring *keyring.Ring, c config, opts []Option) (*Aut
 	return a, nil
 }
 
-// checkRing reports a loaded ring without a key of the protection to issue.
+// checkRing reports a ring that was made for other protections.
 func (a *Authority) checkRing() error {
 	set := a.ring.Set()
-	if set == nil {
+	if set == nil || len(set.Keys()) == 0 {
 		return nil
 	}
 	for _, k := range set.Keys() {

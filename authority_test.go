@@ -287,6 +287,7 @@ func TestNewMissingKey(t *testing.T) {
 		want    string
 	}{
 		{"not loaded", keyring.NewRing(nil), waybill.Sealed, ""},
+		{"empty", ringOf(t, "shop"), waybill.Sealed, ""},
 		{"all", ringOf(t, "shop", signed, sealed, public), waybill.Public, ""},
 		{"public half", ringOf(t, "shop", public.Public()), waybill.Public, ""},
 		{"signed only", ringOf(t, "shop", signed), waybill.Sealed, "no sealed key"},

@@ -3,23 +3,24 @@ package keyring
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
+
+	"github.com/waybill-go/waybill/internal/replace"
 )
 
-// remember writes the sealed ring to the cache, unless the process knows more than is in it.
+// remember writes the sealed ring to the cache, unless the process has keys that are not in it.
 func (f *follower) remember(data []byte) {
 	if f.cache == "" || bytes.Equal(data, f.cached) || !f.covers(f.had.set) {
 		return
 	}
-	if err := writeFile(f.cache, data); err != nil {
-		f.logger.Warn("waybill: the sealed key ring cannot be cached", "error", err)
+	if err := replace.Write(f.cache, data); err != nil {
+		f.logger.Warn("waybill: cannot cache the sealed key ring", "error", err)
 		return
 	}
 	f.cached = data
 }
 
-// covers reports whether set holds all that the process knows, but for what ends now: other nodes may have dropped that.
+// covers reports whether set contains everything that the process has, except for keys that expire now: other nodes may have
+// dropped those.
 func (f *follower) covers(set *Set) bool {
 	if set == nil {
 		return false
@@ -28,7 +29,7 @@ func (f *follower) covers(set *Set) bool {
 	return set.Prune(now, 0).same(f.ring.Set().Prune(now, 0))
 }
 
-// restore takes the keys from the cache. They count as unconfirmed.
+// restore loads the keys from the cache. They are unconfirmed.
 func (f *follower) restore() {
 	if f.cache == "" {
 		return
@@ -42,31 +43,9 @@ func (f *follower) restore() {
 		err = f.install(f.prune(set))
 	}
 	if err != nil {
-		f.logger.Warn("waybill: no key ring from the cache", "error", err)
+		f.logger.Warn("waybill: cannot load the key ring from the cache", "error", err)
 		return
 	}
 	f.cached = blob.Data
-	f.logger.Warn("waybill: key ring from the cache, the store has not confirmed it", "ring", set.String())
-}
-
-// writeFile replaces a file by one of mode 0600.
-func writeFile(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
+	f.logger.Warn("waybill: loaded the key ring from the cache, not confirmed by the store", "ring", set.String())
 }

@@ -8,18 +8,20 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // File is a [Source] that reads a ring from a file.
 type File string
 
-// LoadFile opens the ring in a file and follows its changes; see [Follow]. A file with secret keys that others than its
-// owner and group can read is refused.
+// LoadFile reads the ring in a file and follows its changes; see [Follow]. It rejects a file with secret keys that users other
+// than its owner and group can read.
 func LoadFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
 	return Follow(ctx, File(path), opts...)
 }
 
-// Load reads the file. Writers replace it by renaming a complete file over it, as "waybill keys" and Kubernetes do.
+// Load reads the file. Writers must replace it by renaming a complete file, as "waybill keys" and Kubernetes do.
 func (f File) Load(context.Context) (Blob, error) {
 	info, err := os.Stat(string(f))
 	if err != nil {
@@ -51,29 +53,27 @@ func (f File) Load(context.Context) (Blob, error) {
 
 func checkSize(data []byte) error {
 	if len(data) > MaxSealed || len(data) > MaxBytes && !IsWrapped(data) {
-		return fmt.Errorf("a ring is over the limit of %d bytes, or of %d if it is sealed", MaxBytes, MaxSealed)
+		return fmt.Errorf("the ring is over the limit of %d bytes, or %d bytes if it is sealed", MaxBytes, MaxSealed)
 	}
 	return nil
 }
 
-// checkMode refuses a secret that everybody on the machine can read, and any ring that everybody can replace. Public and
+// checkMode rejects secrets that every user of the machine can read, and any ring that every user can replace. Public and
 // sealed rings may be readable.
 func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	others := mode.Perm() & 0o007
-	readable := IsWrapped(data) || !holdsSecrets(data)
+	readable := IsWrapped(data) || !hasSecrets(data)
 	switch {
 	case runtime.GOOS == "windows" || others == 0 || others&0o002 == 0 && readable:
 		return nil
 	case readable:
 		return fmt.Errorf("keyring: %s can be replaced by every user (mode %04o): run: chmod o-w %s", f, mode.Perm(), f)
 	}
-	return fmt.Errorf("keyring: %s holds secret keys and is open to every user (mode %04o): run: chmod 0600 %s "+
-		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
-		f, mode.Perm(), f)
+	return fmt.Errorf("keyring: %w", secretfile.CheckMode(string(f), mode))
 }
 
-// IsWrapped reports whether data has the form of a ring that a [Wrapper] of this project has sealed: it can lie where others
-// read it. A plain ring has not, and neither has what is none.
+// IsWrapped reports whether data has the form of a ring that a [Wrapper] of this module has sealed. Such a ring may be stored
+// where others can read it. For a plain ring, and for anything else, it returns false.
 func IsWrapped(data []byte) bool {
 	var ring struct {
 		Version int             `json:"v"`
@@ -85,8 +85,8 @@ func IsWrapped(data []byte) bool {
 		(ring.Version > 0 || ring.Kind == sharedKind)
 }
 
-// holdsSecrets reports whether data is anything but a ring of public halves.
-func holdsSecrets(data []byte) bool {
+// hasSecrets reports whether data is anything other than a ring of public halves.
+func hasSecrets(data []byte) bool {
 	var file file
 	if parseFile(data, &file, false) != nil {
 		return true

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// glance is how often a file is looked at between two readings of it.
+// glance is the interval at which the state of a file is checked.
 const glance = time.Second
 
-// Nudges fires within about a second after another file has come to stand under the name, or the file was written: also
-// when the change is in a folder or a symbolic link on the way, as with the "..data" link of a Kubernetes volume. It asks
-// the file system for the file's identity, time and size, and reads nothing; it needs no notifications, which such links,
-// network file systems and containers do not deliver dependably.
+// Nudges sends within about a second after the file was written or replaced, even if the change is in a folder or a symbolic
+// link on its path, such as the "..data" link of a Kubernetes volume. It checks the identity, time and size of the file and
+// does not read it. It does not rely on notifications, which are unreliable with such links, network file systems and
+// containers.
 func (f File) Nudges(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	seen := f.stat()
@@ -41,7 +41,7 @@ func (f File) Nudges(ctx context.Context) <-chan struct{} {
 	return out
 }
 
-// stat returns nil for a file that is not there or cannot be asked.
+// stat returns nil for a file that does not exist or cannot be checked.
 func (f File) stat() fs.FileInfo {
 	info, err := os.Stat(string(f))
 	if err != nil {

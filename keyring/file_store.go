@@ -13,17 +13,18 @@ import (
 	"github.com/waybill-go/waybill/internal/replace"
 )
 
-// FileStore is a [Store] in a file, for the command or the job that changes a ring; services follow the same file as a
-// [File]. A new version replaces the file by renaming, and keeps its mode and owner; a first one has mode 0600.
+// FileStore is a [Store] in a file, for the command or the job that changes a ring. Services follow the same file as a [File].
+// A new version replaces the file by a rename and keeps its mode and owner. The first version has mode 0600.
 //
-// Writers take turns: each makes its version in a file of that name and ".new", which must not be there before. One that
-// stays behind belongs to an interrupted writer, and is for a person to remove.
+// Writers take turns: each creates the file with the suffix ".new", which must not exist. A file that an interrupted writer
+// left behind must be removed by hand.
 type FileStore string
 
 var _ Store = FileStore("")
 
-// Load reads the file as [File] does. The revision is a hash of the content. ErrNotFound says that the folder is there
-// and the file is not; a missing folder, which may be a volume not mounted, and a dangling link are other errors.
+// Load reads the file as [File.Load] does. The revision is a hash of the content. Load returns ErrNotFound if the folder
+// exists and the file does not; a missing folder, which may be a volume that is not mounted, and a dangling link are other
+// errors.
 func (f FileStore) Load(ctx context.Context) (Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return Blob{}, fmt.Errorf("keyring: %w", err)
@@ -43,7 +44,7 @@ func (f FileStore) Load(ctx context.Context) (Blob, error) {
 	return blob, nil
 }
 
-// Nudges is that of [File].
+// Nudges is [File.Nudges].
 func (f FileStore) Nudges(ctx context.Context) <-chan struct{} { return File(f).Nudges(ctx) }
 
 // CompareAndSwap replaces the file. It waits up to 5 s for another writer.
@@ -69,7 +70,7 @@ func (f FileStore) CompareAndSwap(ctx context.Context, prev uint64, data []byte)
 	return contentRevision(data), nil
 }
 
-// fill makes the next version under the lock, if the present one is prev.
+// fill writes the next version under the lock, if the current version is prev.
 func (f FileStore) fill(ctx context.Context, next *os.File, prev uint64, data []byte) error {
 	blob, err := f.Load(ctx)
 	if err != nil && !errors.Is(err, ErrNotFound) { // of which the revision is 0
@@ -81,7 +82,7 @@ func (f FileStore) fill(ctx context.Context, next *os.File, prev uint64, data []
 	if prev != 0 {
 		info, err := os.Stat(string(f))
 		if err == nil {
-			err = replace.Keep(next, info)
+			err = replace.Preserve(next, info)
 		}
 		if err != nil {
 			return fmt.Errorf("keyring: %w", err)
@@ -106,8 +107,8 @@ func (f FileStore) resolve() (string, error) {
 	return path, err
 }
 
-// look does what needs the file, and tells a file that is absent from one that cannot be reached. It looks again if the
-// file came in between, from another writer.
+// look calls try, and reports whether the file is absent, in contrast to unreachable. It tries again if another writer
+// created the file meanwhile.
 func (f FileStore) look(try func() error) (absent bool, err error) {
 	for range 3 {
 		if err = try(); !errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +121,7 @@ func (f FileStore) look(try func() error) (absent bool, err error) {
 	return false, err
 }
 
-// absent reports whether there is a folder, and nothing of the file's name in it.
+// absent reports whether the folder exists and has no entry with the name of the file.
 func (f FileStore) absent() bool {
 	if _, err := os.Lstat(string(f)); !errors.Is(err, fs.ErrNotExist) {
 		return false
@@ -129,7 +130,7 @@ func (f FileStore) absent() bool {
 	return err == nil && dir.IsDir()
 }
 
-// contentRevision is never 0, which stands for no file.
+// contentRevision is never 0, which means that there is no file.
 func contentRevision(data []byte) uint64 {
 	sum := sha256.Sum256(data)
 	return max(1, binary.BigEndian.Uint64(sum[:]))

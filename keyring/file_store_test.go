@@ -87,7 +87,7 @@ func TestFileStoreInterruptedWriter(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err = store.CompareAndSwap(ctx, rev, []byte("two"))
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), path+".new is there") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), path+".new exists") {
 		t.Errorf("beside a left file: error %v, want %v that names it", err, context.DeadlineExceeded)
 	}
 	left, _ := os.ReadFile(path + ".new")

@@ -18,13 +18,13 @@ type follower struct {
 	store   Store // nil: it only follows
 	timeout time.Duration
 
-	turns chan struct{} // holds one token: who takes it may use what follows
-	last  []byte        // what the source had, if it was taken
-	seen  unsealed
-	rev   uint64
-	had   content
-	held  holds
-	keeper
+	turns   chan struct{} // contains one token: its owner may use the fields below
+	last    []byte        // what the source had, if it was taken
+	seen    unsealed
+	rev     uint64
+	had     content
+	sighted sightings
+	maintainer
 	cached []byte
 
 	fails    int // reads that failed, one after the other
@@ -63,13 +63,13 @@ type unsealed struct {
 }
 
 func newFollower(r *Ring, source Source, store Store, c config) *follower {
-	f := &follower{config: c, ring: r, source: source, store: store, turns: make(chan struct{}, 1), held: holds{}}
+	f := &follower{config: c, ring: r, source: source, store: store, turns: make(chan struct{}, 1), sighted: sightings{}}
 	f.timeout = max(2*c.policy.Poll, 10*time.Second)
 	if c.wrapper != nil { // every node has to be back well within Settle
 		f.timeout = min(max(c.policy.Poll, time.Second), 10*time.Second)
 	}
 	f.want = make(chan struct{}, 1)
-	f.keeper.jitter = map[string]time.Duration{}
+	f.maintainer.jitter = map[string]time.Duration{}
 	first := make(chan struct{})
 	f.turned.Store(&first)
 	f.turns <- struct{}{}
@@ -147,7 +147,7 @@ func (f *follower) turn(ctx context.Context) {
 	f.schedule(err)
 	f.report(err)
 	if f.store != nil {
-		f.keep(ctx)
+		f.maintain(ctx)
 	}
 	f.answer()
 }
@@ -170,10 +170,10 @@ func (f *follower) wait() time.Duration {
 	now := f.ring.since()
 	next := f.next
 	if f.ring.view.Load() != nil && f.gated() {
-		next = min(next, f.held.due(f.ring.Set(), f.ring, f.policy.Settle))
+		next = min(next, f.sighted.due(f.ring.Set(), f.ring, f.policy.Settle))
 	}
 	if f.store != nil {
-		next = min(next, f.keepAt(now))
+		next = min(next, f.maintainAt(now))
 	}
 	return max(next-now, 5*time.Millisecond)
 }
@@ -202,7 +202,7 @@ func (f *follower) report(err error) {
 	f.ring.n.failures.Add(1)
 	if now := f.ring.since(); f.reported == 0 || now-f.reported >= f.policy.Poll*4/5 {
 		f.reported = now
-		f.logger.Warn("waybill: key ring not refreshed, the last good one stays", "error", err, "ring", f.ring.Set().String())
+		f.logger.Warn("waybill: cannot refresh the key ring, keeping the last good one", "error", err, "ring", f.ring.Set().String())
 	}
 }
 
@@ -223,7 +223,7 @@ func (f *follower) look(ctx context.Context) error {
 		f.ring.contact.Store(int64(f.ring.since()))
 	}
 	if err != nil {
-		clear(f.held)
+		clear(f.sighted)
 		if missing {
 			f.had.missing, f.rev, f.last = true, 0, nil
 		}
@@ -232,7 +232,7 @@ func (f *follower) look(ctx context.Context) error {
 	f.rev = blob.Revision
 	f.size.Store(int64(len(blob.Data)))
 	if err := f.take(blob.Data); err != nil {
-		clear(f.held)
+		clear(f.sighted)
 		old, ok := errors.AsType[interface {
 			error
 			Outdated() bool
@@ -272,7 +272,7 @@ func (f *follower) take(data []byte) error {
 			return err
 		}
 	}
-	f.held.see(got, f.ring.since(), f.ring.window)
+	f.sighted.see(got, f.ring.since(), f.ring.window)
 	if err := f.install(next); err != nil {
 		return err
 	}
@@ -300,11 +300,11 @@ func (f *follower) prune(s *Set) *Set {
 }
 
 func (f *follower) install(next *Set) error {
-	changed, err := f.ring.install(next, f.held.settled(f.ring.since(), f.policy.Settle), f.gated())
+	changed, err := f.ring.install(next, f.sighted.settled(f.ring.since(), f.policy.Settle), f.gated())
 	if changed && err == nil {
 		if f.ring.n.installed.Swap(true) {
 			f.ring.n.swaps.Add(1)
-			f.logger.Info("waybill: key ring refreshed", "ring", next.String())
+			f.logger.Info("waybill: refreshed the key ring", "ring", next.String())
 		}
 	}
 	return err
@@ -321,7 +321,7 @@ func (f *follower) read(data []byte) (*Set, int, error) {
 	}
 	u, err := f.wrapper.Unwrap(f.domain, data)
 	if err != nil {
-		return nil, 0, fmt.Errorf("keyring: the ring cannot be unsealed: %w", err)
+		return nil, 0, fmt.Errorf("keyring: cannot unseal the ring: %w", err)
 	}
 	set, err := ParseSet(u.Plain)
 	switch {
@@ -330,7 +330,7 @@ func (f *follower) read(data []byte) (*Set, int, error) {
 	case set.domain != f.domain:
 		return nil, 0, fmt.Errorf("%w: %s, not %s", ErrDomain, set.domain, f.domain)
 	case u.Generation != 0 && u.Generation != set.generation:
-		return nil, 0, fmt.Errorf("keyring: the seal is of generation %d, the ring in it of %d", u.Generation, set.generation)
+		return nil, 0, fmt.Errorf("keyring: the seal states generation %d, the ring in it %d", u.Generation, set.generation)
 	case u.Epoch != 0:
 		set = set.WithEpoch(u.Epoch)
 	}

@@ -16,29 +16,31 @@ import (
 
 // Times are the immutable times of a key, in whole seconds.
 type Times struct {
-	Created   time.Time // when it was made
-	NotBefore time.Time // from when it may issue; it opens tokens from the start
-	Expires   time.Time // when it ends, for issuing and opening
+	Created   time.Time // when the key was made
+	NotBefore time.Time // when the key may begin to issue; it opens tokens from the start
+	Expires   time.Time // when the key expires: it then neither issues nor opens
 }
 
-// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret.
+// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret. The zero Key and a nil
+// Key have no name and no protection, and can neither issue nor open.
 type Key struct {
 	protection Protection
 	kid        string
 	times      Times
 	foreign    bool
-	keep       time.Time // see KeepUntil; zero: the key is kept no longer than its times say
+	keep       time.Time // see KeepUntil; zero: the key leaves its ring when it expires
 
-	// Secrets are behind functions because package fmt calls no method of a value in somebody's unexported field, and
-	// prints what is in it: of a function no more than an address.
-	secret func() []byte // symmetric; else nil
+	// Secrets are behind functions because package fmt prints the content of unexported fields without calling their
+	// methods, and prints only an address for a function.
+	secret func() []byte // nil for a key of public tokens
 	pub    ed25519.PublicKey
-	priv   func() ed25519.PrivateKey // nil: verifies only
+	priv   func() ed25519.PrivateKey // nil: the key verifies only
 
 	codec *jose.Key
 }
 
-// Generate makes a key from crypto/rand. The times are cut to whole seconds and must be in order.
+// Generate makes a key from crypto/rand. It truncates the times to whole seconds. Created must be after 1970 and not after
+// NotBefore, and NotBefore must be before Expires.
 func Generate(p Protection, times Times) (*Key, error) {
 	k := &Key{protection: p, times: times}
 	switch p {
@@ -61,8 +63,8 @@ func Generate(p Protection, times Times) (*Key, error) {
 	return k, nil
 }
 
-// finish checks the key, names it and makes its codec. A kid that is given must be the derived one, unless the key is
-// foreign.
+// finish checks the key, derives its kid and makes its codec. Unless the key is foreign, a kid that is passed must be the
+// derived one.
 func (k *Key) finish(kid string) error {
 	for _, t := range []*time.Time{&k.times.Created, &k.times.NotBefore, &k.times.Expires} {
 		if !t.IsZero() {
@@ -72,13 +74,13 @@ func (k *Key) finish(kid string) error {
 	if !k.foreign {
 		t := k.times
 		if t.Created.Unix() <= 0 || t.NotBefore.Before(t.Created) || !t.Expires.After(t.NotBefore) {
-			return errors.New("a key needs iat <= nbf < exp")
+			return errors.New("the times of a key must be in order: iat <= nbf < exp")
 		}
 		if derived := k.derivedKid(); kid == "" {
 			kid = derived
 		} else if kid != derived {
-			return fmt.Errorf("kid %q does not match its key and times: the entry was altered or made elsewhere "+
-				"(a JWK Set of other software is opened with keyring.Foreign)", printable(kid))
+			return fmt.Errorf("kid %.64q does not match its key and times: the entry was altered or made by other "+
+				"software, whose JWK Sets are read with keyring.Foreign", kid)
 		}
 	}
 	k.kid = kid
@@ -98,7 +100,7 @@ func (k *Key) finish(kid string) error {
 	return err
 }
 
-// derivedKid is the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times.
+// derivedKid returns the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times, in base64url.
 func (k *Key) derivedKid() string {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.protection.alg()), []byte(k.use()), k.material()} {
@@ -111,7 +113,7 @@ func (k *Key) derivedKid() string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:8])
 }
 
-// material is what makes the key this one: the secret, or the public half.
+// material is the part of the key that its kid is derived from: the secret, or the public half.
 func (k *Key) material() []byte {
 	if k.protection == Public {
 		return k.pub
@@ -119,7 +121,7 @@ func (k *Key) material() []byte {
 	return k.secret()
 }
 
-// use is what the key does: the JWK's "use", or its one "key_ops" for a key that only derives others.
+// use is the "use" of the JWK, or the single "key_ops" of a key that only derives other keys.
 func (k *Key) use() string {
 	if k.protection == Sealed {
 		return "deriveKey"
@@ -128,55 +130,69 @@ func (k *Key) use() string {
 }
 
 // ID returns the kid.
-func (k *Key) ID() string { return k.kid }
+func (k *Key) ID() string {
+	if k == nil {
+		return ""
+	}
+	return k.kid
+}
 
 // Protection returns how the key protects tokens.
-func (k *Key) Protection() Protection { return k.protection }
+func (k *Key) Protection() Protection {
+	if k == nil {
+		return 0
+	}
+	return k.protection
+}
 
-// Times returns the key's times. A foreign key has none: all are zero, and it neither waits nor expires.
-func (k *Key) Times() Times { return k.times }
+// Times returns the key's times. The times of a foreign key are zero: it issues at once and does not expire.
+func (k *Key) Times() Times {
+	if k == nil {
+		return Times{}
+	}
+	return k.times
+}
 
-// CanIssue reports whether the key can make tokens, and not only open them.
-func (k *Key) CanIssue() bool { return k.codec.CanIssue() }
+// CanIssue reports whether the key can issue tokens. A public half can only open them.
+func (k *Key) CanIssue() bool { return k != nil && k.codec != nil && k.codec.CanIssue() }
 
 // Public returns the public half of a key of public tokens, and nil for any other key.
 func (k *Key) Public() *Key {
-	if k.protection != Public {
+	if k.Protection() != Public {
 		return nil
 	}
 	p := &Key{protection: k.protection, times: k.times, foreign: k.foreign, keep: k.keep, pub: k.pub}
 	if err := p.finish(k.kid); err != nil {
-		panic(err) // the same key with less in it
+		panic(err) // the key was good with its private half
 	}
 	return p
 }
 
-// Codec returns what package waybill makes and opens tokens with.
-func (k *Key) Codec() *jose.Key { return k.codec }
+// Codec returns the codec that package waybill issues and opens tokens with. It is nil for a zero or nil Key.
+func (k *Key) Codec() *jose.Key {
+	if k == nil {
+		return nil
+	}
+	return k.codec
+}
 
-// Gone reports whether the key has ended at t.
-func (k *Key) Gone(t time.Time) bool { return !k.times.Expires.IsZero() && t.After(k.times.Expires) }
+// Gone reports whether the key has expired at t.
+func (k *Key) Gone(t time.Time) bool {
+	return k != nil && !k.times.Expires.IsZero() && t.After(k.times.Expires)
+}
 
-// issues reports whether the key may issue at now a token that lives until until.
+// issues reports whether the key may issue, at now, a token that expires at until.
 func (k *Key) issues(now, until time.Time) bool {
 	return k.CanIssue() && !k.times.NotBefore.After(now) && !k.Gone(until)
 }
 
-// String names the key without its secret.
-func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.protection, k.kid) }
+// String returns the protection and the kid of the key, and not its secret.
+func (k *Key) String() string { return fmt.Sprintf("%s key %s", k.Protection(), k.ID()) }
 
 // Format prints what [Key.String] returns, whatever the verb.
 func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
-// LogValue names the key in a structured log.
+// LogValue returns the kid and the protection of the key for a structured log.
 func (k *Key) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("kid", k.kid), slog.String("protection", k.protection.String()))
-}
-
-// printable shortens text from a file so that it can stand in an error.
-func printable(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
+	return slog.GroupValue(slog.String("kid", k.ID()), slog.String("protection", k.Protection().String()))
 }

@@ -127,7 +127,7 @@ func TestBadContent(t *testing.T) {
 			"nothing": "", "garbage": "\x00\x01", "an empty set": `{"ring":"shop","gen":9,"keys":[]}`, "cut": string(good[:len(good)-9]),
 			"another domain": string(other.SecretJWKS()), "a flood of keys": string(flood.SecretJWKS()),
 			"an altered time": strings.Replace(string(good), `"exp": `, `"exp": 1`, 1),
-			"two of one name": strings.Replace(string(good), `"keys": [`, `"keys": [{"kid":"`+set.Keys()[0].ID()+`","refused":true},`, 1),
+			"two of one name": strings.Replace(string(good), `"keys": [`, `"keys": [{"kid":"`+set.Keys()[0].ID()+`","ambiguous":true},`, 1),
 		} {
 			failures := m.Stats().Failures
 			store.do(func() { store.data, store.rev = []byte(data), store.rev+1 })
@@ -209,7 +209,7 @@ func TestSettled(t *testing.T) {
 			if got := ring.Active(keyring.Signed, now, now.Add(time.Hour)); got != want && got.ID() != want.ID() {
 				t.Errorf("%s: got %v, want %v", what, got, want)
 			}
-			if got := ring.Stats().GateHeld; got != held {
+			if got := ring.Stats().Unsettled; got != held {
 				t.Errorf("%s: got %d keys held by the gate, want %d", what, got, held)
 			}
 		}
@@ -296,7 +296,7 @@ func TestPolicyFits(t *testing.T) {
 		"Period":               {Period: time.Hour, Delay: 9 * time.Hour, Horizon: 2 * time.Hour, Slack: 9 * time.Hour},
 		"Horizon":              {Horizon: 10 * time.Minute},
 		"Slack":                {Slack: time.Hour},
-		"live at once":         {Period: 2 * time.Hour, Delay: time.Hour},
+		"keys of a protection": {Period: 2 * time.Hour, Delay: time.Hour},
 		"Settle":               {Settle: -1},
 		"Protections: unknown": {Protections: []keyring.Protection{0}},
 		"Protections: sealed":  {Protections: []keyring.Protection{keyring.Sealed, keyring.Sealed}},

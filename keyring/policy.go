@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// Policy is how the keys of a ring follow each other. All nodes of a domain should have the same one; while a change is
-// rolled out they may differ. A zero field has its default. The times fit together or [Policy.Validate] says which do not.
+// Policy is the rotation policy of a ring: it sets when keys are made, issue and expire. All nodes of a domain should have the
+// same policy; they may differ while a change is rolled out. A zero field has its default, so the zero Policy is the default
+// policy. [Policy.Validate] reports times that do not fit together.
 type Policy struct {
-	Period  time.Duration // between two keys of a protection; 24 h by default
-	Delay   time.Duration // from the proposal of a key until it issues: how long a node may be cut off without harm; half a Period
-	Settle  time.Duration // for which a node holds a key, in touch with the store, before it prefers it for issuing; 60 s
-	Poll    time.Duration // between two reads of the store, on average; 30 s
-	Horizon time.Duration // for which a key opens after the next one took over: the longest life of a stored message; 72 h
-	Slack   time.Duration // for which it opens beyond that, should a rotation be late; 7 days
-	MaxSkew time.Duration // by which a clock may be wrong; 5 s. A node whose clock is further off proposes nothing.
+	Period  time.Duration // between two keys of one protection; 24 h by default
+	Delay   time.Duration // from the proposal of a key until it issues: for so long a node may be cut off; half a Period by default
+	Settle  time.Duration // for which a node and the store must have a key before the node prefers it for issuing; 60 s by default
+	Poll    time.Duration // between two reads of the store, on average; 30 s by default
+	Horizon time.Duration // for which a key opens after its successor took over: the longest life of a stored message; 72 h by default
+	Slack   time.Duration // for which a key opens beyond that if a rotation is late; 7 days by default
+	MaxSkew time.Duration // by which a clock may be wrong; 5 s by default. A node whose clock is further off proposes no keys.
 
-	TokenLife   time.Duration // longest life of a token; 1 h
+	TokenLife   time.Duration // longest life of a token; 1 h by default
 	Protections []Protection  // whose keys are rotated; by default those that the ring can issue
 }
 
-// DefaultPolicy returns the policy of which all fields are defaults.
+// DefaultPolicy returns the default policy, with every field set.
 func DefaultPolicy() Policy { return Policy{}.withDefaults() }
 
 func (p Policy) withDefaults() Policy {
@@ -42,24 +43,25 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// margin is by how much two clocks may differ.
+// margin is the largest difference between two clocks.
 func (p Policy) margin() time.Duration { return 2 * p.MaxSkew }
 
-// spread is how long before its time a key may be proposed, each node at a random moment, so that a fleet does not act in
-// step and the schedule keeps its pace.
+// spread is how long before its time a key may be proposed. Each node chooses a random moment, so that the nodes of a fleet do
+// not act at the same time.
 func (p Policy) spread() time.Duration { return max(1, min(10*time.Minute, p.Delay/8)) }
 
 // life is from a key's NotBefore to its Expires.
 func (p Policy) life() time.Duration { return p.Period + p.Horizon + p.Slack }
 
-// MinDelay is the shortest time in which a key reaches every node that is in touch: from the proposal of a key that shall
-// take over soon until it issues. It is 2 min by default.
+// MinDelay returns the shortest time from the proposal of a key until it issues in which the key reaches every node that is
+// in touch with the store. It is 2 min by default.
 func (p Policy) MinDelay() time.Duration {
 	p = p.withDefaults()
 	return min(p.Delay, p.Settle+p.Poll+max(p.Poll, p.margin()+p.Poll/5))
 }
 
-// Validate reports times that do not fit together, with what each has to be.
+// Validate returns an error that names every time that does not fit the others, and what it must be, and every protection that
+// is unknown or listed twice.
 func (p Policy) Validate() error {
 	p = p.withDefaults()
 	var errs []error
@@ -87,8 +89,8 @@ func (p Policy) Validate() error {
 	least("Horizon", p.Horizon, "TokenLife, or a key ends before its tokens", p.TokenLife)
 	least("Slack", p.Slack, "Delay, or a late rotation leaves no key", p.Delay)
 	if n := p.alive(); n > MaxKeys {
-		errs = append(errs, fmt.Errorf("keyring: (Delay + Period + Horizon + Slack) / Period makes %d keys of a protection live at once; "+
-			"%d may: make the Period longer, or Horizon or Slack shorter", n, MaxKeys))
+		errs = append(errs, fmt.Errorf("keyring: (Delay + Period + Horizon + Slack) / Period gives %d keys of a protection at once and the limit is %d: "+
+			"use a longer Period, or a shorter Horizon or Slack", n, MaxKeys))
 	}
 	for i, protection := range p.Protections {
 		if !protection.valid() || slices.Contains(p.Protections[:i], protection) {
@@ -103,7 +105,8 @@ func (p Policy) alive() int { return int((p.Delay+p.life())/p.Period) + 1 + extr
 
 const extra = 4
 
-// pending is how many keys of an algorithm may wait: twice those of the schedule, for policies that are being changed.
+// pending is how many keys of one protection may be pending: twice the number of the schedule, for policies that are being
+// changed.
 func (p Policy) pending() int { return 2*(int(p.Delay/p.Period)+extra) + 1 }
 
 // Genesis returns the first keys of a domain: one of each of Policy.Protections, or one of each protection if that is empty.
@@ -124,7 +127,7 @@ func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	return NewSet(domain, keys...)
 }
 
-// generate makes a key of each algorithm, created now, that issues from what from returns, rounded up to a second.
+// generate makes a key of each protection. It is created now, and its NotBefore is what from returns, rounded up to a second.
 func (p Policy) generate(protections []Protection, now time.Time, from func(Protection) time.Time) ([]*Key, error) {
 	var keys []*Key
 	for _, protection := range protections {
@@ -141,13 +144,12 @@ func (p Policy) generate(protections []Protection, now time.Time, from func(Prot
 	return keys, nil
 }
 
-// ErrFlood is returned for a ring in which more keys wait for their time than the policy allows.
+// ErrFlood is returned for a ring that has more pending keys than the policy allows.
 var ErrFlood = errors.New("keyring: too many pending keys")
 
-// screen returns what a node takes of a ring from a store, and how many keys it leaves: those that a node with a right clock
-// and this policy cannot have made yet. They are looked at again with each read, so that a key that is only early is taken
-// long before its time. A key that issues sooner than the policy's Delay is taken, as all that opening another node's tokens
-// may need.
+// screen returns the set without the keys that a node with a correct clock and this policy cannot have made yet, and how many
+// those are. They are checked again at each read, so a key that is only early is accepted long before it issues. A key that
+// issues sooner than the policy's Delay is accepted, because it may be needed to open another node's tokens.
 func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 	waiting := map[Protection]int{}
 	var taken []*Key
@@ -159,7 +161,7 @@ func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 		}
 		if t.NotBefore.After(now) {
 			if waiting[k.protection]++; waiting[k.protection] > p.pending() {
-				return nil, 0, fmt.Errorf("%w: more than %d of %s wait for their time", ErrFlood, p.pending(), k.protection)
+				return nil, 0, fmt.Errorf("%w: more than %d %s keys are pending", ErrFlood, p.pending(), k.protection)
 			}
 		}
 		taken = append(taken, k)
@@ -167,6 +169,6 @@ func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 	if len(taken) == len(s.keys) {
 		return s, 0, nil
 	}
-	screened, err := newSet(s.head, taken, s.revoked, s.refused)
+	screened, err := newSet(s.head, taken, s.revoked, s.ambiguous)
 	return screened, len(s.keys) - len(taken), err
 }

@@ -40,7 +40,7 @@ func ParseProtection(name string) (Protection, error) {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("keyring: unknown protection %q: use signed, sealed or public", printable(name))
+	return 0, fmt.Errorf("keyring: unknown protection %.64q: use signed, sealed or public", name)
 }
 
 // MarshalText returns the name of p, and an error if p is not valid.

@@ -11,15 +11,17 @@ import (
 	"time"
 )
 
-// Ring holds the current [Set] of a trust domain and swaps it as a whole. It is safe for concurrent use.
+// Ring contains the current [Set] of a trust domain and replaces it as a whole. It is safe for concurrent use and must not
+// be copied. The zero Ring has no source and no keys: it opens and issues nothing until [Ring.Swap]. A nil Ring behaves like
+// a zero Ring that cannot be changed.
 type Ring struct {
 	view   atomic.Pointer[view]
-	margin time.Duration // by which a key has to outlive a token that it issues; 0 where ended keys stay in the ring
+	margin time.Duration // by which a key must outlive a token that it issues; 0 where ended keys stay in the ring
 
 	swap    sync.Mutex // serialises writers
 	settled map[string]bool
 
-	born      time.Time    // monotonic zero of what follows
+	born      time.Time    // monotonic zero of the times below; not used without a source
 	confirmed atomic.Int64 // when the source last confirmed the set, in ns since born; 0: never
 	contact   atomic.Int64 // when the source last answered at all; 0: never
 	window    time.Duration
@@ -30,33 +32,35 @@ type Ring struct {
 	done     chan struct{}
 }
 
-// view is what readers see: a set, and which of its keys this process prefers for issuing.
+// view is what readers see: a set, and which of its keys this process may prefer for issuing.
 type view struct {
 	set     *Set
 	settled []bool // as set.keys; nil: all are
 }
 
-// NewRing returns a ring without a source: it holds set until somebody swaps it. A nil set is a ring whose keys are
-// not loaded; it opens and issues nothing.
+// NewRing returns a ring without a source: its keys are set until [Ring.Swap] replaces them. With a nil set its keys are not
+// loaded, and it opens and issues nothing.
 func NewRing(set *Set) *Ring {
-	r := &Ring{born: time.Now(), stop: func() {}, done: make(chan struct{})}
-	close(r.done)
+	r := new(Ring)
 	if set != nil {
 		r.view.Store(&view{set: set})
 	}
 	return r
 }
 
-// since is the time by the ring's own clock, which no setting of the wall clock moves. It is never 0.
+// since returns the time by the ring's monotonic clock. It is never 0.
 func (r *Ring) since() time.Duration { return time.Since(r.born) + 1 }
 
-// ErrDomain is returned for a set of another trust domain.
-var ErrDomain = errors.New("keyring: set of another trust domain")
+// ErrDomain is returned for a set, a ring or a roster of another trust domain.
+var ErrDomain = errors.New("keyring: wrong trust domain")
 
-// Swap replaces the set. Requests under way finish with the one they began with.
+// Swap replaces the set. The new set must be of the same domain. Calls in progress finish with the old set.
 func (r *Ring) Swap(set *Set) error {
-	if set == nil {
-		return errors.New("keyring: a ring cannot be emptied")
+	switch {
+	case r == nil:
+		return errors.New("keyring: the ring is nil")
+	case set == nil:
+		return errors.New("keyring: a ring cannot be emptied: the set is nil")
 	}
 	if _, err := r.install(set, nil, false); err != nil {
 		return err
@@ -65,7 +69,7 @@ func (r *Ring) Swap(set *Set) error {
 	return nil
 }
 
-// install replaces what readers see, and reports whether the set has changed. Keys once settled stay so.
+// install replaces the view, and reports whether the set has changed. A settled key stays settled.
 func (r *Ring) install(set *Set, settled []string, gated bool) (bool, error) {
 	r.swap.Lock()
 	defer r.swap.Unlock()
@@ -102,21 +106,30 @@ func (r *Ring) install(set *Set, settled []string, gated bool) (bool, error) {
 
 // Set returns the current set, or nil if none was loaded.
 func (r *Ring) Set() *Set {
-	if v := r.view.Load(); v != nil {
+	if v := r.current(); v != nil {
 		return v.set
 	}
 	return nil
 }
 
-// Active returns the key that issues at now a token living until until, or nil if there is none. It is the newest key whose
-// time has come and that outlives the token. In a sealed ring it outlives the token by twice the clock error, for nodes
-// whose clock is ahead and that have dropped it, and it has settled: this process has held it for Policy.Settle, during which
-// the store was in touch and held it too, so that every other node could fetch it. If none has settled, it is the oldest one
-// that would do.
+// current is the view of readers, or nil if no keys are loaded.
+func (r *Ring) current() *view {
+	if r == nil {
+		return nil
+	}
+	return r.view.Load()
+}
+
+// Active returns the key that issues, at now, a token that expires at until, or nil if there is none. It is the key with the
+// latest NotBefore that has passed and that does not expire before the token.
 //
-// It takes one atomic load, no lock, and allocates nothing.
+// In a sealed ring the key must outlive the token by twice Policy.MaxSkew, because nodes whose clock is ahead drop it earlier,
+// and it must have settled: for Policy.Settle this process was in touch with the store and both had the key, so that every
+// other node could fetch it. If no such key has settled, Active returns the one with the earliest NotBefore.
+//
+// Active does one atomic load, takes no lock and does not allocate.
 func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
-	v := r.view.Load()
+	v := r.current()
 	if v == nil {
 		return nil
 	}
@@ -134,28 +147,31 @@ func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 	return oldest
 }
 
-// Fresh reports whether the source confirmed the set within three polling intervals. A ring without a source is
-// always fresh once it has a set. An unknown key is the sender's fault only while the ring is fresh.
+// Fresh reports whether the source confirmed the set within the last three polling intervals. A ring without a source is
+// fresh once it has a set. Only while the ring is fresh is an unknown kid the sender's fault.
 func (r *Ring) Fresh() bool {
-	if r.follower == nil {
-		return r.view.Load() != nil
+	if r == nil || r.follower == nil {
+		return r.current() != nil
 	}
 	at := time.Duration(r.confirmed.Load())
 	return at != 0 && r.since()-at < r.window
 }
 
-// ConfirmedSince reports whether the source confirmed the set after t, so that the ring knows every key that was in use
-// at t. A ring without a source is never out of date.
+// ConfirmedSince reports whether the source confirmed the set after t, so that the ring has every key that was in use at t. For
+// a ring without a source it returns true.
 func (r *Ring) ConfirmedSince(t time.Time) bool {
-	if r.follower == nil {
+	if r == nil || r.follower == nil {
 		return true
 	}
 	at := time.Duration(r.confirmed.Load())
 	return at != 0 && time.Now().Add(at-r.since()).After(t)
 }
 
-// Close ends the polling and waits for it. The keys stay usable.
+// Close stops reading the source and waits until that has stopped. The keys stay usable.
 func (r *Ring) Close() error {
+	if r == nil || r.follower == nil {
+		return nil
+	}
 	r.stop()
 	<-r.done
 	return nil

@@ -101,8 +101,8 @@ func TestOpenErrors(t *testing.T) {
 		{"ordinary", good, nil, nil, ""},
 		{"store down", nil, errors.New("store down"), nil, "store down"},
 		{"no ring", []byte("{}"), nil, nil, "has no keys"},
-		{"no polling", good, nil, []keyring.Option{keyring.Poll(0)}, "poll interval 0s is not positive"},
-		{"polling backwards", good, nil, []keyring.Option{keyring.Poll(-time.Second)}, "is not positive"},
+		{"no polling", good, nil, []keyring.Option{keyring.Poll(0)}, "poll interval 0s must be greater than zero"},
+		{"polling backwards", good, nil, []keyring.Option{keyring.Poll(-time.Second)}, "must be greater than zero"},
 		{"a ring as a foreign set", good, nil, []keyring.Option{keyring.Foreign("shop")}, ""},
 		{"a foreign set as a ring", asJSON(map[string]any{"keys": []any{macJWK("a")}}), nil, nil, "keyring.Foreign"},
 		{"a foreign set", asJSON(map[string]any{"keys": []any{macJWK("a").with("kid", "primary")}}), nil, []keyring.Option{keyring.Foreign("shop")}, ""},
@@ -189,7 +189,7 @@ func TestPollPicksUpChanges(t *testing.T) {
 			if ring.Set() != second || loads == 0 || failures != uint64(loads) {
 				t.Errorf("%s: got %v, %d loads and %d failures, want the last good set, and that all failed", bad.name, ring.Set(), loads, failures)
 			}
-			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "the last good one stays") {
+			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "keeping the last good one") {
 				t.Errorf("%s: got the log %q, want a warning", bad.name, &log)
 			}
 			for _, label := range []string{"a", "b", "c", "d"} {

@@ -26,9 +26,9 @@ func TestNewSetErrors(t *testing.T) {
 		{"empty", "shop", nil, ""},
 		{"most keys", "shop", append(many[1:], pair), ""},
 		{"too many of one kind", "shop", many, "more than 64 signed keys"},
-		{"nil", "shop", []*keyring.Key{a, nil}, "nil key"},
-		{"the same twice", "shop", []*keyring.Key{a, a}, "two keys are named"},
-		{"a pair and its public half", "shop", []*keyring.Key{pair, pair.Public()}, "two keys are named"},
+		{"nil", "shop", []*keyring.Key{a, nil}, "a key is nil"},
+		{"the same twice", "shop", []*keyring.Key{a, a}, "two keys have the kid"},
+		{"a pair and its public half", "shop", []*keyring.Key{pair, pair.Public()}, "two keys have the kid"},
 		{"no domain", "", nil, "domain"},
 	} {
 		set, err := keyring.NewSet(test.domain, test.keys...)

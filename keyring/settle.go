@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// holds says since when a process has seen each key in the store, at every read. A read that fails or shows the key gone ends
-// that: then other nodes, too, may have been unable to fetch the key.
-type holds map[string]hold
+// sightings contains since when every read of the store has shown a key. A read that fails, or shows that the key is gone, ends
+// the sighting: other nodes may have been unable to fetch the key at that time.
+type sightings map[string]sighting
 
-type hold struct {
-	since, last time.Duration // by the ring's own clock
+type sighting struct {
+	since, last time.Duration // by the ring's clock
 }
 
-// see notes what the store has. After a gap longer than window, as of a machine that was asleep, all begins anew.
-func (h holds) see(set *Set, now, window time.Duration) {
-	maps.DeleteFunc(h, func(kid string, at hold) bool { return set.byID[kid] == nil || now-at.last > window })
+// see records what the store has. After a gap longer than window, for example because the machine slept, all sightings begin
+// anew.
+func (h sightings) see(set *Set, now, window time.Duration) {
+	maps.DeleteFunc(h, func(kid string, at sighting) bool { return set.byID[kid] == nil || now-at.last > window })
 	for _, k := range set.keys {
 		at, ok := h[k.kid]
 		if !ok {
@@ -27,8 +28,8 @@ func (h holds) see(set *Set, now, window time.Duration) {
 	}
 }
 
-// settled returns the keys that were held for long enough.
-func (h holds) settled(now, settle time.Duration) []string {
+// settled returns the keys that have been seen for long enough.
+func (h sightings) settled(now, settle time.Duration) []string {
 	var kids []string
 	for kid, at := range h {
 		if now-at.since >= settle {
@@ -38,8 +39,8 @@ func (h holds) settled(now, settle time.Duration) []string {
 	return kids
 }
 
-// due returns when the next key may have settled: then the store has to be read.
-func (h holds) due(set *Set, r *Ring, settle time.Duration) time.Duration {
+// due returns when the next key may have settled. The store must be read then.
+func (h sightings) due(set *Set, r *Ring, settle time.Duration) time.Duration {
 	r.swap.Lock()
 	defer r.swap.Unlock()
 	due := time.Duration(math.MaxInt64)

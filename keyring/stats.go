@@ -16,48 +16,51 @@ type counters struct {
 	casErrors        atomic.Uint64
 	repairs          atomic.Uint64
 	unknownFetched   atomic.Uint64
-	unknownRefused   atomic.Uint64
+	unknownSkipped   atomic.Uint64
 	unknownThrottled atomic.Uint64
 	revokedUsed      atomic.Uint64
 }
 
-// Stats is a view of a ring for metrics and health checks.
+// Stats are figures of a ring for metrics and health checks.
 type Stats struct {
 	Generation uint64        // of the current set; 0 if none was loaded
-	Epoch      uint64        // of the current set; generations are counted anew in each
-	By         string        // who wrote the ring that the source has, if the wrapper can tell
+	Epoch      uint64        // of the current set; generations begin at 1 again in each epoch
+	By         string        // name of the member that wrote the ring in the source, if the wrapper can tell
 	Keys       int           // in the current set
-	Pending    int           // of these, whose time to issue has not come
+	Pending    int           // keys in the current set whose NotBefore has not come
 	Age        time.Duration // since the source last confirmed the set, or since the ring was opened; 0 without a source
-	Swaps      uint64        // sets taken since the start
-	Failures   uint64        // reads of the source that changed nothing because they failed
+	Swaps      uint64        // sets installed since the start
+	Failures   uint64        // reads of the source that failed, and so changed nothing
 
 	ContactAge  time.Duration // since the source last answered at all, or since the ring was opened; 0 without a source
-	ClockOffset time.Duration // the store's clock less this node's; 0 if the store shows none
-	ActiveAge   time.Duration // since the time to issue of the newest active key came, of the algorithm that is latest with it
-	GateHeld    int           // keys whose time has come but that this node does not prefer yet
-	Ignored     int           // keys that the last read has shown and that are outside of the policy
+	ClockOffset time.Duration // the store's clock minus this node's; 0 if the store has no clock
+	ActiveAge   time.Duration // since the NotBefore of the active key; of several protections the longest
+	Unsettled   int           // keys whose NotBefore has passed and that this node does not prefer yet
+	Ignored     int           // keys in the last read that are outside of the policy
 	Size        int           // of the ring in the source, in bytes
 
-	CASWon     uint64 // changes of the store that came through
-	CASLost    uint64 // that another node forestalled
-	CASUnknown uint64 // of which the outcome was unknown at first
-	CASErrors  uint64 // that could not be made
-	Repairs    uint64 // how often keys were put back that the store had lost
+	CASWon     uint64 // changes of the store that succeeded
+	CASLost    uint64 // changes that lost to a concurrent change
+	CASUnknown uint64 // changes whose outcome was unknown at first
+	CASErrors  uint64 // changes that could not be made
+	Repairs    uint64 // how often this node put back keys that the store had lost
 
-	UnknownFetched   uint64 // reads for a key that the ring did not have
-	UnknownRefused   uint64 // unknown keys that led to no read: no possible name, out of touch, or confirmed just before
-	UnknownThrottled uint64 // unknown keys that led to no read because of too many others
-	RevokedUsed      uint64 // tokens under a revoked key
+	UnknownFetched   uint64 // reads caused by an unknown kid
+	UnknownSkipped   uint64 // unknown kids that caused no read: not a possible kid, store unreachable, or ring confirmed within the last second
+	UnknownThrottled uint64 // unknown kids that caused no read because there were too many
+	RevokedUsed      uint64 // tokens with the kid of a revoked key
 }
 
 // Stats returns the ring's figures.
 func (r *Ring) Stats() Stats {
+	if r == nil {
+		return Stats{}
+	}
 	n := &r.n
 	s := Stats{
 		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
 		CASWon: n.won.Load(), CASLost: n.lost.Load(), CASUnknown: n.unclear.Load(), CASErrors: n.casErrors.Load(),
-		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownRefused: n.unknownRefused.Load(),
+		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownSkipped: n.unknownSkipped.Load(),
 		UnknownThrottled: n.unknownThrottled.Load(), RevokedUsed: n.revokedUsed.Load(),
 	}
 	now := time.Now()
@@ -92,35 +95,40 @@ func (r *Ring) Stats() Stats {
 			if v.settled == nil || v.settled[i] {
 				newer[k.protection] = true
 			} else if !newer[k.protection] {
-				s.GateHeld++
+				s.Unsettled++
 			}
 		}
 	}
 	return s
 }
 
-// ErrUnconfirmed is what [Ring.Ready] returns for a ring that the source has not confirmed for too long. All of its keys
-// still work.
+// ErrUnconfirmed is returned by [Ring.Ready] if the source has not confirmed the ring for longer than Policy.Delay. All of its
+// keys still work.
 var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring")
 
-// Ready reports why the ring cannot serve: its keys are not loaded, none is active for an algorithm that it issues with, the
-// source has not confirmed it for longer than Policy.Delay, so that others may issue with a key that it lacks, or the clock
-// is wrong. It is for readiness checks and does no I/O.
+var errNotLoaded = errors.New("keyring: the keys are not loaded")
+
+// Ready returns an error if the ring cannot serve: its keys are not loaded, a protection that it can issue has no active key,
+// the source has not confirmed it for longer than Policy.Delay ([ErrUnconfirmed]), or the clock is wrong ([ErrClock]). It is
+// for readiness checks and does no I/O.
 //
-// Of these [ErrUnconfirmed] alone is about what others may do. A node that is cut off by itself should take no requests
-// then: it refuses every token under the next key. If the store is down for all there is no next key, and no node to send
-// the requests to; one process cannot tell the two apart. Where the second is likelier, let the readiness check pass with
-// this error, which it can tell by errors.Is, and leave the alarm to the metrics.
+// With ErrUnconfirmed, other nodes may issue with a key that this ring lacks. If only this node is cut off, it should take no
+// requests, because it would reject every token of the next key. If the store is down for all nodes, there is no next key,
+// and no node to send the requests to. A process cannot distinguish the two cases. If the second is more likely, let the
+// readiness check pass on errors.Is(err, ErrUnconfirmed) and rely on an alarm from the metrics.
 func (r *Ring) Ready() error {
-	f := r.follower
 	set := r.Set()
+	if r == nil {
+		return errNotLoaded
+	}
+	f := r.follower
 	if set == nil {
 		if f != nil {
 			if err := f.problem.Load(); err != nil {
-				return fmt.Errorf("keyring: the keys are not loaded: %w", *err)
+				return fmt.Errorf("%w: %w", errNotLoaded, *err)
 			}
 		}
-		return errors.New("keyring: the keys are not loaded")
+		return errNotLoaded
 	}
 	now := time.Now()
 	if f != nil {
@@ -130,12 +138,12 @@ func (r *Ring) Ready() error {
 		}
 	}
 	if len(set.keys) == 0 {
-		return fmt.Errorf("keyring: the ring has no keys, and %d that are outside of the policy", r.n.ignored.Load())
+		return fmt.Errorf("keyring: the ring has no keys that the policy accepts; it ignores %d", r.n.ignored.Load())
 	}
-	held := map[Protection]bool{}
+	seen := map[Protection]bool{}
 	for _, k := range set.keys {
-		if k.CanIssue() && !held[k.protection] {
-			held[k.protection] = true
+		if k.CanIssue() && !seen[k.protection] {
+			seen[k.protection] = true
 			if r.Active(k.protection, now, now) == nil {
 				return fmt.Errorf("keyring: no %s key is active", k.protection)
 			}

@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// Union returns the set that knows what s and o know. It is commutative, associative and idempotent, so nodes that have
-// exchanged what they know, in whatever order, how often and along whatever way, hold the same set.
+// Union returns the set with everything that s and o contain. It is commutative, associative and idempotent: nodes that have
+// exchanged their sets, in any order and any number of times, have the same set.
 //
-//   - A later epoch replaces an earlier one whole.
-//   - A revocation wins over the key; of two, the earlier one stays.
-//   - Two different keys under one name are both refused, from then on: a mark stays in their place.
+//   - A later epoch replaces an earlier one as a whole.
+//   - A revocation replaces the key; of two revocations, the earlier one stays.
+//   - If two different keys have one name, neither is used from then on: a mark takes their place.
 //   - A key is kept until the later of the two times.
-//   - A private half wins over its public one; the generation is the higher one.
+//   - A private half replaces its public half.
+//   - The generation is the higher of the two.
 //
-// Keys that have ended stay until [Set.Prune]. Sets of different domains and foreign keys have no union. If nothing in o is
-// new, the result is s itself.
+// Keys that have expired stay until [Set.Prune]. Sets of different domains, and sets with foreign keys, cannot be united. If o
+// contains nothing new, the result is s itself.
 func (s *Set) Union(o *Set) (*Set, error) {
 	switch {
 	case s == nil:
@@ -37,35 +38,35 @@ func (s *Set) Union(o *Set) (*Set, error) {
 	for _, set := range []*Set{s, o} {
 		for kid, e := range set.entries() {
 			if e.key != nil && e.key.foreign {
-				return nil, errors.New("keyring: foreign keys have no times by which rings could be united")
+				return nil, errors.New("keyring: sets with foreign keys cannot be united: those keys have no times")
 			}
 			entries[kid] = entries[kid].join(e)
 		}
 	}
 	var keys []*Key
-	revoked, refused := map[string]Revocation{}, map[string]time.Time{}
+	revoked, ambiguous := map[string]Revocation{}, map[string]time.Time{}
 	for kid, e := range entries {
 		switch e.kind {
 		case present:
 			keys = append(keys, e.key)
-		case refusedMark:
-			refused[kid] = e.ends()
+		case ambiguousMark:
+			ambiguous[kid] = e.ends()
 		case revokedMark:
 			revoked[kid] = Revocation{e.at, e.reason, e.ends()}
 		}
 	}
-	u, err := newSet(head{s.domain, s.epoch, max(s.generation, o.generation)}, keys, revoked, refused)
+	u, err := newSet(head{s.domain, s.epoch, max(s.generation, o.generation)}, keys, revoked, ambiguous)
 	if err == nil && u.same(s) && u.generation == s.generation {
 		return s, nil
 	}
 	return u, err
 }
 
-// entry is what a set knows of one name. Its kinds are ordered: the join of two is of the higher one.
+// entry is what a set contains under one kid. Its kinds are ordered: the join of two entries has the higher kind.
 type entry struct {
 	kind   int
 	key    *Key
-	until  time.Time // the latest end of any key of that name
+	until  time.Time // the latest end of any key with that kid
 	always bool      // there is no end
 	at     time.Time // of the revocation
 	reason string
@@ -74,17 +75,17 @@ type entry struct {
 const (
 	unknown = iota
 	present
-	refusedMark
+	ambiguousMark
 	revokedMark
 )
 
 func (s *Set) entries() map[string]entry {
-	out := make(map[string]entry, len(s.keys)+len(s.revoked)+len(s.refused))
+	out := make(map[string]entry, len(s.keys)+len(s.revoked)+len(s.ambiguous))
 	for _, k := range s.keys {
 		out[k.kid] = entry{kind: present, key: k, until: k.ends()}
 	}
-	for kid, until := range s.refused {
-		out[kid] = entry{kind: refusedMark, until: until, always: until.IsZero()}
+	for kid, until := range s.ambiguous {
+		out[kid] = entry{kind: ambiguousMark, until: until, always: until.IsZero()}
 	}
 	for kid, r := range s.revoked {
 		out[kid] = entry{kind: revokedMark, until: r.Until, always: r.Until.IsZero(), at: r.At, reason: r.Reason}
@@ -123,7 +124,7 @@ func (e entry) join(o entry) entry {
 		}
 	case e.kind == present && o.kind == present:
 		if !e.key.equal(o.key) {
-			return entry{kind: refusedMark, until: r.until}
+			return entry{kind: ambiguousMark, until: r.until}
 		}
 		if !e.key.CanIssue() && o.key.CanIssue() {
 			r.key = o.key
@@ -133,13 +134,13 @@ func (e entry) join(o entry) entry {
 	return r
 }
 
-// equal reports whether two keys are one, whatever is known of it.
+// equal reports whether two keys are the same, with or without the private half.
 func (k *Key) equal(o *Key) bool {
 	return k == o || k.protection == o.protection && k.times == o.times && k.foreign == o.foreign &&
 		bytes.Equal(k.material(), o.material()) && bytes.Equal(k.pub, o.pub)
 }
 
-// same reports whether two sets hold the same, whatever their generations.
+// same reports whether two sets have the same content, ignoring their generations.
 func (s *Set) same(o *Set) bool {
 	if s == nil || o == nil {
 		return s == o
@@ -151,11 +152,11 @@ func (s *Set) same(o *Set) bool {
 		maps.EqualFunc(s.revoked, o.revoked, func(a, b Revocation) bool {
 			return a.At.Equal(b.At) && a.Reason == b.Reason && a.Until.Equal(b.Until)
 		}) &&
-		maps.EqualFunc(s.refused, o.refused, time.Time.Equal)
+		maps.EqualFunc(s.ambiguous, o.ambiguous, time.Time.Equal)
 }
 
-// adopt returns the set with the key objects of old wherever they are the same keys, so that what was derived from them
-// is not derived again.
+// adopt returns the set with the Key values of old wherever they are the same keys, so that their derived keys are not
+// derived again.
 func (s *Set) adopt(old *Set) *Set {
 	if old == nil {
 		return s

@@ -41,7 +41,7 @@ func (u *universe) at() time.Time { return u.start.Add(time.Duration(u.IntN(40))
 func (u *universe) change(t *testing.T, s *Set) *Set {
 	k := u.keys[u.IntN(len(u.keys))]
 	var err error
-	switch _, marked := s.refused[k.kid]; u.IntN(4) {
+	switch _, marked := s.ambiguous[k.kid]; u.IntN(4) {
 	case 0:
 		s = s.Keep(u.at().Add(20*time.Second), k.kid)
 	case 1:
@@ -70,7 +70,7 @@ func (u *universe) set(t *testing.T) *Set {
 func text(s *Set) string { return string(s.SecretJWKS()) }
 
 func TestUnionIsAJoin(t *testing.T) {
-	var refused, revoked int
+	var ambiguous, revoked int
 	for seed := range uint64(1000) {
 		u := newUniverse(t, seed)
 		a, b, c := u.set(t), u.set(t), u.set(t)
@@ -101,11 +101,11 @@ func TestUnionIsAJoin(t *testing.T) {
 		if err != nil || text(read) != text(ab) {
 			t.Fatalf("seed %d: read again: got %v, %v, want %s", seed, read, err, text(ab))
 		}
-		refused += len(ab.refused)
+		ambiguous += len(ab.ambiguous)
 		revoked += len(ab.revoked)
 	}
-	if refused == 0 || revoked == 0 {
-		t.Errorf("got %d refused and %d revoked keys, want some of each", refused, revoked)
+	if ambiguous == 0 || revoked == 0 {
+		t.Errorf("got %d ambiguous and %d revoked keys, want some of each", ambiguous, revoked)
 	}
 }
 
@@ -114,8 +114,8 @@ func TestUnionOfTwoKeysUnderOneName(t *testing.T) {
 	one, two := must(NewSet("shop", u.keys[0])), must(NewSet("shop", u.keys[6]))
 	both := must(one.Union(two))
 	kid := u.keys[0].kid
-	if got := both.State(kid, u.start); got != Refused || both.Lookup([]byte(kid)) != nil {
-		t.Errorf("got state %v, want refused, and no key", got)
+	if got := both.State(kid, u.start); got != Ambiguous || both.Lookup([]byte(kid)) != nil {
+		t.Errorf("got state %v, want ambiguous, and no key", got)
 	}
 	for _, s := range []*Set{one, two} {
 		if back := must(both.Union(s)); back != both {
@@ -123,13 +123,13 @@ func TestUnionOfTwoKeysUnderOneName(t *testing.T) {
 		}
 	}
 	if _, err := both.With(u.keys[0]); err == nil {
-		t.Error("With a refused key: got no error")
+		t.Error("With a ambiguous key: got no error")
 	}
 	end := u.keys[0].times.Expires
 	if got := both.Prune(end, time.Second); got != both {
 		t.Error("the mark went while a node whose clock is late may still have the key")
 	}
-	if got := both.Prune(end.Add(3*time.Second), time.Second); len(got.refused) != 0 {
+	if got := both.Prune(end.Add(3*time.Second), time.Second); len(got.ambiguous) != 0 {
 		t.Error("the mark stays for ever")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The bounds of reads for unknown keys.
+// The bounds of reads for unknown kids.
 const (
 	askEvery   = time.Second // on average
 	askBurst   = 3
@@ -14,21 +14,24 @@ const (
 	askWaiters = 256
 )
 
-// asked is what unknown keys have led to.
+// asked is the state of reads for unknown kids.
 type asked struct {
-	want    chan struct{} // asks for a read
-	flight  atomic.Bool   // one was asked for and is not done
-	asking  sync.Mutex    // held to set flight
-	tokens  atomic.Int64  // until when the budget is used up, by the ring's own clock
+	want    chan struct{} // requests a read
+	flight  atomic.Bool   // a read was requested and is not done
+	asking  sync.Mutex    // guards the setting of flight
+	tokens  atomic.Int64  // until when the budget is used up, by the ring's clock
 	waiters atomic.Int64
-	turned  atomic.Pointer[chan struct{}] // closed when the turn under way is done
+	turned  atomic.Pointer[chan struct{}] // closed when the current turn is done
 }
 
-// Unknown tells the ring that a token came under a key that it does not have, and reports whether it has it now. Usually it
-// returns at once, in well under a microsecond and without allocating, and the store is read in the background: at most
-// once a second, three times in a burst, and not at all for names that no key can have, while the store is out of reach
-// or if it confirmed the ring within the last second. With [WaitUnknown] it waits for that read, at most 250 ms.
+// Unknown tells the ring that a token has a kid that the ring does not have, and reports whether the ring has it now. It returns
+// at once, in well under a microsecond and without allocating, and the source is read in the background: at most once a second,
+// with bursts of three, and not at all if no key can have the kid, if the source is unreachable, or if it confirmed the ring
+// within the last second. With [WaitUnknown] it waits for that read for at most 250 ms.
 func (r *Ring) Unknown(kid []byte) bool {
+	if r == nil {
+		return false
+	}
 	f := r.follower
 	set := r.Set()
 	if set.Revoked(kid) {
@@ -40,8 +43,8 @@ func (r *Ring) Unknown(kid []byte) bool {
 	}
 	now := r.since()
 	if f.wrapper != nil && !kidForm(kid) || f.offline.Load() || f.justConfirmed(now) {
-		r.n.unknownRefused.Add(1)
-		return r.Set().Lookup(kid) != nil // a read may just have brought it
+		r.n.unknownSkipped.Add(1)
+		return r.Set().Lookup(kid) != nil // a read may just have added it
 	}
 	if !f.flight.Load() {
 		if f.spent(now) {
@@ -63,7 +66,7 @@ func (f *follower) spent(now time.Duration) bool {
 	return time.Duration(f.tokens.Load())-now > (askBurst-1)*askEvery
 }
 
-// ask has the store read, unless another caller did so meanwhile.
+// ask requests a read, unless another caller did so meanwhile.
 func (f *follower) ask(now time.Duration) {
 	f.asking.Lock()
 	defer f.asking.Unlock()
@@ -76,7 +79,7 @@ func (f *follower) ask(now time.Duration) {
 	f.wake()
 }
 
-// await waits until a read has brought the key.
+// await waits until a read has added the key.
 func (f *follower) await(kid []byte) bool {
 	if f.waiters.Add(1) > askWaiters {
 		f.waiters.Add(-1)
@@ -103,7 +106,7 @@ func (f *follower) await(kid []byte) bool {
 	}
 }
 
-// answer tells who waits that a read is done. A wish that came during the read is for the next one.
+// answer tells waiting callers that a read is done. A request that came during the read is for the next one.
 func (f *follower) answer() {
 	if len(f.want) == 0 {
 		f.flight.Store(false)
@@ -112,8 +115,7 @@ func (f *follower) answer() {
 	close(*f.turned.Swap(&next))
 }
 
-// kidForm reports whether a name is one that keys of ours can have: 8 bytes in base64url. The last character holds four
-// bits.
+// kidForm reports whether a key of this package can have the kid: 11 characters of base64url, which are 8 bytes.
 func kidForm(kid []byte) bool {
 	if len(kid) != 11 {
 		return false

@@ -96,14 +96,14 @@ func TestUnknownFlood(t *testing.T) {
 			t.Errorf("an honest new key was found after %v, want at most 1 s", foundAfter)
 		}
 		s := ring.Stats()
-		if s.UnknownFetched == 0 || s.UnknownRefused == 0 {
-			t.Errorf("got %d fetched, %d refused, want some of each", s.UnknownFetched, s.UnknownRefused)
+		if s.UnknownFetched == 0 || s.UnknownSkipped == 0 {
+			t.Errorf("got %d fetched, %d skipped, want some of each", s.UnknownFetched, s.UnknownSkipped)
 		}
-		before := s.UnknownRefused
+		before := s.UnknownSkipped
 		for _, name := range []string{"", "x", "AAAAAAAAAA", "AAAAAAAAAAAA", "AAAAAAAAAA.", "ÄÄÄÄÄA"} {
 			ring.Unknown([]byte(name))
 		}
-		if got := ring.Stats().UnknownRefused - before; got != 6 {
+		if got := ring.Stats().UnknownSkipped - before; got != 6 {
 			t.Errorf("got %d of 6 impossible names refused", got)
 		}
 	})

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// InsecurePlaintext returns a [Wrapper] that does not protect: the ring stands in the store as it is, so that whoever reads
-// the store can issue tokens and whoever writes to it decides on the keys. It is meant for tests.
+// InsecurePlaintext returns a [Wrapper] that stores the ring in plain: anyone who can read the store can issue tokens, and anyone
+// who can write to it can replace the keys. It is for tests.
 func InsecurePlaintext() Wrapper { return plaintext{} }
 
 type plaintext struct{}
@@ -24,7 +24,7 @@ func (plaintext) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 		return Unwrapped{}, err
 	}
 	if set.Domain() != domain {
-		return Unwrapped{}, fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+		return Unwrapped{}, fmt.Errorf("%w: %s, not %.64q", ErrDomain, set.Domain(), domain)
 	}
 	return Unwrapped{Plain: bytes.Clone(sealed), Generation: set.Generation()}, nil
 }

@@ -11,80 +11,57 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"runtime"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 const (
 	sharedKeyBytes = 32
 	sharedKind     = "waybill/shared/v1"
 
-	// A sealed ring is its plain text in base64 and a few members around it.
+	maxSharedKeyFile = 1 << 10 // a longer file is certainly not a key
+
+	// A sealed ring is its plaintext in base64 with a few members around it.
 	maxSharedBytes = MaxBytes + MaxBytes/2
 )
 
-// shared seals rings with one key that every node has.
+// shared seals rings with one key that all nodes have.
 type shared struct{ key [sharedKeyBytes]byte }
 
-// Shared returns a [Wrapper] for a first try: one file of exactly 32 random bytes, the same on every node, as made by
+// Shared returns a [Wrapper] for first experiments. It seals rings with a file of exactly 32 random bytes, which must be the same
+// on every node, as made by
 //
 //	(umask 077; head -c 32 /dev/urandom > shared.key)
 //
-// It hides a ring and shows that somebody who has the file wrote it. What package agering has and this has not: nobody
-// can say who wrote, nobody can be removed without a new file on every node, every node may revoke, and an older ring can
-// be put back. Whoever reads the file once reads every ring it ever sealed.
+// It encrypts a ring and proves that somebody with the file wrote it. Unlike package agering it cannot tell who wrote a ring, it
+// cannot remove a node without a new file on every other node, it lets every node revoke, and it accepts an older ring. Anyone
+// who reads the file once can read every ring that was ever sealed with it.
 //
-// A file that every user of the machine can read is refused.
+// Shared rejects a file that every user of the machine can read.
 func Shared(path string) (Wrapper, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("keyring: %s is not a regular file", path)
-	}
-	if err := checkSharedMode(path, info.Mode()); err != nil {
-		return nil, err
-	}
-	key, err := io.ReadAll(io.LimitReader(file, sharedKeyBytes+1))
+	key, err := secretfile.Read(path, maxSharedKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
 	}
 	w, err := SharedKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %s: %w", path, err)
+		return nil, fmt.Errorf("%w (in %s)", err, path)
 	}
 	return w, nil
 }
 
-func checkSharedMode(path string, mode fs.FileMode) error {
-	if runtime.GOOS == "windows" || mode.Perm()&0o007 == 0 {
-		return nil
-	}
-	return fmt.Errorf("keyring: %s is a secret and open to every user (mode %04o): run: chmod 0600 %s "+
-		"(on a read-only Kubernetes mount set defaultMode: 0440 on the volume and fsGroup in the securityContext)",
-		path, mode.Perm(), path)
-}
-
-// SharedKey is [Shared] for a key that is not in a file. It keeps no reference to key.
+// SharedKey returns the [Wrapper] of [Shared] for a key that is not in a file. It copies key.
 func SharedKey(key []byte) (Wrapper, error) {
 	if len(key) != sharedKeyBytes {
-		return nil, errors.New("a shared key has exactly 32 bytes")
+		return nil, errors.New("keyring: a shared key must have exactly 32 bytes")
 	}
 	w := &shared{}
 	copy(w.key[:], key)
 	return w, nil
 }
 
-// sharedRing is what the wrapper writes: one line of JSON in this order.
+// sharedRing is the written form of a sealed ring: one line of JSON with the members in this order.
 type sharedRing struct {
 	Kind       string `json:"kind"`
 	Domain     string `json:"domain"`
@@ -103,7 +80,7 @@ func (w *shared) Wrap(domain string, generation uint64, plain []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	// The key is used for this one message, so its nonce may be constant.
+	// The derived key is used for this message only, so the nonce may be constant.
 	out.Sealed = aead.Seal(nil, make([]byte, aead.NonceSize()), plain, out.associated())
 	return out.line()
 }
@@ -114,7 +91,7 @@ func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 		return Unwrapped{}, err
 	}
 	if in.Domain != domain {
-		return Unwrapped{}, fmt.Errorf("%w: %q, not %q", ErrDomain, printable(in.Domain), printable(domain))
+		return Unwrapped{}, fmt.Errorf("%w: %.64q, not %.64q", ErrDomain, in.Domain, domain)
 	}
 	aead, err := w.aead(in.Salt)
 	if err != nil {
@@ -122,7 +99,7 @@ func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 	}
 	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), in.Sealed, in.associated())
 	if err != nil {
-		return Unwrapped{}, errors.New("keyring: the sealed ring was altered, or sealed with another shared key")
+		return Unwrapped{}, errors.New("keyring: the sealed ring was altered or sealed with another shared key")
 	}
 	if err := checkPlain(domain, in.Generation, plain); err != nil {
 		return Unwrapped{}, err
@@ -130,8 +107,8 @@ func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 	return Unwrapped{Plain: plain, Generation: in.Generation}, nil
 }
 
-// aead derives the key of one write. With a random salt of 32 bytes no two writes share one, so no count of writes comes
-// near the limit of random nonces.
+// aead derives the key of one write. Because of its random salt of 32 bytes no two writes have the same key, so no number of
+// writes reaches the limit of random nonces.
 func (w *shared) aead(salt []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, w.key[:], salt, sharedKind, 32)
 	if err != nil {
@@ -144,7 +121,7 @@ func (w *shared) aead(salt []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// associated is what the seal covers beside the ring.
+// associated is the data that the seal authenticates in addition to the ring.
 func (r *sharedRing) associated() []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(len(r.Domain)))
 	out = append(out, r.Domain...)
@@ -159,11 +136,11 @@ func (r *sharedRing) line() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// parseSharedRing reads what line made, and nothing that only means the same.
+// parseSharedRing reads a line exactly as line writes it, and rejects any other spelling.
 func parseSharedRing(sealed []byte) (*sharedRing, error) {
 	errFormat := errors.New("keyring: not a ring sealed with a shared key")
 	if len(sealed) > maxSharedBytes {
-		return nil, fmt.Errorf("keyring: a sealed ring of %d bytes is over the limit of %d", len(sealed), maxSharedBytes)
+		return nil, fmt.Errorf("keyring: the sealed ring has %d bytes, the limit is %d", len(sealed), maxSharedBytes)
 	}
 	var r sharedRing
 	if json.Unmarshal(sealed, &r) != nil || r.Kind != sharedKind || len(r.Salt) != 32 {
@@ -175,26 +152,26 @@ func parseSharedRing(sealed []byte) (*sharedRing, error) {
 	return &r, nil
 }
 
-// checkPlain refuses to carry one ring under the name of another.
+// checkPlain returns an error unless the ring is of this domain and generation.
 func checkPlain(domain string, generation uint64, plain []byte) error {
 	set, err := ParseSet(plain)
 	if err != nil {
 		return err
 	}
 	if set.Domain() != domain {
-		return fmt.Errorf("%w: %s, not %q", ErrDomain, set.Domain(), printable(domain))
+		return fmt.Errorf("%w: %s, not %.64q", ErrDomain, set.Domain(), domain)
 	}
 	if set.Generation() != generation {
-		return fmt.Errorf("keyring: the ring is generation %d, not %d", set.Generation(), generation)
+		return fmt.Errorf("keyring: the ring is of generation %d, not %d", set.Generation(), generation)
 	}
 	return nil
 }
 
-// String names the wrapper without its key.
+// String returns "shared key", and not the key.
 func (w *shared) String() string { return "shared key" }
 
 // Format prints what String returns, whatever the verb.
 func (w *shared) Format(f fmt.State, _ rune) { fmt.Fprint(f, w.String()) }
 
-// LogValue names the wrapper in a structured log.
+// LogValue returns what String returns, for a structured log.
 func (w *shared) LogValue() slog.Value { return slog.StringValue(w.String()) }

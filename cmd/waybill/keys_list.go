@@ -147,7 +147,7 @@ func table(rows []listedKey) []byte {
 	}
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Kid, dash(r.Protection), r.State,
-			dash(r.Created), dash(r.ActiveFrom), dash(r.Expires), printable([]byte(r.Next)))
+			dash(r.Created), dash(r.ActiveFrom), dash(r.Expires), escaped([]byte(r.Next)))
 	}
 	w.Flush()
 	return b.Bytes()

@@ -113,7 +113,7 @@ func revoke(ctx context.Context, cmd *cobra.Command, out output, s *sealedRing, 
 		return &failure{exitKey, fmt.Errorf("the ring has no key %q", kid), "see waybill keys status"}
 	}
 	var set *keyring.Set
-	err = s.keep(ctx, p, func(r *keyring.Ring) error {
+	err = s.maintain(ctx, p, func(r *keyring.Ring) error {
 		err := r.Revoke(ctx, kid, reason)
 		set = r.Set()
 		return err

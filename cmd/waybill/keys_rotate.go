@@ -61,7 +61,7 @@ func rotateNow(ctx context.Context, cmd *cobra.Command, out output, s *sealedRin
 		made []*keyring.Key
 		set  *keyring.Set
 	)
-	err := s.keep(ctx, p, func(r *keyring.Ring) (err error) {
+	err := s.maintain(ctx, p, func(r *keyring.Ring) (err error) {
 		made, err = r.Rotate(ctx)
 		set = r.Set()
 		return err

@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 // openFlags are the flags of "open".
@@ -56,15 +58,15 @@ and "-o json" prints {"verified": false, "reason": "…"}.
 }
 
 func (f *openFlags) run(cmd *cobra.Command, args []string) error {
-	opts, err := f.options()
-	if err != nil {
-		return err
-	}
 	from := stdinName
 	if len(args) > 0 {
 		from = args[0]
 	}
 	ring, err := f.ring.load(cmd, from)
+	if err != nil {
+		return err
+	}
+	opts, err := f.options(ring.Set())
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (f *openFlags) run(cmd *cobra.Command, args []string) error {
 	return f.print(cmd, wb, at)
 }
 
-func (f *openFlags) options() ([]waybill.Option, error) {
+func (f *openFlags) options(set *keyring.Set) ([]waybill.Option, error) {
 	opts := []waybill.Option{waybill.MaxLife(time.Duration(f.maxLife)), waybill.Leeway(time.Duration(f.leeway)),
 		waybill.AcceptLimit(f.limit), waybill.IssueLimit(min(f.limit, waybill.DefaultIssueLimit))}
 	if f.maxLife < duration(waybill.DefaultLife) {
@@ -100,8 +102,14 @@ func (f *openFlags) options() ([]waybill.Option, error) {
 	if len(accept) == 0 {
 		return nil, usage("--accept is empty: use signed, sealed or public")
 	}
-	// An Authority always opens what it issues, so it must issue one of those.
-	return append(opts, waybill.Protect(accept[0]), waybill.AlsoOpen(accept[1:]...)), nil
+	// An Authority opens what it issues, and the ring must have a key to issue with.
+	issue := accept[0]
+	for _, k := range set.Keys() {
+		if slices.Contains(accept, k.Protection()) {
+			issue = k.Protection()
+		}
+	}
+	return append(opts, waybill.Protect(issue), waybill.AlsoOpen(accept...)), nil
 }
 
 func (f *openFlags) print(cmd *cobra.Command, wb *waybill.Waybill, at time.Time) error {

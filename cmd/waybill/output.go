@@ -85,12 +85,12 @@ func indented(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return printable(b.Bytes()), nil
+	return escaped(b.Bytes()), nil
 }
 
-// printable escapes everything but line ends that could move a terminal's cursor or reorder its text. Inside JSON
+// escaped escapes everything but line ends that could move a terminal's cursor or reorder its text. Inside JSON
 // strings, the only place where such characters can stand in JSON, the result means the same.
-func printable(text []byte) []byte {
+func escaped(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
@@ -112,7 +112,7 @@ func printable(text []byte) []byte {
 
 // oneLine is text from elsewhere as one line that is fit for a terminal.
 func oneLine(text string) string {
-	return string(printable([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
+	return string(escaped([]byte(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))))
 }
 
 // stamp writes a time as all commands do.

@@ -221,8 +221,8 @@ func (s *sealedRing) write(ctx context.Context, revision uint64, set *keyring.Se
 	return judged(err)
 }
 
-// keep runs change on a ring that may write to the store.
-func (s *sealedRing) keep(ctx context.Context, p keyring.Policy, change func(*keyring.Ring) error) error {
+// maintain runs change on a ring that may write to the store.
+func (s *sealedRing) maintain(ctx context.Context, p keyring.Policy, change func(*keyring.Ring) error) error {
 	ring, err := keyring.Maintain(ctx, s.store, s.wrapper, keyring.Domain(s.domain), keyring.WithPolicy(p),
 		keyring.Logger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -1,8 +1,9 @@
-// Package chi_test shows waybills with github.com/go-chi/chi: the middleware is one like any other.
+// Package chi_test shows waybills with github.com/go-chi/chi, whose Use accepts the middleware.
 package chi_test
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -17,9 +18,13 @@ import (
 
 func Example() {
 	auth := shop.Authority()
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))
+	if err != nil {
+		log.Fatal(err)
+	}
 	router := chi.NewRouter()
-	router.Use(middleware.Recoverer) // outside, so that a panic sends nothing back
-	router.Use(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware)
+	router.Use(middleware.Recoverer) // outside, so that a panic returns no token
+	router.Use(edge.Middleware)
 	router.Get("/seats/{n}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(chi.URLParam(r, "n"))
 		if err != nil {

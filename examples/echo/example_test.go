@@ -1,9 +1,10 @@
-// Package echo_test shows waybills with github.com/labstack/echo: the middleware stands around the instance, so that it
-// sees what echo makes of the errors that handlers return.
+// Package echo_test shows waybills with github.com/labstack/echo. The middleware wraps the
+// instance, so that it sees the responses that echo makes from the errors of handlers.
 package echo_test
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -17,6 +18,10 @@ import (
 
 func Example() {
 	auth := shop.Authority()
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))
+	if err != nil {
+		log.Fatal(err)
+	}
 	router := echo.New()
 	router.GET("/seats/:n", func(c *echo.Context) error {
 		ctx := c.Request().Context()
@@ -31,14 +36,14 @@ func Example() {
 		return c.String(http.StatusOK, fmt.Sprintf("%d seats in %s", n, cell))
 	})
 	router.GET("/buy", func(c *echo.Context) error {
-		// The coupon is an OnSuccess claim: a response that fails does not take it back.
+		// The coupon is an OnSuccess claim: a failed response does not return it.
 		if err := waybill.Update(c.Request().Context(), shop.Coupon.To("used")); err != nil {
 			return err
 		}
 		return echo.NewHTTPError(http.StatusConflict, "sold out")
 	})
 
-	server := httptest.NewServer(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware(router))
+	server := httptest.NewServer(edge.Middleware(router))
 	defer server.Close()
 	client := shop.Client{Auth: auth}
 	client.Get(server.URL + "/seats/2")

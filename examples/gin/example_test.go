@@ -1,11 +1,12 @@
-// Package gin_test shows waybills with github.com/gin-gonic/gin: the middleware stands around the engine, and handlers use
-// the context of the request.
+// Package gin_test shows waybills with github.com/gin-gonic/gin. The middleware wraps the engine,
+// and handlers use the context of the request.
 package gin_test
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -21,6 +22,10 @@ import (
 func Example() {
 	gin.SetMode(gin.ReleaseMode)
 	auth := shop.Authority()
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))
+	if err != nil {
+		log.Fatal(err)
+	}
 	router := gin.New()
 	router.GET("/seats/:n", func(c *gin.Context) {
 		ctx := c.Request.Context() // or c itself, with router.ContextWithFallback
@@ -41,7 +46,7 @@ func Example() {
 		c.String(http.StatusOK, "still %d seats", n)
 	})
 
-	server := httptest.NewServer(must(waybillhttp.NewEdge(auth, waybillhttp.StartWith(shop.Start))).Middleware(router))
+	server := httptest.NewServer(edge.Middleware(router))
 	defer server.Close()
 	client := shop.Client{Auth: auth}
 	client.Get(server.URL + "/seats/2")
@@ -51,10 +56,14 @@ func Example() {
 	// 200 still 2 seats; waybill as it was: cell=eu-3 seats=2 coupon=""
 }
 
-// A stream of events takes its last changes back in a trailer.
+// A stream of events returns its last changes in a trailer.
 func Example_stream() {
 	gin.SetMode(gin.ReleaseMode)
 	auth := shop.Authority()
+	inner, err := waybillhttp.NewServer(auth)
+	if err != nil {
+		log.Fatal(err)
+	}
 	router := gin.New()
 	router.GET("/events", func(c *gin.Context) {
 		for n := range 3 {
@@ -65,21 +74,23 @@ func Example_stream() {
 			c.Stream(func(io.Writer) bool { c.SSEvent("seats", n); return false })
 		}
 	})
-	server := httptest.NewServer(must(waybillhttp.NewServer(auth)).Middleware(router))
+	server := httptest.NewServer(inner.Middleware(router))
 	defer server.Close()
 
 	ctx, err := auth.Start(context.Background(), shop.Cell.To("eu-3"))
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	client := &http.Client{Transport: must(waybillhttp.NewTransport(auth, nil,
-		waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext()))}
+	transport, err := waybillhttp.NewTransport(auth, nil,
+		waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext())
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
 	r, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/events", nil)
 	resp, err := client.Do(r)
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

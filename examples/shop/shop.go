@@ -1,5 +1,5 @@
-// Package shop is what the services of the examples have in common: the claims, declared once, the Authority, and a client
-// that keeps its waybill.
+// Package shop contains what the services of the examples share: the claims, the Authority, and a
+// client that keeps its waybill.
 package shop
 
 import (
@@ -19,7 +19,7 @@ var (
 	Coupon = waybill.NewClaim[string]("coupon").OnSuccess()
 )
 
-// Authority has a key made on the spot. A service opens its ring with keyring.LoadFile, and returns the errors.
+// Authority returns an Authority with a new key. A service loads its ring with keyring.LoadFile.
 func Authority() *waybill.Authority {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
@@ -37,18 +37,18 @@ func Authority() *waybill.Authority {
 	return auth
 }
 
-// Start gives the claims of a new journey.
+// Start returns the claims of a new journey.
 func Start(*http.Request) ([]waybill.Change, error) {
 	return []waybill.Change{Cell.To("eu-3")}, nil
 }
 
-// Client is one that keeps its waybill: it sends the last one that it got.
+// Client keeps its waybill: it sends the last one that it received.
 type Client struct {
-	Auth  *waybill.Authority // to show what the waybill says; a client has no need of it
+	Auth  *waybill.Authority // to print the waybill; a real client does not need it
 	token string
 }
 
-// Get prints the answer to a request, and what the waybill says then.
+// Get sends a request, and prints the response and the claims of the client's waybill.
 func (c *Client) Get(url string) {
 	r, err := http.NewRequest("GET", url, nil)
 	if err != nil {
@@ -66,8 +66,8 @@ func (c *Client) Get(url string) {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
 	changed := "as it was"
-	if update := resp.Header.Get(waybill.HeaderReturn); update != "" {
-		c.token, changed = update, "updated"
+	if returned := resp.Header.Get(waybill.HeaderReturn); returned != "" {
+		c.token, changed = returned, "updated"
 	}
 	wb, err := c.Auth.Open(c.token)
 	if err != nil {

@@ -8,6 +8,6 @@ import (
 )
 
 // Elsewhere a new file inherits its owner and access list from the folder.
-func keepOwner(*os.File, fs.FileInfo) error { return nil }
+func preserveOwner(*os.File, fs.FileInfo) error { return nil }
 
 func syncDir(string) {}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives next the owner and group that info tells.
-func keepOwner(next *os.File, info fs.FileInfo) error {
+// preserveOwner gives next the owner and group that info tells.
+func preserveOwner(next *os.File, info fs.FileInfo) error {
 	want, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil

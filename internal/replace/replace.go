@@ -1,4 +1,4 @@
-// Package replace puts a complete file in the place of another, one writer at a time.
+// Package replace replaces files atomically: a reader sees either the old file or the complete new one.
 package replace
 
 import (
@@ -15,16 +15,33 @@ import (
 // patience is how long a writer waits for another one.
 const patience = 5 * time.Second
 
-// File runs fill on a new file of mode 0600 beside path and puts it in path's place, which nobody else does meanwhile.
-// An error of fill leaves path as it was. The new file is named path and ".new": one that is there already belongs to
-// another writer, for which File waits up to 5 s, or to one that was interrupted, which is for a person to remove.
+// File calls fill with a new file of mode 0600 and puts that file in the place of path, under a lock. If fill fails, path
+// stays as it was. The new file is named path and ".new", which is also the lock: File waits up to 5 s for another writer.
+// A file of that name that an interrupted writer left behind must be removed by hand.
 func File(ctx context.Context, path string, fill func(next *os.File) error) error {
-	name := path + ".new"
-	next, err := lock(ctx, name)
+	next, err := lock(ctx, path+".new")
 	if err != nil {
 		return err
 	}
-	err = fill(next)
+	return complete(next, path, fill)
+}
+
+// Write puts a new file of mode 0600 with this content in the place of path, without a lock: of several writers the last
+// one wins. After a power failure path is either the old file or the new one.
+func Write(path string, data []byte) error {
+	next, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	return complete(next, path, func(next *os.File) error {
+		_, err := next.Write(data)
+		return err
+	})
+}
+
+// complete fills next and renames it to path, or removes it.
+func complete(next *os.File, path string, fill func(next *os.File) error) error {
+	err := fill(next)
 	if err == nil {
 		err = next.Sync()
 	}
@@ -32,19 +49,19 @@ func File(ctx context.Context, path string, fill func(next *os.File) error) erro
 		err = closing
 	}
 	if err == nil {
-		err = os.Rename(name, path)
+		err = os.Rename(next.Name(), path)
 	}
 	if err != nil {
-		os.Remove(name)
+		os.Remove(next.Name())
 		return err
 	}
 	syncDir(filepath.Dir(path))
 	return nil
 }
 
-// Keep gives the new file the owner and the mode that info tells, so that who could read the old one can read it.
-func Keep(next *os.File, info fs.FileInfo) error {
-	if err := keepOwner(next, info); err != nil {
+// Preserve gives next the owner and mode in info, so that everyone who could read the old file can read the new one.
+func Preserve(next *os.File, info fs.FileInfo) error {
+	if err := preserveOwner(next, info); err != nil {
 		return fmt.Errorf("%s cannot be given to the owner of the old file: %w", next.Name(), err)
 	}
 	return next.Chmod(info.Mode().Perm())
@@ -57,8 +74,8 @@ func lock(ctx context.Context, name string) (*os.File, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			if _, e := os.Lstat(name); e == nil {
-				return nil, fmt.Errorf("%s is there: another writer is at work, or was interrupted: "+
-					"if none is running, remove it: %w", name, err)
+				return nil, fmt.Errorf("%s exists: another writer is running or was interrupted: "+
+					"if none is running, remove the file: %w", name, err)
 			}
 			return nil, err
 		}

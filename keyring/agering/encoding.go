@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// url is the encoding of keys in lines of text.
+// url encodes keys in lines of text.
 var url = base64.RawURLEncoding.Strict()
 
-// keyOf reads 32 bytes in base64url, in their one spelling: the decoder alone would skip line feeds.
+// keyOf decodes 32 bytes in base64url, in their only spelling: the decoder itself would skip line feeds.
 func keyOf(text string) ([]byte, bool) {
 	key, err := url.DecodeString(text)
 	return key, err == nil && len(key) == 32 && url.EncodeToString(key) == text
@@ -26,8 +26,9 @@ func encode(v any) []byte {
 	return append(out, '\n')
 }
 
-// decode reads what encode wrote and nothing that only means the same: no other order, no white space, no member twice
-// or in other letters, nothing behind it. So one value has one encoding, and what is signed is what is read.
+// decode reads a line exactly as encode writes it, and rejects any other spelling: another order, white space, a repeated
+// member, a member with other letter case, data after the value. So a value has one encoding, and the signed bytes are the
+// bytes that were read.
 func decode(line []byte, v any) bool {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
@@ -41,7 +42,8 @@ func decode(line []byte, v any) bool {
 	return err == nil && bytes.Equal(append(again, '\n'), line)
 }
 
-// statement is what a signature covers: each part behind its length, so that no two lists of parts share their bytes.
+// statement returns the bytes that a signature covers: each part after its length, so that two different lists of parts have
+// different bytes.
 func statement(parts ...[]byte) []byte {
 	var out []byte
 	for _, p := range parts {
@@ -52,11 +54,3 @@ func statement(parts ...[]byte) []byte {
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
-// printable shortens text from outside so that it can stand in an error.
-func printable(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}

@@ -14,8 +14,8 @@ import (
 // maxEndorsements bounds the revocations of a ring.
 const maxEndorsements = 1024
 
-// envelope is a sealed ring as it is written: one line of JSON in this order. It holds all that a member needs who knows
-// a root, so that the same bytes serve as value of a bucket, Secret, file in git and local copy.
+// envelope is the written form of a sealed ring: one line of JSON with the members in this order. It contains everything that a
+// member with a root needs, so the same bytes work in a bucket, a Secret, a git repository and a cache.
 type envelope struct {
 	Version    int             `json:"v"`
 	Domain     string          `json:"domain"`
@@ -28,9 +28,9 @@ type envelope struct {
 	Sig        []byte          `json:"sig"`
 }
 
-// endorsement is a revoker's word that a key is revoked. It belongs to the revocation and not to the envelope, so that
-// members that may not revoke carry it on when they write. When and why the key was revoked is a remark in the ring, and
-// not covered: whether it is revoked must survive that two remarks are merged.
+// endorsement is the signature of a revoker that a key is revoked. It belongs to the revocation and not to the envelope, so that
+// members that may not revoke can copy it when they write. It does not cover when and why the key was revoked, because these
+// may be merged with another revocation of the same key.
 type endorsement struct {
 	Kid string `json:"kid"`
 	By  string `json:"by"`
@@ -39,14 +39,14 @@ type endorsement struct {
 
 func parseEnvelope(line []byte) (*envelope, error) {
 	if len(line) > keyring.MaxSealed {
-		return nil, fmt.Errorf("agering: a sealed ring of %d bytes is over the limit of %d", len(line), keyring.MaxSealed)
+		return nil, fmt.Errorf("agering: the sealed ring has %d bytes, the limit is %d", len(line), keyring.MaxSealed)
 	}
 	var e envelope
 	if !decode(line, &e) {
-		return nil, errors.New("agering: not a sealed ring, or cut off")
+		return nil, errors.New("agering: not a sealed ring, or truncated")
 	}
 	if e.Version != 1 {
-		return nil, fmt.Errorf("agering: a sealed ring of version %d is not known here", e.Version)
+		return nil, fmt.Errorf("agering: unknown version %d of a sealed ring: update this program", e.Version)
 	}
 	if err := keyring.CheckDomain(e.Domain); err != nil {
 		return nil, fmt.Errorf("agering: sealed ring: %w", err)
@@ -55,24 +55,24 @@ func parseEnvelope(line []byte) (*envelope, error) {
 		return nil, fmt.Errorf("agering: sealed ring: %w", err)
 	}
 	if len(e.Revoked) > maxEndorsements {
-		return nil, fmt.Errorf("agering: %d revocations are over the limit of %d", len(e.Revoked), maxEndorsements)
+		return nil, fmt.Errorf("agering: the ring has %d revocations, the limit is %d", len(e.Revoked), maxEndorsements)
 	}
 	for i, r := range e.Revoked {
 		if i > 0 && r.Kid <= e.Revoked[i-1].Kid {
-			return nil, errors.New("agering: a revocation stands twice or in the wrong place")
+			return nil, errors.New("agering: the revocations are not in order, or one is repeated")
 		}
 	}
 	return &e, nil
 }
 
-// statement is what the proposer signs: all of the envelope.
+// statement returns the bytes that the writer signs: the whole envelope.
 func (e *envelope) statement() []byte {
 	roster, revoked, sealed := sha256.Sum256(e.Roster), sha256.Sum256(encode(e.Revoked)), sha256.Sum256(e.Sealed)
 	return statement([]byte("waybill/ring/v1"), []byte(e.Domain), number(e.Generation), number(e.Epoch), []byte(e.By),
 		roster[:], revoked[:], sealed[:])
 }
 
-// judge reports whether a roster lets the envelope in.
+// judge returns an error unless the roster accepts the envelope.
 func (e *envelope) judge(r *signedRoster) error {
 	if e.Epoch != r.Epoch {
 		return fmt.Errorf("%w: the ring is of epoch %d, roster %d of epoch %d", ErrOldEpoch, e.Epoch, r.Seq, r.Epoch)
@@ -96,20 +96,20 @@ func (n *endorsement) statement(domain string) []byte {
 	return statement([]byte("waybill/revocation/v1"), []byte(domain), []byte(n.Kid))
 }
 
-// judge reports whether a roster lets the revocation in.
+// judge returns an error unless the roster accepts the revocation.
 func (n *endorsement) judge(domain string, r *signedRoster) error {
 	by := r.Member(n.By)
 	if by == nil || !by.MayRevoke {
-		return fmt.Errorf("%w: key %q was revoked by %q, see roster %d", ErrNotRevoker, printable(n.Kid), printable(n.By), r.Seq)
+		return fmt.Errorf("%w: key %.64q was revoked by %.64q, see roster %d", ErrNotRevoker, n.Kid, n.By, r.Seq)
 	}
 	if !ed25519.Verify(by.Sign, n.statement(domain), n.Sig) {
-		return fmt.Errorf("%w: %s did not revoke key %q", ErrSignature, by.Name, printable(n.Kid))
+		return fmt.Errorf("%w: %s did not revoke key %.64q", ErrSignature, by.Name, n.Kid)
 	}
 	return nil
 }
 
-// line is the envelope as it is written.
+// line returns the written form of the envelope.
 func (e *envelope) line() []byte { return encode(e) }
 
-// rosterLine is the embedded roster as a line of its own.
+// rosterLine returns the embedded roster as a separate line.
 func (e *envelope) rosterLine() []byte { return append(bytes.Clone(e.Roster), '\n') }

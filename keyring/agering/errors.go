@@ -2,22 +2,30 @@ package agering
 
 import "errors"
 
-// What is told apart with errors.Is. Other errors have no use but to be read. None of them quotes a secret.
+// Errors that callers can distinguish with errors.Is. No error contains a secret.
 var (
-	ErrSignature   = errors.New("agering: the signature is wrong")
-	ErrOldRoster   = errors.New("agering: the roster is older than one seen before")
-	ErrExpired     = errors.New("agering: the roster has ended")
-	ErrOldEpoch    = errors.New("agering: of an epoch that was burnt")
-	ErrNotProposer = errors.New("agering: not a member that may propose")
-	ErrNotRevoker  = errors.New("agering: not a member that may revoke")
+	ErrSignature   = errors.New("agering: wrong signature")
+	ErrOldRoster   = errors.New("agering: the roster is older than the newest known one")
+	ErrExpired     = errors.New("agering: the roster has expired")
+	ErrOldEpoch    = errors.New("agering: burnt epoch")
+	ErrNotProposer = errors.New("agering: the member may not propose")
+	ErrNotRevoker  = errors.New("agering: the member may not revoke")
 	ErrNotMember   = errors.New("agering: this identity is not a member")
 )
 
-// outdated marks a ring that was good once and that the newest roster no longer lets in: a store that shows it has gone
-// back in time, and who holds a newer ring may write that over it. What was never good does not have the mark.
+// Errors of zero values and nil pointers.
+var (
+	errNoIdentity = errors.New("agering: the identity has no keys: make it with NewIdentity or LoadIdentity")
+	errNoRoot     = errors.New("agering: the root has no key: make it with NewRoot or LoadRoot")
+	errNoRoster   = errors.New("agering: the roster is nil")
+	errNoWrapper  = errors.New("agering: the wrapper has no identity: make it with New")
+)
+
+// outdated marks the error about a ring that was valid once and that the newest roster no longer accepts: the store has gone
+// back in time, and a node with a newer ring may overwrite it. The error about a ring that was never valid has no such mark.
 type outdated struct{ error }
 
 func (e outdated) Unwrap() error { return e.error }
 
-// Outdated lets package keyring ask without importing this one.
+// Outdated lets package keyring recognise the error without importing this package.
 func (outdated) Outdated() bool { return true }

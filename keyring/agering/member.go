@@ -10,18 +10,18 @@ import (
 	"filippo.io/age"
 )
 
-// Member is one service of a trust domain: the public halves of its [Identity], and what it may do. Every member opens
-// rings. An operator is a member, too.
+// Member is one service of a trust domain: the public half of its [Identity], and its roles. Every member can unseal rings. An
+// operator is also a member.
 type Member struct {
 	Name string
 
-	// Recipient is the age recipient, "age1…". In a roster that came inside of a large envelope it is a digest of that,
-	// "sha256:…": enough to know the member by, not to seal to it.
+	// Recipient is the age recipient, "age1…". In a roster over 64 kB that was stored with a ring it is a digest of the
+	// recipient, "sha256:…", which identifies the member but cannot be sealed to.
 	Recipient string
 
 	Sign       ed25519.PublicKey
-	MayPropose bool // write rings: add keys, carry on what others wrote
-	MayRevoke  bool // add revocations
+	MayPropose bool // may write rings: add keys, and copy what others wrote
+	MayRevoke  bool // may add revocations
 }
 
 const (
@@ -29,16 +29,16 @@ const (
 	digestMark = "sha256:"
 )
 
-// String returns the member as one line of text to hand to the operator: name and public keys, no roles.
+// String returns the line for the operator: the name and the public keys, without roles.
 func (m Member) String() string {
 	return strings.Join([]string{memberLine, m.Name, m.Recipient, url.EncodeToString(m.Sign)}, ":")
 }
 
-// ParseMember reads the line that [Member.String] returns. What the member may do is for the operator to say.
+// ParseMember reads the line that [Member.String] returns. The result has no roles: the operator adds them.
 func ParseMember(line string) (Member, error) {
 	f := strings.Split(line, ":")
 	if len(line) > maxSecretFile || len(f) != 4 || f[0] != memberLine {
-		return Member{}, errors.New("agering: not a member: want one line waybill-member:NAME:age1…:KEY")
+		return Member{}, errors.New("agering: not a member: it must be one line waybill-member:NAME:age1…:KEY")
 	}
 	sign, ok := keyOf(f[3])
 	if !ok {
@@ -54,7 +54,7 @@ func ParseMember(line string) (Member, error) {
 	return m, nil
 }
 
-// check looks at everything but the inside of the recipient.
+// check checks everything except the content of the recipient.
 func (m *Member) check() error {
 	if err := checkName(m.Name); err != nil {
 		return err
@@ -65,19 +65,19 @@ func (m *Member) check() error {
 	return nil
 }
 
-// checkName accepts what is safe in a line, a file name and a log.
+// checkName accepts names that are safe in a line, a file name and a log.
 func checkName(name string) error {
 	ok := len(name) > 0 && len(name) <= 64
 	for _, c := range []byte(name) {
 		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.')
 	}
 	if !ok {
-		return fmt.Errorf("name %q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", printable(name))
+		return fmt.Errorf("name %.64q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", name)
 	}
 	return nil
 }
 
-// parseRecipient accepts the two native kinds of age in their one spelling.
+// parseRecipient accepts the two native kinds of age recipients, in their only spelling.
 func parseRecipient(s string) (r age.Recipient, hybrid bool, err error) {
 	if x, err := age.ParseX25519Recipient(s); err == nil && x.String() == s {
 		return x, false, nil
@@ -85,10 +85,10 @@ func parseRecipient(s string) (r age.Recipient, hybrid bool, err error) {
 	if h, err := age.ParseHybridRecipient(s); err == nil && h.String() == s {
 		return h, true, nil
 	}
-	return nil, false, fmt.Errorf("%q is not an age recipient (age1…)", printable(s))
+	return nil, false, fmt.Errorf("%.64q is not an age recipient (age1…)", s)
 }
 
-// digestOf is a recipient by its SHA-256, or s itself if it is that already.
+// digestOf returns the SHA-256 digest of a recipient, or recipient itself if it is a digest.
 func digestOf(recipient string) string {
 	if isDigest(recipient) {
 		return recipient

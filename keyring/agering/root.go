@@ -8,15 +8,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
 // Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
+// The zero Root and a nil Root have no key; they can be neither saved nor used.
 type Root struct{ key ed25519.PrivateKey }
 
-// PublicRoot is the public half of a [Root], as it stands in the configuration of every service.
+// PublicRoot is the public half of a [Root], which is in the configuration of every service. The zero PublicRoot is not valid.
 type PublicRoot struct{ key [ed25519.PublicKeySize]byte }
 
-// MaxRoots is how many roots a configuration may hold: one that is used, others to replace it.
+// MaxRoots is the maximum number of roots in a configuration: one in use, and others to replace it.
 const MaxRoots = 3
 
 const (
@@ -29,7 +32,7 @@ func NewRoot() *Root {
 	return &Root{ed25519.NewKeyFromSeed(newSeed())}
 }
 
-// ParseRoot reads the text that [Root.Text] returns. Empty lines and lines that begin with # are skipped.
+// ParseRoot reads the text that [Root.Text] returns. It skips empty lines and lines that begin with #.
 func ParseRoot(text []byte) (*Root, error) {
 	lines, err := dataLines(text)
 	if err == nil && len(lines) == 1 {
@@ -38,14 +41,14 @@ func ParseRoot(text []byte) (*Root, error) {
 			return &Root{ed25519.NewKeyFromSeed(seed)}, nil
 		}
 	}
-	return nil, errors.New("agering: not a root: want the line waybill-root-key:…")
+	return nil, errors.New("agering: not a root: it must have the line waybill-root-key:…")
 }
 
-// LoadRoot reads a root file. One that every user of the machine can read is refused.
+// LoadRoot reads a root file. It rejects a file that every user of the machine can read.
 func LoadRoot(path string) (*Root, error) {
-	text, err := readSecretFile(path)
+	text, err := secretfile.Read(path, maxSecretFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("agering: %w", err)
 	}
 	r, err := ParseRoot(text)
 	if err != nil {
@@ -54,43 +57,58 @@ func LoadRoot(path string) (*Root, error) {
 	return r, nil
 }
 
-// Save writes the root to a new file with mode 0600. An existing file stays as it is: the error is fs.ErrExist.
+// Save writes the root to a new file with mode 0600. It returns fs.ErrExist if the file exists.
 func (r *Root) Save(path string) error {
-	head := fmt.Sprintf("# secret: whoever reads this file decides who is a member; keep it offline\n"+
+	if !r.usable() {
+		return errNoRoot
+	}
+	head := fmt.Sprintf("# secret: anyone who reads this file decides who is a member; keep it offline\n"+
 		"# created: %s\n# public: %s\n", time.Now().UTC().Format(time.RFC3339), r.Public())
-	return writeSecretFile(path, append([]byte(head), r.Text()...))
+	if err := secretfile.Create(path, append([]byte(head), r.Text()...)); err != nil {
+		return fmt.Errorf("agering: %w", err)
+	}
+	return nil
 }
 
-// Text returns the root, secret included, as [ParseRoot] reads it. Handle it as a secret.
+// usable reports whether the root has a key.
+func (r *Root) usable() bool { return r != nil && r.key != nil }
+
+// Text returns the root, secret included, as [ParseRoot] reads it, or nil if it has no key. Handle it as a secret.
 func (r *Root) Text() []byte {
+	if !r.usable() {
+		return nil
+	}
 	return fmt.Appendf(nil, "%s%s\n", rootField, url.EncodeToString(r.key.Seed()))
 }
 
-// Public returns the public half.
+// Public returns the public half; without a key it is the zero PublicRoot, which no configuration accepts.
 func (r *Root) Public() PublicRoot {
+	if !r.usable() {
+		return PublicRoot{}
+	}
 	return PublicRoot{[ed25519.PublicKeySize]byte(r.key.Public().(ed25519.PublicKey))}
 }
 
-// String names the root by its public half.
+// String returns the line of the public half.
 func (r *Root) String() string { return r.Public().String() }
 
 // Format prints what [Root.String] returns, whatever the verb.
 func (r *Root) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
 
-// LogValue names the root in a structured log.
+// LogValue returns what String returns, for a structured log.
 func (r *Root) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// String returns the line that stands in configurations.
+// String returns the line for configurations.
 func (p PublicRoot) String() string { return publicRootField + url.EncodeToString(p.key[:]) }
 
-// ParseRoots reads one to three lines as [PublicRoot.String] returns them.
+// ParseRoots reads one to three lines that [PublicRoot.String] returned.
 func ParseRoots(lines ...string) ([]PublicRoot, error) {
 	var roots []PublicRoot
 	for _, line := range lines {
 		field, ok := strings.CutPrefix(line, publicRootField)
 		key, good := keyOf(field)
 		if !ok || !good {
-			return nil, errors.New("agering: not a root's public half: want the line waybill-root:…")
+			return nil, errors.New("agering: not the public half of a root: it must be the line waybill-root:…")
 		}
 		roots = append(roots, PublicRoot{[ed25519.PublicKeySize]byte(key)})
 	}
@@ -99,11 +117,11 @@ func ParseRoots(lines ...string) ([]PublicRoot, error) {
 
 func checkRoots(roots []PublicRoot) error {
 	if len(roots) == 0 || len(roots) > MaxRoots {
-		return fmt.Errorf("agering: %d roots: a configuration holds one to %d", len(roots), MaxRoots)
+		return fmt.Errorf("agering: %d roots: pass 1 to %d", len(roots), MaxRoots)
 	}
 	for i, r := range roots {
 		if r == (PublicRoot{}) || slices.Contains(roots[:i], r) {
-			return errors.New("agering: a root is empty or stands twice")
+			return errors.New("agering: a root is empty or listed twice")
 		}
 	}
 	return nil

@@ -14,40 +14,41 @@ import (
 )
 
 const (
-	// MaxMembers is how many members a roster may have. Members are services, not processes.
+	// MaxMembers is the maximum number of members of a roster. Members are services, not processes.
 	MaxMembers = 256
 
-	// MaxRoster is the largest roster in bytes: that many hybrid members.
+	// MaxRoster is the maximum size of a roster in bytes: that of MaxMembers hybrid members.
 	MaxRoster = 768 << 10
 
-	// maxEmbedded is the largest roster that travels whole inside of every envelope; of a larger one the recipients are
-	// left out. A hundred members with X25519 have 20 kB, thirty hybrid ones 64 kB.
+	// maxEmbedded is the maximum size of a roster that is stored with its recipients in every envelope. A hundred members
+	// with X25519 keys have 20 kB, thirty hybrid members 64 kB.
 	maxEmbedded = 64 << 10
 )
 
-// Roster says who the members of a trust domain are. The operator signs it with a [Root].
+// Roster lists the members of a trust domain. The operator signs it with a [Root]. The zero Roster has
+// no members and has ended; it cannot be signed.
 type Roster struct {
 	Domain string
 
-	// Seq is the roster's number. Every change raises it; no service ever goes back to a lower one.
+	// Seq is the number of the roster. Every change raises it, and no service accepts a lower one again.
 	Seq uint64
 
-	// Epoch is what the keys of a ring belong to: each key to the epoch in which it was made. Raising it burns all keys of
-	// the epochs before, also those that the operator never saw. It never falls.
+	// Epoch is the current epoch. Each key belongs to the epoch in which it was made. Raising the epoch burns all keys of
+	// earlier epochs, including keys that the operator never saw. It never falls.
 	Epoch uint64
 
-	// EpochStart is when the epoch began, in whole seconds: no key made before it is of this epoch. It may be zero in the
-	// first epoch, which then takes over keys that are older than it, and is fixed within an epoch.
+	// EpochStart is when the epoch began, in whole seconds: no key made before it belongs to this epoch. It is constant
+	// within an epoch. In the first epoch it may be zero, so that the epoch includes older keys.
 	EpochStart time.Time
 
-	// Expires is the end, in whole seconds. Services refuse the roster and all rings under it from then on, so that a
-	// forgotten one does not live for ever; the rings they have open stay open.
+	// Expires is when the roster expires, in whole seconds. From then on services reject it and all rings under it, so that
+	// a forgotten roster does not live for ever. Rings that are open by then stay open.
 	Expires time.Time
 
 	Members []Member
 }
 
-// rosterText is a roster as it is written: one line of JSON in this order.
+// rosterText is the written form of a roster: one line of JSON with the members in this order.
 type rosterText struct {
 	Version    int          `json:"v"`
 	Domain     string       `json:"domain"`
@@ -71,14 +72,20 @@ type memberText struct {
 type signedRoster struct {
 	Roster
 	text   rosterText
-	digest [sha256.Size]byte // of what is signed: the same for both forms of a roster
-	full   bool              // it has the recipients, not their digests
+	digest [sha256.Size]byte // of the signed bytes: the same for both forms of a roster
+	full   bool              // with the recipients, not their digests
 
-	embedded []byte // as it travels inside of an envelope
+	embedded []byte // in the form that is stored in an envelope
 }
 
-// Sign returns the roster as one line that services accept, and that ends with a line feed. It sorts the members by name.
+// Sign returns the signed roster as one line, with its line feed. It sorts the members by name.
 func (r *Roster) Sign(root *Root) ([]byte, error) {
+	switch {
+	case r == nil:
+		return nil, errNoRoster
+	case !root.usable():
+		return nil, errNoRoot
+	}
 	t := r.unsigned()
 	if err := t.check(); err != nil {
 		return nil, fmt.Errorf("agering: roster: %w", err)
@@ -92,18 +99,19 @@ func (r *Roster) Sign(root *Root) ([]byte, error) {
 		kinds[hybrid] = m.Name
 	}
 	if len(kinds) > 1 {
-		return nil, fmt.Errorf("agering: roster: %s is hybrid and %s is not: a ring sealed to both would be safe for neither, "+
-			"so all members are of one kind", kinds[true], kinds[false])
+		return nil, fmt.Errorf("agering: roster: %s is hybrid and %s is not: a ring sealed to both would not be safe from "+
+			"quantum computers: make all members of one kind", kinds[true], kinds[false])
 	}
 	t.Sig = ed25519.Sign(root.key, t.statement())
 	out := encode(t)
 	if len(out) > MaxRoster {
-		return nil, fmt.Errorf("agering: roster: %d bytes are over the limit of %d", len(out), MaxRoster)
+		return nil, fmt.Errorf("agering: the roster has %d bytes, the limit is %d", len(out), MaxRoster)
 	}
 	return out, nil
 }
 
-// VerifyRoster reads what [Roster.Sign] returned, if one of the roots signed it. It looks at no clock: see [Roster.Valid].
+// VerifyRoster reads a roster that [Roster.Sign] returned, and verifies that one of the roots signed it. It does not check
+// whether the roster has expired: see [Roster.Valid].
 func VerifyRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
 	s, err := parseRoster(signed, roots)
 	if err != nil {
@@ -112,17 +120,23 @@ func VerifyRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
 	return &s.Roster, nil
 }
 
-// Valid returns [ErrExpired] from the roster's end on.
+// Valid returns [ErrExpired] if the roster has expired at now.
 func (r *Roster) Valid(now time.Time) error {
+	if r == nil {
+		return errNoRoster
+	}
 	if now.Before(r.Expires) {
 		return nil
 	}
-	return fmt.Errorf("%w: number %d on %s; the operator signs the next one", ErrExpired, r.Seq,
+	return fmt.Errorf("%w: number %d on %s; the operator must sign the next one", ErrExpired, r.Seq,
 		r.Expires.UTC().Format(time.RFC3339))
 }
 
-// Member returns the member of a name, or nil.
+// Member returns the member with a name, or nil.
 func (r *Roster) Member(name string) *Member {
+	if r == nil {
+		return nil
+	}
 	i, ok := slices.BinarySearchFunc(r.Members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !ok {
 		return nil
@@ -130,7 +144,7 @@ func (r *Roster) Member(name string) *Member {
 	return &r.Members[i]
 }
 
-// unsigned is the roster as it is written, without a signature.
+// unsigned returns the written form of the roster without a signature.
 func (r *Roster) unsigned() rosterText {
 	t := rosterText{Version: 1, Domain: r.Domain, Seq: r.Seq, Epoch: r.Epoch, Expires: r.Expires.Unix()}
 	if !r.EpochStart.IsZero() {
@@ -143,7 +157,8 @@ func (r *Roster) unsigned() rosterText {
 	return t
 }
 
-// statement is what the root signs: the roster with digests for recipients, so that both forms have one signature.
+// statement returns the bytes that the root signs: the roster with digests instead of recipients, so that both forms have the
+// same signature.
 func (t *rosterText) statement() []byte {
 	brief := t.brief()
 	brief.Sig = nil
@@ -159,27 +174,27 @@ func (t *rosterText) brief() rosterText {
 	return out
 }
 
-// check looks at everything but the signature and the inside of the recipients.
+// check checks everything except the signature and the content of the recipients.
 func (t *rosterText) check() error {
 	if t.Version != 1 {
-		return fmt.Errorf("version %d is not known here", t.Version)
+		return fmt.Errorf("unknown version %d: update this program", t.Version)
 	}
 	if err := keyring.CheckDomain(t.Domain); err != nil {
 		return err
 	}
 	if t.Seq == 0 || t.Epoch == 0 {
-		return errors.New("seq and epoch begin at 1")
+		return errors.New("seq and epoch must be at least 1")
 	}
 	if t.EpochStart < 0 || t.EpochStart == 0 && t.Epoch > 1 {
-		return errors.New("an epoch after the first needs its start")
+		return errors.New("an epoch after the first must have a start")
 	}
 	if t.Expires <= t.EpochStart {
-		return errors.New("it ends before it begins")
+		return errors.New("it expires before its epoch starts")
 	}
 	if len(t.Members) == 0 || len(t.Members) > MaxMembers {
-		return fmt.Errorf("%d members: a roster has 1 to %d", len(t.Members), MaxMembers)
+		return fmt.Errorf("%d members: a roster must have 1 to %d", len(t.Members), MaxMembers)
 	}
-	seen := map[string]string{} // keys, to whose they are
+	seen := map[string]string{} // names by key
 	proposers := 0
 	for i, m := range t.Members {
 		member := Member{Name: m.Name, Sign: m.Sign}
@@ -187,11 +202,11 @@ func (t *rosterText) check() error {
 			return err
 		}
 		if i > 0 && m.Name <= t.Members[i-1].Name {
-			return fmt.Errorf("%s stands twice or in the wrong place", m.Name)
+			return fmt.Errorf("%s is listed twice or not in order", m.Name)
 		}
 		for _, key := range []string{digestOf(m.Recipient), string(m.Sign)} {
 			if other, ok := seen[key]; ok {
-				return fmt.Errorf("%s and %s share a key", other, m.Name)
+				return fmt.Errorf("%s and %s have the same key", other, m.Name)
 			}
 			seen[key] = m.Name
 		}
@@ -200,15 +215,15 @@ func (t *rosterText) check() error {
 		}
 	}
 	if proposers == 0 {
-		return errors.New("nobody may propose")
+		return errors.New("no member may propose")
 	}
 	return nil
 }
 
-// parseRoster reads one of the two forms of a signed roster, as a line.
+// parseRoster reads a line with one of the two forms of a signed roster.
 func parseRoster(line []byte, roots []PublicRoot) (*signedRoster, error) {
 	if len(line) > MaxRoster {
-		return nil, fmt.Errorf("agering: a roster of %d bytes is over the limit of %d", len(line), MaxRoster)
+		return nil, fmt.Errorf("agering: the roster has %d bytes, the limit is %d", len(line), MaxRoster)
 	}
 	var s signedRoster
 	if !decode(line, &s.text) {
@@ -230,7 +245,7 @@ func parseRoster(line []byte, roots []PublicRoot) (*signedRoster, error) {
 		}
 	}
 	if s.full = digests == 0; !s.full && digests != len(s.Members) {
-		return nil, errors.New("agering: roster: recipients and digests are mixed")
+		return nil, errors.New("agering: roster: it mixes recipients and digests")
 	}
 	if len(line) > maxEmbedded {
 		line = encode(s.text.brief())

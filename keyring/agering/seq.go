@@ -7,13 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
+	"github.com/waybill-go/waybill/internal/replace"
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// SeqGuard remembers the newest roster that was accepted and refuses older ones. It is safe for concurrent use.
+// SeqGuard remembers the newest accepted roster and rejects older ones. It is safe for concurrent use and must not be copied.
+// The zero SeqGuard is the same as one of [NewSeqGuard]. [New] rejects a nil SeqGuard.
 type SeqGuard struct {
 	path string
 
@@ -21,7 +22,7 @@ type SeqGuard struct {
 	last guardText // zero: none yet
 }
 
-// guardText is what a guard remembers: one line of JSON in this order.
+// guardText is the state of a guard: one line of JSON with the members in this order.
 type guardText struct {
 	Domain     string `json:"domain"`
 	Seq        uint64 `json:"seq"`
@@ -32,12 +33,12 @@ type guardText struct {
 
 const maxGuardFile = 1 << 10
 
-// NewSeqGuard returns a guard that remembers as long as it lives: a process that starts anew takes the first roster it
-// meets, be it an old one that has not ended.
+// NewSeqGuard returns a guard that remembers in memory. After a restart a process accepts the first roster that it reads, even an
+// old one that has not expired.
 func NewSeqGuard() *SeqGuard { return &SeqGuard{} }
 
-// LoadSeqGuard returns a guard that remembers in a file, too. The file need not exist; its directory must. A file that is
-// not what a guard wrote is an error and never the same as none. Each process has its own file.
+// LoadSeqGuard returns a guard that also remembers in a file. The file need not exist, but its folder must. A file that no guard
+// has written is an error. Each process must have its own file.
 func LoadSeqGuard(path string) (*SeqGuard, error) {
 	g := &SeqGuard{path: path}
 	file, err := os.Open(path)
@@ -62,12 +63,12 @@ func parseGuard(line []byte) (guardText, error) {
 	var t guardText
 	if len(line) > maxGuardFile || !decode(line, &t) || keyring.CheckDomain(t.Domain) != nil || t.Seq == 0 || t.Epoch == 0 ||
 		t.EpochStart < 0 || len(t.Digest) != sha256.Size {
-		return guardText{}, errors.New("agering: not the state of a roster guard")
+		return guardText{}, errors.New("agering: not the state of a SeqGuard")
 	}
 	return t, nil
 }
 
-// accept takes a roster that is the one it knows or a newer one, and remembers it before it returns.
+// accept accepts the roster that it knows, or a newer one, and remembers it before it returns.
 func (g *SeqGuard) accept(r *signedRoster) error {
 	next := guardText{r.Domain, r.Seq, r.Epoch, r.text.EpochStart, r.digest[:]}
 	g.mu.Lock()
@@ -81,37 +82,17 @@ func (g *SeqGuard) accept(r *signedRoster) error {
 	case next.Seq == last.Seq && string(next.Digest) == string(last.Digest):
 		return nil
 	case next.Seq == last.Seq:
-		return fmt.Errorf("agering: there are two different rosters with number %d; the operator signs a higher one", next.Seq)
+		return fmt.Errorf("agering: two different rosters have the number %d; the operator must sign one with a higher number", next.Seq)
 	case next.Epoch < last.Epoch:
 		return fmt.Errorf("%w: roster %d goes back from epoch %d to %d", ErrOldEpoch, next.Seq, last.Epoch, next.Epoch)
 	case next.Epoch == last.Epoch && next.EpochStart != last.EpochStart, next.EpochStart < last.EpochStart:
 		return fmt.Errorf("%w: roster %d moves the start of an epoch", ErrOldEpoch, next.Seq)
 	}
 	if g.path != "" {
-		if err := replaceFile(g.path, encode(next)); err != nil {
-			return fmt.Errorf("agering: cannot remember roster %d, so it is not accepted: %w", next.Seq, err)
+		if err := replace.Write(g.path, encode(next)); err != nil {
+			return fmt.Errorf("agering: cannot accept roster %d, because it cannot be remembered: %w", next.Seq, err)
 		}
 	}
 	g.last = next
 	return nil
-}
-
-// replaceFile leaves either the old file or the new one, also when the power fails.
-func replaceFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // fails once it has its new name
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	return err
 }

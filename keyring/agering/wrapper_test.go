@@ -92,7 +92,7 @@ func TestUnwrapRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark := []byte(`"revoked":{"revoked_at":1795366000,"reason":"stolen"}`)
-	refused := bytes.Replace(revoking(t, victim), mark, []byte(`"refused":true`), 1)
+	refused := bytes.Replace(revoking(t, victim), mark, []byte(`"ambiguous":true`), 1)
 	byOps := mustWrap(t, m.writer("ops"), revoking(t, victim))
 	foreign := mustWrap(t, other.writer("orders"), plain)
 	for _, test := range []struct {

@@ -1,14 +1,14 @@
-// Package jwks serves the public keys of a ring over HTTP, for gateways, proxies and services of other domains that
-// verify public waybills.
+// Package jwks serves the public keys of a ring over HTTP, for gateways, proxies and services of other domains that verify
+// public waybills.
 //
-// The ordinary path:
+// Typical use:
 //
 //	mux.Handle("/.well-known/jwks.json", jwks.Handler(ring))
 //
-// What it serves is a plain JWK Set of Ed25519 keys, as the JWT filters of Envoy and of most gateways read it: no members
-// of our own beside "keys", no tombstones, and never a secret. Keys whose time to issue has not come are in it, so that a
-// verifier has them before the first token does; revoked and expired ones are not. A verifier must accept alg EdDSA, the
-// domain as "aud", and waybills in the header "waybill".
+// The handler serves a plain JWK Set of Ed25519 keys, as the JWT filters of Envoy and of most gateways read it: no other members
+// than "keys", no marks of revoked keys, and never a secret. It includes keys whose NotBefore has not come, so that a verifier has
+// them before their first token. It excludes revoked and expired keys. A verifier must accept the alg EdDSA, the domain as "aud",
+// and waybills in the header "waybill".
 package jwks
 
 import (
@@ -25,14 +25,14 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// maxAge is how long an answer may be reused: short beside the delay after which a new key issues (minutes at least,
-// unless configured otherwise), and as long as a revoked key may live on in a verifier.
+// maxAge is how long an answer may be cached. It is short compared to the delay after which a new key issues (minutes at least by
+// default), and limits how long a verifier accepts a revoked key.
 const maxAge = time.Minute
 
-// Handler returns a handler for GET and HEAD that serves the public halves of a ring's EdDSA keys as it is at that
-// moment. It has an ETag of the content, answers conditional requests, and may be cached for a minute, or for a quarter
-// of the time by which the ring's keys are announced ahead if that is less. A ring whose keys are not loaded is answered
-// with 503, which no verifier keeps. It needs no authentication and is safe for concurrent use.
+// Handler returns a handler for GET and HEAD that serves the current public halves of a ring's keys of public tokens. Its answers
+// have an ETag of the content, may be conditional, and may be cached for a minute, or for a quarter of the time between the making
+// and the NotBefore of a key if that is shorter. While the keys of the ring are not loaded, and for a nil or zero ring, it answers
+// 503, which verifiers do not cache. It needs no authentication and is safe for concurrent use.
 func Handler(ring *keyring.Ring) http.Handler {
 	return &handler{ring: ring}
 }
@@ -42,10 +42,10 @@ type handler struct {
 	last atomic.Pointer[page]
 }
 
-// page is an answer, good for one set until one of its keys expires.
+// page is an answer, valid for one set until one of its keys expires.
 type page struct {
 	set   *keyring.Set
-	until time.Time // zero: no key of it expires
+	until time.Time // zero: no key expires
 	body  []byte
 	etag  string
 	cache string
@@ -54,7 +54,7 @@ type page struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "the keys are read with GET", http.StatusMethodNotAllowed)
+		http.Error(w, "use GET to read the keys", http.StatusMethodNotAllowed)
 		return
 	}
 	set := h.ring.Set()
@@ -77,7 +77,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.body))
 }
 
-// entry is a public key and nothing else (RFC 8037, section 2). It has no member for a secret to slip into.
+// entry is a public key (RFC 8037, section 2). It has no member that could contain a secret.
 type entry struct {
 	Kty string `json:"kty"`
 	Crv string `json:"crv"`
@@ -92,13 +92,13 @@ func render(set *keyring.Set, now time.Time) *page {
 		Keys []entry `json:"keys"`
 	}
 	if err := json.Unmarshal(set.PublicJWKS(), &file); err != nil {
-		panic(fmt.Sprintf("jwks: %v", err)) // made by the key ring a moment ago
+		panic(fmt.Sprintf("jwks: %v", err)) // PublicJWKS returned it
 	}
 	p, age := &page{set: set}, maxAge
 	keys := []entry{}
 	for _, e := range file.Keys {
 		k := set.Lookup([]byte(e.Kid))
-		if k == nil { // a tombstone
+		if k == nil { // a mark of a revoked or ambiguous key
 			continue
 		}
 		times := k.Times()
@@ -110,7 +110,7 @@ func render(set *keyring.Set, now time.Time) *page {
 				p.until = expires
 			}
 		}
-		// The first keys of a ring issue at once; they say nothing about the later ones.
+		// The first keys of a ring issue at once, in contrast to the later ones.
 		if ahead := times.NotBefore.Sub(times.Created); ahead > 0 {
 			age = min(age, ahead/4)
 		}

@@ -16,39 +16,42 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// The bounds of what the nodes of a domain say.
+// The bounds of the reports of the nodes of a domain.
 const (
-	quiet      = 500 * time.Millisecond // after the last answer no further one is waited for
+	quiet      = 500 * time.Millisecond // how long Ask waits for another answer
 	maxReport  = 4 << 10
 	maxReports = 4096
 	maxProblem = 512
 )
 
-// Report is how the ring of one node stands, in that node's own words. Nothing of a key is in it. It is not signed: who
-// may publish to the asker's inbox can say anything.
+// Report is the state of the ring of one node, as that node reports it. It contains no key material. It is not signed: anyone who
+// may publish to the inbox of the caller can forge it.
 type Report struct {
-	Name        string        `json:"name"`           // of the service
-	Host        string        `json:"host,omitempty"` // where it runs
+	Name        string        `json:"name"`           // name of the service
+	Host        string        `json:"host,omitempty"` // host on which the node runs
 	Epoch       uint64        `json:"epoch"`
-	Generation  uint64        `json:"generation"` // within the epoch; 0: it has no keys
+	Generation  uint64        `json:"generation"` // within the epoch; 0 if the node has no keys
 	Keys        int           `json:"keys"`
 	Pending     int           `json:"pending"`
 	ContactAge  time.Duration `json:"contact_age"`  // since the store last answered, in ns
-	ClockOffset time.Duration `json:"clock_offset"` // the store's clock less the node's, in ns
+	ClockOffset time.Duration `json:"clock_offset"` // the store's clock minus the node's, in ns
 	Problem     string        `json:"problem,omitempty"`
 }
 
-// Answer tells who asks, with [Store.Ask] or "waybill keys status", how the node's ring stands, until stop is called or
-// the connection closed. The name is that of the service. A node needs the permission to subscribe to [StatusSubject]
-// and to answer (allow_responses). Who may publish to that subject can ask: let that be operators.
+// Answer sends a [Report] on the node's ring to every caller of [Store.Ask] or "waybill keys status", until stop is called or the
+// connection is closed. The name is the name of the service. The node needs permission to subscribe to [StatusSubject] and to
+// answer (allow_responses). Allow only operators to publish to that subject.
 func (s *Store) Answer(name string, ring *keyring.Ring) (stop func() error, err error) {
+	if !s.usable() {
+		return nil, errNoConnection
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)
 	}
 	sub, err := s.nc.Subscribe(s.status, func(m *nats.Msg) {
 		if data, err := json.Marshal(report(name, host, ring)); err == nil && m.Reply != "" {
-			m.Respond(data) // if that fails, who asked asks again
+			m.Respond(data) // if that fails, the caller asks again
 		}
 	})
 	if err != nil {
@@ -68,9 +71,12 @@ func report(name, host string, ring *keyring.Ring) Report {
 	return r
 }
 
-// Ask returns how the rings of the nodes stand that [Store.Answer], sorted by name and host. It waits until none has
-// answered for half a second, or ctx ends. None is not an error: nodes need not answer.
+// Ask returns the reports of all nodes that called [Store.Answer], sorted by name and host. It returns when no node has answered
+// for half a second, or when ctx ends. No answer is not an error: nodes need not answer.
 func (s *Store) Ask(ctx context.Context) ([]Report, error) {
+	if !s.usable() {
+		return nil, errNoConnection
+	}
 	inbox := s.nc.NewInbox()
 	sub, err := s.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -99,7 +105,7 @@ func (s *Store) Ask(ctx context.Context) ([]Report, error) {
 	return reports, ctx.Err()
 }
 
-// parseReport reads an answer. One that it cannot read is of nobody that it knows.
+// parseReport reads an answer. It reports false for anything but a report.
 func parseReport(data []byte) (r Report, ok bool) {
 	if len(data) > maxReport {
 		return r, false

@@ -12,7 +12,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// history is how many versions of a ring the bucket keeps for an operator who must look back.
+// history is how many versions of a ring the bucket stores, so that an operator can look at earlier ones.
 const history = 8
 
 // Option configures [Create].
@@ -22,13 +22,16 @@ type option func(*jetstream.StreamConfig)
 
 func (o option) apply(c *jetstream.StreamConfig) { o(c) }
 
-// Replicas sets how many servers of a cluster hold the bucket: 1 (the default), 3 or 5.
+// Replicas sets how many servers of a cluster store the bucket: 1 (the default), 3 or 5.
 func Replicas(n int) Option { return option(func(c *jetstream.StreamConfig) { c.Replicas = n }) }
 
-// Create makes a bucket for rings: in files, without an end of life, with some history, and republishing each change to
-// the nudge subject. It is an operator's act; running services have no right to do it. A bucket of that name and these
-// settings may be there already; one of other settings is an error and stays as it is.
+// Create makes a bucket for rings. It stores rings in files, without a maximum age and with some history, and republishes each
+// change to the nudge subject. It is for operators; services need no permission for it. If a bucket with the same name and
+// settings exists, Create succeeds; if its settings differ, it returns an error and changes nothing.
 func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) error {
+	if nc == nil {
+		return errNoConnection
+	}
 	if err := checkBucket(bucket); err != nil {
 		return err
 	}
@@ -46,7 +49,7 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 		MaxConsumers:      -1,
 		Storage:           jetstream.FileStorage,
 		Replicas:          1,
-		// What makes a stream a key-value bucket to other tools.
+		// With these settings other tools see the stream as a key-value bucket.
 		Discard:     jetstream.DiscardNew,
 		AllowRollup: true,
 		DenyDelete:  true,
@@ -56,6 +59,9 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 		},
 	}
 	for _, o := range opts {
+		if o == nil {
+			return errors.New("natskv: an option is nil")
+		}
 		o.apply(&config)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -69,16 +75,16 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 	return nil
 }
 
-// NudgeSubject returns the subject on which the server says that the ring of a domain has changed.
+// NudgeSubject returns the subject to which the server publishes that the ring of a domain has changed.
 func NudgeSubject(bucket, domain string) string { return nudgePrefix(bucket) + Key(domain) }
 
-// StatusSubject returns the subject on which the nodes of a domain can be asked how their rings stand.
+// StatusSubject returns the subject on which the nodes of a domain are asked for the state of their rings.
 func StatusSubject(bucket, domain string) string {
 	return "waybill.status." + bucket + "." + Key(domain)
 }
 
-// Key returns the bucket's key of a domain's ring: "ring." and the domain, in which every character but A-Z a-z 0-9 - _
-// is written as = and two hexadecimal digits. So the name is one token of a subject, and no two domains share one.
+// Key returns the bucket's key for the ring of a domain: "ring." and the domain, in which every character except A-Z a-z 0-9 - _
+// is written as = and two hexadecimal digits. So the domain is one token of the subject, and no two domains have the same key.
 func Key(domain string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -97,7 +103,7 @@ func nameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// checkBucket holds names to what key-value buckets allow; everything else would be part of a subject.
+// checkBucket returns an error unless a key-value bucket can have the name.
 func checkBucket(bucket string) error {
 	ok := len(bucket) > 0 && len(bucket) <= 128
 	for _, c := range []byte(bucket) {

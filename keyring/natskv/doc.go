@@ -1,24 +1,26 @@
-// Package natskv keeps rings in a NATS JetStream key-value bucket, so that every node of a domain has the same keys and
-// any of them may add the next one.
+// Package natskv stores rings in a NATS JetStream key-value bucket, so that every node of a domain has the same keys and any
+// of them can add the next key.
 //
-// The ordinary path: an operator makes the bucket once, with [Create]; each node opens its domain's ring in it.
+// An operator makes the bucket once, with [Create]. Each node opens its domain's ring in it:
 //
 //	store, err := natskv.New(nc, "waybill", "shop")
 //	if err != nil { … }
-//	ring, err := keyring.Follow(ctx, store, …) // follows; keyring.Maintain rotates, too
+//	ring, err := keyring.Follow(ctx, store, …) // or keyring.Maintain, which also rotates
 //
-// The bucket is a courier, not the truth: JetStream can lose what it acknowledged, so whoever follows a store keeps its
-// keys in memory and puts back what the bucket lost. Reads are answered by the leader of the bucket's stream, never by a
-// replica that may lag. The server republishes each change, without its value, to the subject of [NudgeSubject]; that,
-// and a new connection, are the nudges. No watcher and no consumer is used.
+// The bucket only distributes the ring: JetStream can lose a write that it acknowledged, so nodes keep their keys in memory and
+// put back what the bucket lost. Reads are answered by the leader of the bucket's stream, never by a replica that may lag. The
+// server republishes each change, without its value, to the subject of [NudgeSubject]; these messages and new connections are
+// the nudges. The package uses no watchers and no consumers.
 //
-// With [Store.Answer] a node tells operators who ask how its ring stands. [OldestMessage] keeps the keys of messages that
-// wait in a stream for longer than they should.
+// With [Store.Answer] a node reports the state of its ring to operators who ask. [OldestMessage] keeps the keys of messages that
+// wait in a stream for longer than expected.
 //
-// A node needs these permissions, for the bucket B and the domain D as [Key] spells it; a node that only follows does
-// without the last of them, and [Store.Answer] needs waybill.status.B.> and allow_responses besides:
+// A node needs these permissions, for the bucket B and the domain D in the form of [Key]. A node that only follows does not need
+// the last one. [Store.Answer] also needs waybill.status.B.> and allow_responses.
 //
 //	subscribe  _INBOX.>  waybill.nudge.B.>
 //	publish    $JS.API.STREAM.INFO.KV_B  $JS.API.STREAM.MSG.GET.KV_B
 //	publish    $KV.B.ring.D
+//
+// Integration tests: internal/integration/natskv.
 package natskv

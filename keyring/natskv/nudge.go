@@ -6,10 +6,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Nudges fires when the server says that the ring has changed, once when it has begun to listen, and when the connection
-// is back: what was said before and meanwhile is lost. Several reasons at once are one nudge. While it is watched, a lost connection ends the calls that wait for an
+// Nudges sends when the server reports a change of the ring, once after it has subscribed, and when the connection is back,
+// because earlier reports are lost. Several changes may be one nudge. While Nudges is running, a lost connection ends the calls that wait for an
 // answer from it.
 func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
+	if !s.usable() {
+		return nil
+	}
 	out := make(chan struct{}, 1)
 	changed := make(chan struct{}, 1)
 	sub, err := s.nc.Subscribe(s.nudges, func(*nats.Msg) { nudge(changed) })

@@ -19,18 +19,20 @@ import (
 // patience bounds one call, whatever the caller's context allows. It covers the election of a stream's leader.
 const patience = 5 * time.Second
 
-// The codes of a lost compare-and-swap: another version is there; and, in a cluster, another one may be on its way.
+// The error codes of a lost compare-and-swap: there is another version, or, in a cluster, another one may be in flight.
 const (
 	wrongLastSequence jetstream.ErrorCode = 10071
 	sequenceInFlight  jetstream.ErrorCode = 10164
 )
 
 var (
-	errOffline = errors.New("natskv: not connected to NATS")
-	errLost    = errors.New("natskv: the connection to NATS was lost during the call")
+	errNoConnection = errors.New("natskv: no connection: pass a *nats.Conn that is not nil")
+	errOffline      = errors.New("natskv: not connected to NATS")
+	errLost         = errors.New("natskv: the connection to NATS was lost during the call")
 )
 
-// Store is the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent use.
+// Store stores the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent use. The zero
+// Store and a nil Store have no connection: every call fails, and there are no nudges.
 type Store struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
@@ -40,16 +42,18 @@ type Store struct {
 	status  string
 
 	mu   sync.Mutex
-	link context.Context // ends when the connection is lost, as far as anybody watches it
+	link context.Context // ends when the connection is lost, while Nudges is running
 	cut  context.CancelCauseFunc
 }
 
 var _ keyring.Store = (*Store)(nil)
 
-// New returns the store of a domain's ring in a bucket. It does no I/O: the server may be away, and the bucket is looked
-// for when the ring is read. The connection stays the caller's; nats.MaxReconnects(-1) suits one that shall outlast any
-// outage.
+// New returns the store of a domain's ring in a bucket. It does no I/O: the server may be unreachable, and the bucket need not
+// exist until the ring is read. The caller must close the connection. Use nats.MaxReconnects(-1) so that it survives any outage.
 func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
+	if nc == nil {
+		return nil, errNoConnection
+	}
 	if err := checkNames(bucket, domain); err != nil {
 		return nil, err
 	}
@@ -65,12 +69,17 @@ func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
 	return s, nil
 }
 
-// String names the store.
-func (s *Store) String() string { return "natskv " + s.subject }
+// String returns the subject of the ring.
+func (s *Store) String() string {
+	if s == nil {
+		return "natskv"
+	}
+	return "natskv " + s.subject
+}
 
-// Load reads the ring from the leader of the bucket's stream. ErrNotFound says that the leader has none, or that its
-// last version is a deletion. That the bucket itself is missing is another error: jetstream.ErrBucketNotFound.
-// Without a connection Load fails at once; it never takes longer than 5 s.
+// Load reads the ring from the leader of the bucket's stream. It returns keyring.ErrNotFound if the leader has no ring or its
+// last version is a deletion, and jetstream.ErrBucketNotFound if the bucket does not exist. Without a connection Load fails at
+// once; it never takes longer than 5 s.
 func (s *Store) Load(ctx context.Context) (keyring.Blob, error) {
 	ctx, cancel, err := s.call(ctx)
 	if err != nil {
@@ -90,14 +99,14 @@ func (s *Store) Load(ctx context.Context) (keyring.Blob, error) {
 		return keyring.Blob{}, fmt.Errorf("%w: %s", keyring.ErrNotFound, s.subject)
 	}
 	blob := keyring.Blob{Data: last.Data, Revision: last.Seq}
-	if !info.TimeStamp.IsZero() { // servers before 2.10 do not tell
+	if !info.TimeStamp.IsZero() { // servers before 2.10 send no time
 		blob.At = info.TimeStamp.Add(time.Since(answered))
 	}
 	return blob, nil
 }
 
-// CompareAndSwap publishes the next version, on condition that prev is still the last. It refuses what fills more than
-// three quarters of the server's limit for a message.
+// CompareAndSwap publishes the next version if prev is still the last. It returns an error for a ring of more than three quarters
+// of the server's max_payload.
 func (s *Store) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (uint64, error) {
 	ctx, cancel, err := s.call(ctx)
 	if err != nil {
@@ -105,8 +114,8 @@ func (s *Store) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (u
 	}
 	defer cancel()
 	if limit := s.nc.MaxPayload() / 4 * 3; int64(len(data)) > limit {
-		return 0, fmt.Errorf("natskv: a ring of %d bytes is over the limit of %d, 75 %% of the server's max_payload: "+
-			"fewer members or keys, or a larger max_payload", len(data), limit)
+		return 0, fmt.Errorf("natskv: the ring has %d bytes, the limit is %d, 75 %% of the server's max_payload: "+
+			"use fewer members or keys, or a larger max_payload", len(data), limit)
 	}
 	expect := prev
 	for {
@@ -129,9 +138,9 @@ func (s *Store) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (u
 		}
 		switch {
 		case prev == 0 && last != nil && last.deleted && current != expect:
-			expect = current // a deletion is a version, too: the ring is created on top of it
+			expect = current // a deletion is also a version: the ring is created after it
 		case current == expect && api.ErrorCode == sequenceInFlight:
-			// The cluster has not forgotten the version before, or does not know yet whether another one comes of this.
+			// The cluster still processes this or another version.
 			select {
 			case <-ctx.Done():
 			case <-time.After(rand.N(10 * time.Millisecond)):
@@ -142,7 +151,7 @@ func (s *Store) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (u
 	}
 }
 
-// message is what a stream says about one of its messages.
+// message is a message in the answer of a stream.
 type message struct {
 	Seq     uint64 `json:"seq"`
 	Header  []byte `json:"hdrs"`
@@ -150,14 +159,14 @@ type message struct {
 	deleted bool
 }
 
-// answer is the part of JetStream's answers that is needed here.
+// answer is the part of JetStream's answers that this package reads.
 type answer struct {
 	Error     *jetstream.APIError `json:"error"`
 	TimeStamp time.Time           `json:"ts"`
 	Message   *message            `json:"message"`
 }
 
-// last asks the stream's leader for the last message of the ring. It returns nil if there is definitely none.
+// last asks the leader of the stream for the last message of the ring. It returns nil if there is certainly none.
 func (s *Store) last(ctx context.Context) (*message, error) {
 	query, err := json.Marshal(map[string]string{"last_by_subj": s.subject})
 	if err != nil {
@@ -185,7 +194,7 @@ func (s *Store) last(ctx context.Context) (*message, error) {
 	return m, nil
 }
 
-// request calls JetStream itself: the client's readers may ask any replica, also one that lags by hours.
+// request calls the JetStream API directly: the readers of the client may ask any replica, even one that lags by hours.
 func (s *Store) request(ctx context.Context, method string, query []byte) (*answer, error) {
 	subject := "$JS.API." + method + streamName(s.bucket)
 	reply, err := s.nc.RequestWithContext(ctx, subject, query)
@@ -198,14 +207,14 @@ func (s *Store) request(ctx context.Context, method string, query []byte) (*answ
 	}
 	if a.Error != nil {
 		if a.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound {
-			return nil, fmt.Errorf("natskv: bucket %q: %w: an operator creates it", s.bucket, jetstream.ErrBucketNotFound)
+			return nil, fmt.Errorf("natskv: bucket %q: %w: an operator must create it", s.bucket, jetstream.ErrBucketNotFound)
 		}
 		return nil, fmt.Errorf("natskv: %s: %w", subject, a.Error)
 	}
 	return &a, nil
 }
 
-// failed says why a call got no answer, as far as that can be known.
+// failed returns an error that says, as far as possible, why a call got no answer.
 func (s *Store) failed(ctx context.Context, err error, subject string) error {
 	if cause := context.Cause(ctx); cause == errLost {
 		return fmt.Errorf("%w: %s", errLost, subject)
@@ -213,7 +222,7 @@ func (s *Store) failed(ctx context.Context, err error, subject string) error {
 	return fmt.Errorf("natskv: %s: %w%s", subject, err, denied(s.nc, err, subject))
 }
 
-// denied explains a timeout. A server does not answer what it does not allow: it tells the connection.
+// denied explains a timeout. A server does not answer a call that it does not allow, but sends an error to the connection.
 func denied(nc *nats.Conn, err error, subject string) string {
 	last := nc.LastError()
 	if last == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
@@ -223,11 +232,17 @@ func denied(nc *nats.Conn, err error, subject string) string {
 	if !strings.Contains(text, "permissions violation") || !strings.Contains(text, strings.ToLower(subject)) {
 		return ""
 	}
-	return fmt.Sprintf(" (the server refused it: %v)", last)
+	return fmt.Sprintf(" (the server denied it: %v)", last)
 }
 
-// call begins one call: it fails at once while there is no connection, and ends when the connection does.
+// usable reports whether New made the store.
+func (s *Store) usable() bool { return s != nil && s.nc != nil }
+
+// call begins a call. Without a connection it fails at once, and when the connection is lost it ends the call.
 func (s *Store) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if !s.usable() {
+		return nil, nil, errNoConnection
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("natskv: %w", err)
 	}

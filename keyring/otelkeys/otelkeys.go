@@ -1,6 +1,6 @@
-// Package otelkeys reports how a key ring stands, as metrics of the meter "waybill". It uses the OpenTelemetry API only.
+// Package otelkeys reports the state of a key ring as metrics of the meter "waybill". It uses the OpenTelemetry API only.
 //
-// The ordinary path is one call after the ring was opened:
+// Typical use is one call after the ring was opened:
 //
 //	ring, err := keyring.Maintain(ctx, store, wrapper, …)
 //	if err != nil { … }
@@ -9,21 +9,23 @@
 // The instruments, each with the attribute domain once the keys are loaded:
 //
 //	waybill.keys.contact_age   s      since the source last answered; alarm at half of keyring.Policy.Delay
-//	waybill.keys.clock_offset  s      the store's clock less this node's
-//	waybill.keys.active_age    s      since the key took over that should issue now; alarm at two Periods
-//	waybill.keys.pending       {key}  keys whose time to issue has not come
-//	waybill.keys.gate_held     {key}  keys whose time has come but that this node does not prefer yet
+//	waybill.keys.clock_offset  s      the store's clock minus this node's
+//	waybill.keys.active_age    s      since the NotBefore of the active key; alarm at two Periods
+//	waybill.keys.pending       {key}  keys whose NotBefore has not come
+//	waybill.keys.unsettled     {key}  keys whose NotBefore has passed and that this node does not prefer yet
 //	waybill.keys.size          By     the ring in the source
-//	waybill.keys.epoch         1      of the current set; generations are counted anew in each
-//	waybill.keys.generation    1      the number of the current set; the same on all nodes that are in touch
-//	waybill.keys.failures      {read} reads that changed nothing because they failed, forged rings among them; a counter
+//	waybill.keys.epoch         1      epoch of the current set; generations begin at 1 again in each epoch
+//	waybill.keys.generation    1      generation of the current set; the same on all nodes that are in touch with the store
+//	waybill.keys.failures      {read} reads that failed, including forged rings, and so changed nothing; a counter
 //	waybill.keys.cas                  changes of the store, by outcome: won, lost, unknown, error; a counter
-//	waybill.keys.repairs              how often keys were put back that the store had lost; a counter
-//	waybill.keys.unknown_kid          tokens under unknown keys, by outcome: fetched (the store was read), refused,
+//	waybill.keys.repairs              how often this node put back keys that the store had lost; a counter
+//	waybill.keys.unknown_kid          tokens with an unknown kid, by outcome: fetched (the store was read), skipped,
 //	                                  throttled; a counter
-//	waybill.keys.revoked_used         tokens under a revoked key; a counter
+//	waybill.keys.revoked_used         tokens with the kid of a revoked key; a counter
 //
-// Nothing of a key is in them, not even its name.
+// The metrics contain no key material and no kids.
+//
+// Integration tests: internal/integration/otelkeys.
 package otelkeys
 
 import (
@@ -38,7 +40,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Option configures Register.
+// Option configures [Register].
 type Option interface{ apply(*config) }
 
 type config struct{ provider metric.MeterProvider }
@@ -47,18 +49,21 @@ type option func(*config)
 
 func (o option) apply(c *config) { o(c) }
 
-// MeterProvider sets whose meter is used; the global provider's by default.
+// MeterProvider sets the meter provider; the global provider by default, and if p is nil.
 func MeterProvider(p metric.MeterProvider) Option { return option(func(c *config) { c.provider = p }) }
 
-// Register reports the ring's figures whenever metrics are collected, until the registration is ended. Reading them takes no
-// lock and does no I/O. It fails if the provider refuses an instrument. Rings of different domains may be registered
-// beside each other; two of one domain are told apart by different providers only.
+// Register reports the figures of a ring whenever metrics are collected, until the registration is removed with Unregister. Reading
+// the figures takes no lock and does no I/O. Register returns an error if the provider rejects an instrument. Rings of different
+// domains can use the same provider; two rings of one domain need different providers.
 func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	if ring == nil {
-		return nil, errors.New("otelkeys: no ring")
+		return nil, errors.New("otelkeys: the ring is nil")
 	}
 	c := config{}
 	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("otelkeys: an option is nil")
+		}
 		o.apply(&c)
 	}
 	if c.provider == nil {
@@ -68,31 +73,31 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	ages := []age{
 		{in.seconds("contact_age", "Since the source of the ring last answered."),
 			func(s keyring.Stats) float64 { return s.ContactAge.Seconds() }},
-		{in.seconds("clock_offset", "The store's clock less this node's."),
+		{in.seconds("clock_offset", "The store's clock minus this node's."),
 			func(s keyring.Stats) float64 { return s.ClockOffset.Seconds() }},
-		{in.seconds("active_age", "Since the time to issue of the newest active key came, of the algorithm that is latest with it."),
+		{in.seconds("active_age", "Since the NotBefore of the active key; of several protections the longest."),
 			func(s keyring.Stats) float64 { return s.ActiveAge.Seconds() }},
 	}
 	counts := []count{
-		{in.gauge("pending", "{key}", "Keys whose time to issue has not come."),
+		{in.gauge("pending", "{key}", "Keys whose NotBefore has not come."),
 			func(s keyring.Stats) int64 { return int64(s.Pending) }},
-		{in.gauge("gate_held", "{key}", "Keys whose time has come but that this node does not prefer yet."),
-			func(s keyring.Stats) int64 { return int64(s.GateHeld) }},
+		{in.gauge("unsettled", "{key}", "Keys whose NotBefore has passed and that this node does not prefer yet."),
+			func(s keyring.Stats) int64 { return int64(s.Unsettled) }},
 		{in.gauge("size", "By", "Size of the ring in its source."),
 			func(s keyring.Stats) int64 { return int64(s.Size) }},
 		{in.gauge("epoch", "1", "Epoch of the current set of keys."),
 			func(s keyring.Stats) int64 { return int64(s.Epoch) }},
-		{in.gauge("generation", "1", "Number of the current set of keys."),
+		{in.gauge("generation", "1", "Generation of the current set of keys."),
 			func(s keyring.Stats) int64 { return int64(s.Generation) }},
-		{in.counter("failures", "{read}", "Reads of the source that changed nothing because they failed."),
+		{in.counter("failures", "{read}", "Reads of the source that failed, and so changed nothing."),
 			func(s keyring.Stats) int64 { return int64(s.Failures) }},
-		{in.counter("repairs", "{repair}", "How often keys were put back that the store had lost."),
+		{in.counter("repairs", "{repair}", "How often this node put back keys that the store had lost."),
 			func(s keyring.Stats) int64 { return int64(s.Repairs) }},
-		{in.counter("revoked_used", "{token}", "Tokens under a revoked key."),
+		{in.counter("revoked_used", "{token}", "Tokens with the kid of a revoked key."),
 			func(s keyring.Stats) int64 { return int64(s.RevokedUsed) }},
 	}
 	cas := in.counter("cas", "{change}", "Changes of the store, by outcome: won, lost, unknown, error.")
-	unknown := in.counter("unknown_kid", "{token}", "Tokens under unknown keys, by outcome: fetched, refused, throttled.")
+	unknown := in.counter("unknown_kid", "{token}", "Tokens with an unknown kid, by outcome: fetched, skipped, throttled.")
 	if in.err != nil {
 		return nil, fmt.Errorf("otelkeys: %w", in.err)
 	}
@@ -102,7 +107,7 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 		{cas, "unknown", func(s keyring.Stats) uint64 { return s.CASUnknown }},
 		{cas, "error", func(s keyring.Stats) uint64 { return s.CASErrors }},
 		{unknown, "fetched", func(s keyring.Stats) uint64 { return s.UnknownFetched }},
-		{unknown, "refused", func(s keyring.Stats) uint64 { return s.UnknownRefused }},
+		{unknown, "skipped", func(s keyring.Stats) uint64 { return s.UnknownSkipped }},
 		{unknown, "throttled", func(s keyring.Stats) uint64 { return s.UnknownThrottled }},
 	}
 	registration, err := in.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -129,7 +134,7 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	return registration, nil
 }
 
-// age and count are instruments, and where their values stand.
+// age and count are instruments with the figures that they report.
 type age struct {
 	of    metric.Float64Observable
 	value func(keyring.Stats) float64
@@ -147,7 +152,7 @@ type outcome struct {
 	value func(keyring.Stats) uint64
 }
 
-// instruments collects what is made, and what went wrong.
+// instruments collects the instruments and the errors of making them.
 type instruments struct {
 	meter metric.Meter
 	all   []metric.Observable

@@ -2,6 +2,7 @@ package waybillgrpc
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
@@ -59,23 +60,31 @@ func (c *common) record() { c.rec = telemetry.New("grpc", c.provider, c.logger) 
 
 // Required refuses calls without a waybill.
 func Required() ServerOption {
-	return rule(func(r *admission.Rules) { r.Required = true })
+	return rule(func(r *admission.Rules) error {
+		r.Required = true
+		return nil
+	})
 }
 
 // RequireClaims refuses calls without a waybill, and calls whose waybill lacks one of these claims.
 func RequireClaims(claims ...waybill.Declaration) ServerOption {
-	return rule(func(r *admission.Rules) { r.Require(claims) })
+	return rule(func(r *admission.Rules) error { return r.Require(claims) })
 }
 
 // ReportOnly switches enforcement off: the server counts the calls that it would refuse, and refuses
 // none. Handlers see no claims of an invalid waybill.
 func ReportOnly() ServerOption {
-	return rule(func(r *admission.Rules) { r.ReportOnly = true })
+	return rule(func(r *admission.Rules) error {
+		r.ReportOnly = true
+		return nil
+	})
 }
 
-func rule(set func(*admission.Rules)) ServerOption {
+func rule(set func(*admission.Rules) error) ServerOption {
 	return serverOption(func(s *Server) error {
-		set(&s.rules)
+		if err := set(&s.rules); err != nil {
+			return fmt.Errorf("waybillgrpc: %w", err)
+		}
 		return nil
 	})
 }
@@ -106,11 +115,14 @@ func OnlyPeers(approve func(peer credentials.TLSInfo) bool) ClientOption {
 	})
 }
 
-// OnlyAccept accepts changes of these claims only from callees. By default all changes are accepted. See
-// [waybill.OnlyClaims].
+// OnlyAccept accepts only changes of these claims from callees; without claims, no changes. By default
+// all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) ClientOption {
 	return clientOption(func(c *Client) error {
-		c.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		var err error
+		if c.accept, err = admission.Accept(claims); err != nil {
+			return fmt.Errorf("waybillgrpc: %w", err)
+		}
 		return nil
 	})
 }

@@ -9,15 +9,30 @@ import (
 	"testing"
 )
 
-// Beyond the copy of the request that carries the context, a request without a token costs the scope and the writer.
-func TestAllocationsWithoutToken(t *testing.T) {
-	h := handle(authority(t), func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })
-	r := httptest.NewRequest("GET", "/", nil)
+// A request without a token allocates its copy, which carries the context, and the scope and the
+// writer. A token adds the header without the token, and the opened waybill.
+func TestAllocations(t *testing.T) {
+	auth := authority(t)
+	h := handle(auth, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })
 	var w http.ResponseWriter = &discard{header: http.Header{}}
-	got := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) })
-	copied := testing.AllocsPerRun(1000, func() { sink = r.WithContext(context.WithoutCancel(r.Context())) }) - 1
-	if got > copied+2 {
-		t.Errorf("%v allocations for each request, want %v for its copy and at most 2 more", got, copied)
+	for _, tt := range []struct {
+		name, token string
+		more        float64 // than the copy of the request
+	}{
+		{"no token", "", 2},
+		{"token", issue(t, auth, cell.To("eu-3")), 7},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/", nil)
+			if tt.token != "" {
+				r.Header.Set(headerKey, tt.token)
+			}
+			got := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) })
+			copied := testing.AllocsPerRun(1000, func() { sink = r.WithContext(context.WithoutCancel(r.Context())) }) - 1
+			if got > copied+tt.more {
+				t.Errorf("%v allocations for each request, want %v for its copy and at most %v more", got, copied, tt.more)
+			}
+		})
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// A server whose requests inherit a context that has, or lacks, a waybill of its own: a service that starts a second server
-// while it handles a request, or a test that does. No request gets what the context has, and none shares with another.
+// The requests of a server inherit a context, with or without a waybill: a service, or a test,
+// starts a second server while it handles a request. No request sees the inherited waybill, and no
+// two requests share one.
 func TestBaseContext(t *testing.T) {
 	auth := authority(t)
 	inherited := issue(t, auth, cell.To("inherited"))
@@ -46,7 +47,8 @@ func TestBaseContext(t *testing.T) {
 	}
 }
 
-// inheriting is a server of which each handler names the journey it is on, once all of a pair are there, and changes it.
+// inheriting starts a server whose handlers report their journey and change it. The two requests of
+// a pair wait for each other.
 func inheriting(t *testing.T, base context.Context, around func(http.Handler) http.Handler) *httptest.Server {
 	var pair sync.WaitGroup
 	pair.Add(2)
@@ -85,7 +87,7 @@ func checkJourneys(t *testing.T, s *httptest.Server) {
 			resp.Body.Close()
 			sids[i] = resp.Header.Get("Sid")
 			if resp.Header.Get(returnKey) == "" || resp.Header.Get("Was") != "" {
-				t.Errorf("request %d: no journey of its own came back, or cell %q was there before", i, resp.Header.Get("Was"))
+				t.Errorf("request %d: its own journey did not come back, or cell %q was there before", i, resp.Header.Get("Was"))
 			}
 		})
 	}
@@ -100,6 +102,6 @@ func checkToken(t *testing.T, s *httptest.Server, token, want string) {
 	t.Helper()
 	a := present(t, s, token)
 	if was := a.Header.Get("Was"); was != want || a.Header.Get(returnKey) == "" {
-		t.Errorf("a request with a token: cell %q, update of %d bytes, want %s and an update", was, len(a.Header.Get(returnKey)), want)
+		t.Errorf("a request with a token: cell %q, returned token of %d bytes, want %s and a returned token", was, len(a.Header.Get(returnKey)), want)
 	}
 }

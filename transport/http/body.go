@@ -7,8 +7,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// body is the body of a response that may have a trailer. The returned token in the trailer is merged
-// before the reader sees the end. A body that is closed before its end brings no token.
+// body is the body of a response that may have a trailer. The returned token in the trailer is
+// merged before the reader sees the end. A body that is closed before its end brings no token.
 type body struct {
 	io.ReadCloser
 	t    *Transport

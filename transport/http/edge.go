@@ -10,30 +10,30 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// Edge is the server side of the service that clients talk to. It does what a [Server] does, and also
-// begins and renews journeys. It is safe for concurrent use, and one Edge can wrap any number of handlers.
-// [NewEdge] makes one; the zero Edge refuses every request with status 503.
+// Edge is the server side of the service that clients talk to. It does what a [Server] does, and
+// also begins and renews journeys. It is safe for concurrent use, and one Edge can wrap any number
+// of handlers. [NewEdge] makes one; the zero Edge refuses every request with status 503.
 //
-// A request begins a new journey if it has no waybill, or if its waybill has expired or has an unknown
-// key. The new waybill is in the handler's context, and goes back with the response. A valid waybill is
-// renewed when less than half of its life is left, within the absolute end of its journey. A request with
-// any other waybill, such as a forged one, is refused.
+// A request begins a new journey if it has no waybill, or if its waybill has expired or has an
+// unknown key. The new waybill is in the handler's context, and goes back with the response. A
+// valid waybill is renewed when less than half of its life is left, within the absolute end of its
+// journey. A request with any other waybill, such as a forged one, is refused.
 type Edge struct {
 	middleware
 	start   func(*http.Request) ([]waybill.Change, error) // nil: journeys without claims
-	renewal sync.Once                                     // the first failure is logged: all fail for the same reason
+	renewal sync.Once                                     // logs the first failure: all fail for the same reason
 }
 
-// NewEdge returns the edge of the Authority's trust domain. It returns [waybill.ErrReadOnly] if the
-// Authority cannot issue waybills.
+// NewEdge returns the edge of the Authority's trust domain. The error wraps [waybill.ErrReadOnly] if
+// the Authority cannot issue waybills.
 func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 	common, err := newCommon(auth)
 	if err != nil {
 		return nil, err
 	}
 	if !auth.CanIssue() {
-		return nil, fmt.Errorf("waybillhttp: an edge must issue waybills: %w; give its ring a private key, or use NewServer",
-			waybill.ErrReadOnly)
+		return nil, fmt.Errorf("waybillhttp: an edge must issue waybills: %w; "+
+			"give its ring a private key, or use NewServer", waybill.ErrReadOnly)
 	}
 	e := &Edge{middleware: middleware{common: common}}
 	e.edge = e
@@ -46,12 +46,12 @@ func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 	return e, nil
 }
 
-// Middleware returns a handler that opens the waybill of each request, begins or renews its journey,
-// applies the edge's rules, calls next, and sends back what changed.
+// Middleware returns a handler that opens the waybill of each request, begins or renews its
+// journey, applies the edge's rules, calls next, and sends back what changed.
 func (e *Edge) Middleware(next http.Handler) http.Handler { return e.around(next, "NewEdge") }
 
-// begin begins or renews the journey of a client's request. If it returns an error, the request has no
-// journey.
+// begin begins or renews the journey of a client's request. If it returns an error, the request has
+// no journey.
 func (e *Edge) begin(r *http.Request, hop waybill.Hop) error {
 	ctx := r.Context()
 	_, err := waybill.FromContext(ctx)
@@ -80,21 +80,23 @@ func (e *Edge) startJourney(ctx context.Context, r *http.Request) error {
 	}
 	_, err := e.auth.Start(ctx, changes...)
 	if err != nil && waybill.ClassOf(err) != waybill.Unavailable {
-		// The claims cannot be issued. The client is not at fault, so the error must not be one of its class.
+		// The claims cannot be issued. The client is not at fault, so the error must not be one of its
+		// class.
 		err = fmt.Errorf("waybillhttp: %v", err)
 	}
 	return err
 }
 
-// startsAnew reports whether a client's token counts as absent: it was valid once, or its ring is gone.
+// startsAnew reports whether a client's token counts as absent: it was valid once, or its ring is
+// gone.
 func startsAnew(err error) bool {
 	return errors.Is(err, waybill.ErrNoWaybill) ||
 		errors.Is(err, waybill.ErrExpired) ||
 		errors.Is(err, waybill.ErrUnknownKey)
 }
 
-// renew gives the client's waybill a new life if it is due. If that fails, the old waybill remains valid
-// for a while.
+// renew gives the client's waybill a new life if it is due. If that fails, the old waybill remains
+// valid for a while.
 func (e *Edge) renew(ctx context.Context, hop waybill.Hop) {
 	if err := hop.Renew(); err != nil {
 		e.renewal.Do(func() { e.logger.ErrorContext(ctx, "waybill: not renewed", "error", err) })

@@ -18,7 +18,7 @@ import (
 
 var nolog = slog.New(slog.DiscardHandler)
 
-// sid is the journey that a token belongs to.
+// sid returns the journey of a token.
 func sid(t testing.TB, token string) string {
 	t.Helper()
 	old := authority(t, at(-time.Hour)) // opens tokens that have expired since
@@ -35,7 +35,7 @@ func TestEdge(t *testing.T) {
 	strange, _ := unknownKey(t)
 	const (
 		began     = "began"     // another journey
-		renewed   = "renewed"   // the same with a new life
+		renewed   = "renewed"   // the same journey, with a new life
 		unchanged = "unchanged" // no update
 	)
 	for _, tt := range []struct {
@@ -64,7 +64,7 @@ func TestEdge(t *testing.T) {
 				}
 			}, waybillhttp.Required(), waybillhttp.StartWith(func(r *http.Request) ([]waybill.Change, error) {
 				if r.Header.Get(headerKey) != "" {
-					t.Error("start sees the token, want it taken out")
+					t.Error("start sees the token, want it removed")
 				}
 				return []waybill.Change{cell.To("eu-1"), tenant.To(r.Host)}, nil
 			})))
@@ -74,7 +74,7 @@ func TestEdge(t *testing.T) {
 			}
 			if tt.want == unchanged {
 				if a.Header[returnKey] != nil {
-					t.Errorf("got an update, want none")
+					t.Errorf("got a returned token, want none")
 				}
 				return
 			}
@@ -95,7 +95,7 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// withRingAnd is an Authority whose ring is out of touch and has this key.
+// withRingAnd returns an Authority whose ring contains this key and has lost its source.
 func withRingAnd(t testing.TB, key *keyring.Key) *waybill.Authority {
 	t.Helper()
 	ring := staleRing(t)
@@ -117,11 +117,11 @@ func TestEdgeRefusesWhatWasNeverGood(t *testing.T) {
 		strings.Repeat("a", waybill.DefaultAcceptLimit+1):       431,
 		issue(t, authority(t, waybill.Life(2*time.Hour))):       401,
 		issue(t, authority(t, at(time.Hour))):                   401,
-		forge(issue(t, authority(t, at(-time.Hour)))):           401, // forged before it is expired
+		forge(issue(t, authority(t, at(-time.Hour)))):           401, // reported as forged, not as expired
 	} {
 		a := present(t, s, token)
 		if a.StatusCode != want || a.Header[returnKey] != nil {
-			t.Errorf("token of %d bytes: %d, update %v; want %d and no update", len(token), a.StatusCode, a.Header[returnKey], want)
+			t.Errorf("token of %d bytes: %d, returned %v; want %d and no returned token", len(token), a.StatusCode, a.Header[returnKey], want)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestEdgeWithoutClaims(t *testing.T) {
 	}
 	second := present(t, s, first.Header.Get(returnKey))
 	if second.StatusCode != 200 || second.Header[returnKey] != nil {
-		t.Errorf("second visit: %d, header %v; want 200 and no update", second.StatusCode, second.Header)
+		t.Errorf("second visit: %d, header %v; want 200 and no returned token", second.StatusCode, second.Header)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestEdgeCannotBegin(t *testing.T) {
 	}
 }
 
-// A renewal that fails leaves the client with a token that is still good.
+// If a renewal fails, the client keeps a token that is still valid.
 func TestEdgeCannotRenew(t *testing.T) {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{ // too old for another 15 minutes
@@ -211,7 +211,7 @@ func TestEdgeCannotRenew(t *testing.T) {
 	}, waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
 	for range 2 {
 		if a := present(t, s, old); a.StatusCode != 200 || a.Header[returnKey] != nil {
-			t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
+			t.Errorf("got %d, header %v; want 200 without a returned token", a.StatusCode, a.Header)
 		}
 	}
 	s.Close()

@@ -23,7 +23,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// seen remembers the tokens that a server got.
+// seen remembers the tokens that a server received.
 type seen struct {
 	mu     sync.Mutex
 	tokens []string
@@ -112,7 +112,7 @@ func TestNothingLeavesByAccident(t *testing.T) {
 	}
 }
 
-// roundTrip is a RoundTripper for what no server on this machine can answer.
+// roundTrip is a RoundTripper for requests that no local server can answer.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -140,7 +140,7 @@ func TestRedirects(t *testing.T) {
 				sent, _ := waybill.FromContext(ctx)
 				r, err := http.NewRequestWithContext(ctx, "POST", s.URL, strings.NewReader("body"))
 				check(t, err)
-				r.Header.Set(headerKey, sent.Token()) // by hand: net/http would pass it on
+				r.Header.Set(headerKey, sent.Token()) // by hand: net/http copies it to redirects
 				if a := do(t, client(t, auth, servers, waybillhttp.Logger(nolog)), r); a.Request.URL.Host != host(target) {
 					t.Fatalf("the answer is of %s, want the redirect's target", a.Request.URL.Host)
 				}
@@ -148,7 +148,7 @@ func TestRedirects(t *testing.T) {
 					t.Errorf("the first host got %d tokens, want the one", len(got))
 				}
 				if got := seatsOf(ctx); got != 6 {
-					t.Errorf("%d seats, want the update of the redirecting answer", got)
+					t.Errorf("%d seats, want the change of the redirecting response", got)
 				}
 				got := other.all()
 				if !approved {
@@ -159,7 +159,7 @@ func TestRedirects(t *testing.T) {
 				}
 				now, _ := waybill.FromContext(ctx)
 				if len(got) != 1 || got[0] != now.Token() {
-					t.Errorf("the target got %d tokens, want one: that with the update", len(got))
+					t.Errorf("the target got %d tokens, want one, with the merged change", len(got))
 				}
 			})
 		}
@@ -167,7 +167,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestExpiredIsRefusedHere(t *testing.T) {
-	var offset time.Duration // one goroutine
+	var offset time.Duration // used by one goroutine
 	auth := authority(t, waybill.Clock(func() time.Time { return time.Now().Add(offset) }))
 	got := &seen{}
 	s := serve(t, got)
@@ -190,7 +190,7 @@ func TestExpiredIsRefusedHere(t *testing.T) {
 		t.Errorf("sent %d tokens, counted %v; want none and expired", len(got.all()), m.all())
 	}
 
-	// A host that would get no waybill gets its request.
+	// A host that is not approved gets its request.
 	if a := get(t, ctx, &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, s), waybillhttp.Logger(nolog)))}, s.URL); a.StatusCode != 200 {
 		t.Errorf("a host that is not approved: %d, want 200", a.StatusCode)
 	}
@@ -208,7 +208,7 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-// The token that came was refused, or let pass by a policy that observes: there is no waybill to send.
+// The received token is invalid, and ReportOnly let the request pass: there is no waybill to send.
 func TestInvalidInboundTokenGoesNowhere(t *testing.T) {
 	auth, got := authority(t), &seen{}
 	inner := serve(t, got)
@@ -247,7 +247,7 @@ func TestSuppressionIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// anywhere is a transport of net/http for which every name leads to one of the two servers.
+// anywhere returns a transport that connects to one of the two servers, whatever the name.
 func anywhere(t testing.TB, secure, plain *httptest.Server) http.RoundTripper {
 	tr := &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
@@ -263,7 +263,8 @@ func anywhere(t testing.TB, secure, plain *httptest.Server) http.RoundTripper {
 	return tr
 }
 
-// destinations are where a client of cart.shop.internal and of *.eu.internal:8443 may be led.
+// destinations are places to which a client of cart.shop.internal and of *.eu.internal:8443 may be
+// led.
 var destinations = []struct {
 	name, url string
 	approved  bool
@@ -287,8 +288,8 @@ var destinations = []struct {
 	{"approved label", "https://a.eu.internal:8443", true},
 }
 
-// The waybill goes where it may, directly and over every redirect, even if the application set the header itself, which
-// net/http passes on.
+// The waybill is sent to approved hosts only, directly and over every redirect, even if the
+// application set the header itself, which net/http copies to redirects.
 func TestDestinations(t *testing.T) {
 	for _, tt := range destinations {
 		t.Run(tt.name, func(t *testing.T) {
@@ -335,7 +336,7 @@ func plainServer(t testing.TB, h http.Handler) *httptest.Server {
 	return s
 }
 
-// A handler that makes its own request of the one it got passes nothing on, whatever client it uses.
+// A handler that copies its request into a new one forwards no token, whatever client it uses.
 func TestCopiedInboundHeaders(t *testing.T) {
 	for name, makeRequest := range map[string]func(*http.Request, string) *http.Request{
 		"headers": func(r *http.Request, to string) *http.Request {

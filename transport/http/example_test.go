@@ -20,8 +20,8 @@ var (
 	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// The cart service changes a claim in its handler. The edge, which clients talk to, calls it and sees the
-// change.
+// The cart service changes a claim in its handler. The edge, which clients talk to, calls it and
+// sees the change.
 func Example() {
 	auth := exampleAuthority()
 
@@ -66,7 +66,8 @@ func Example() {
 	})))
 	defer front.Close()
 
-	// On its first visit a client gets a waybill. It sends the waybill next time, as the header "waybill".
+	// On its first visit a client gets a waybill. It sends the waybill next time, as the header
+	// "waybill".
 	resp, err := http.Get(front.URL)
 	if err != nil {
 		log.Fatal(err)
@@ -106,7 +107,8 @@ func ExampleAllowHosts() {
 	// waybillhttp: AllowHosts("https://cart.shop.internal"): port "//cart.shop.internal" is not a number from 1 to 65535; a pattern is host, *.host or an IP address, with :port to allow only that port
 }
 
-// exampleAuthority returns an Authority with a new key. A service loads its ring with keyring.LoadFile.
+// exampleAuthority returns an Authority with a new key. A service loads its ring with
+// keyring.LoadFile.
 func exampleAuthority() *waybill.Authority {
 	now := time.Now()
 	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})

@@ -9,14 +9,14 @@ import (
 	"github.com/waybill-go/waybill/internal/carrier/admission"
 )
 
-// gRPC over net/http is HTTP with additional rules (PROTOCOL-HTTP2.md of gRPC). Metadata for the caller of
-// a failed call is in the trailers, next to the status. A response header of the application would stop
-// the caller from retrying.
+// gRPC over net/http is HTTP with additional rules (PROTOCOL-HTTP2.md of gRPC). Metadata for the
+// caller of a failed call is in the trailers, next to the status. A response header of the
+// application would stop the caller from retrying.
 
 const grpcStatus = "Grpc-Status"
 
-// isGRPC reports whether a message belongs to gRPC. gRPC-Web does not count, because its trailers are in
-// the body.
+// isGRPC reports whether a message belongs to gRPC. gRPC-Web does not count, because its trailers
+// are in the body.
 func isGRPC(h http.Header) bool {
 	rest, ok := strings.CutPrefix(mediaType(h), "application/grpc")
 	return ok && (rest == "" || rest[0] == '+')
@@ -35,12 +35,12 @@ func mediaType(h http.Header) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// trailersOnly reports whether the header of a gRPC response already has the status. Then the header is
-// also the trailer.
+// trailersOnly reports whether the header of a gRPC response already has the status. Then the
+// header is also the trailer.
 func trailersOnly(h http.Header) bool { return h[grpcStatus] != nil && h["Trailer"] == nil }
 
-// rpcFailed reports whether the response of a call has the status of a failure. A gRPC response without a
-// status has failed. Other responses, such as those of gRPC-Web, need no status here.
+// rpcFailed reports whether the response of a call has the status of a failure. A gRPC response
+// without a status has failed. Other responses, such as those of gRPC-Web, need no status here.
 func rpcFailed(h http.Header, grpc bool) bool {
 	status := h[grpcStatus]
 	if status == nil {

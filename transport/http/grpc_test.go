@@ -12,8 +12,8 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A gRPC response has its update in the trailer, or in the header that is its trailer; one of gRPC-Web, whose trailers
-// stand in the body, in the header.
+// A gRPC response returns the token in the trailer, or in the header of a response that has only a
+// header. A gRPC-Web response, whose trailers are in the body, returns it in the header.
 func TestWhereGRPCHasItsUpdate(t *testing.T) {
 	for _, tt := range []struct {
 		name, contentType, te string
@@ -49,7 +49,7 @@ func TestWhereGRPCHasItsUpdate(t *testing.T) {
 			a := do(t, s.Client(), r)
 			if tt.trailer {
 				if a.Header[returnKey] != nil {
-					t.Error("the header has an update, want it in the trailer only")
+					t.Error("the header has a returned token, want it in the trailer only")
 				}
 				a.Header = a.Trailer
 			}
@@ -82,8 +82,8 @@ func TestRefusalOfRPC(t *testing.T) {
 	}
 }
 
-// The caller holds to OnSuccess by the status of the call, which is behind the body, or in the header of a response that
-// is all header.
+// The caller decides about OnSuccess claims by the status of the call, which follows the body, or
+// is in the header of a response that has only a header.
 func TestFailedRPCKeepsOnSuccessClaims(t *testing.T) {
 	used := waybill.NewClaim[string]("coupon")
 	for name, tt := range map[string]struct {

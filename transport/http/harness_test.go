@@ -36,7 +36,7 @@ var (
 
 var declared = waybill.Claims(cell, seats, tags, coupon, tenant)
 
-// authority returns one service's Authority; all of them share their keys.
+// authority returns the Authority of one service. All of them share their keys.
 func authority(t testing.TB, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
 	return waybilltest.Authority(t, append(opts, declared)...)
@@ -52,12 +52,12 @@ func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) str
 	return wb.Token()
 }
 
-// at is the clock of an Authority whose time is off by d.
+// at sets a clock that is ahead by d.
 func at(d time.Duration) waybill.Option {
 	return waybill.Clock(func() time.Time { return time.Now().Add(d) })
 }
 
-// protocols are what the tests run over.
+// protocols are the versions of HTTP that the tests use.
 var protocols = []struct {
 	name  string
 	major int
@@ -88,13 +88,13 @@ func start(t testing.TB, h http.Handler, http2 bool) *httptest.Server {
 	return s
 }
 
-// host is the server's address, as AllowHosts takes it.
+// host returns the server's address, as a pattern for AllowHosts.
 func host(s *httptest.Server) string {
 	u, _ := url.Parse(s.URL)
 	return u.Host
 }
 
-// client returns one that sends auth's waybills to the servers.
+// client returns a client that sends auth's waybills to the servers.
 func client(t testing.TB, auth *waybill.Authority, servers []*httptest.Server, opts ...waybillhttp.ClientOption) *http.Client {
 	t.Helper()
 	for _, s := range servers {
@@ -103,7 +103,7 @@ func client(t testing.TB, auth *waybill.Authority, servers []*httptest.Server, o
 	return &http.Client{Transport: must(waybillhttp.NewTransport(auth, base(t, servers...), opts...))}
 }
 
-// base returns the transport that trusts the servers and speaks what they speak.
+// base returns a transport that trusts the servers and uses their version of HTTP.
 func base(t testing.TB, servers ...*httptest.Server) http.RoundTripper {
 	t.Helper()
 	tr := servers[0].Client().Transport.(*http.Transport).Clone()
@@ -112,7 +112,7 @@ func base(t testing.TB, servers ...*httptest.Server) http.RoundTripper {
 	return tr
 }
 
-// answer is a response that was read to its end.
+// answer is a response whose body was read.
 type answer struct {
 	*http.Response
 	body string
@@ -157,21 +157,21 @@ func present(t testing.TB, s *httptest.Server, token string) answer {
 	return do(t, s.Client(), r)
 }
 
-// claims opens the one update of a response.
+// claims opens the one returned token of a response.
 func (a answer) claims(t testing.TB, auth *waybill.Authority) *waybill.Waybill {
 	t.Helper()
 	updates := a.Header[returnKey]
 	if len(updates) != 1 {
-		t.Fatalf("%d updates in the response header, want 1", len(updates))
+		t.Fatalf("%d returned tokens in the response header, want 1", len(updates))
 	}
 	wb, err := auth.Open(updates[0])
 	if err != nil {
-		t.Fatalf("the update does not open: %v", err)
+		t.Fatalf("the returned token does not open: %v", err)
 	}
 	return wb
 }
 
-// seatsOf is what ctx says, or -1.
+// seatsOf returns the seats in ctx, or -1.
 func seatsOf(ctx context.Context) int {
 	n, ok := seats.Get(ctx)
 	if !ok {
@@ -188,7 +188,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// check is for what must not fail in a handler, where t.Fatal is not allowed.
+// check reports an error in a handler, where t.Fatal is not allowed.
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -205,7 +205,7 @@ type meter struct {
 
 func (m *meter) Meter(string, ...metric.MeterOption) metric.Meter { return meterOf{m: m} }
 
-// count returns one figure.
+// count returns one count.
 func (m *meter) count(instrument, outcome string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 // hosts is a list of approved destinations. The empty list approves none.
 type hosts struct{ allowed map[hostPort]bool }
 
-// hostPort is one approved destination. A host that begins with a dot matches any one label in front of
-// it. An empty port matches every port.
+// hostPort is one approved destination. A host that begins with a dot matches any one label in
+// front of it. An empty port matches every port.
 type hostPort struct{ host, port string }
 
 // allow adds a pattern.
@@ -92,8 +92,8 @@ func parsePattern(pattern string) (hostPort, error) {
 	return hostPort{name, port}, nil
 }
 
-// normalHost returns the form in which hosts are compared, and in which net/http looks them up: lower
-// case, ASCII, without the final dot. An IP address gets its canonical spelling.
+// normalHost returns the form in which hosts are compared, and in which net/http looks them up:
+// lower case, ASCII, without the final dot. An IP address gets its canonical spelling.
 func normalHost(host string) (string, bool) {
 	ascii := true
 	for i := range len(host) {
@@ -118,8 +118,8 @@ func normalHost(host string) (string, bool) {
 	return host, true
 }
 
-// validName reports whether host consists of labels that a resolver accepts as a name. If the last label
-// is a number, host is an IP address in an unusual spelling.
+// validName reports whether host consists of labels that a resolver accepts as a name. If the last
+// label is a number, host is an IP address in an unusual spelling.
 func validName(host string) bool {
 	rest, label := host, ""
 	for more := true; more; {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// What is approved is judged by the address that net/http then dials: it must be the pattern's host, or one label more if
-// the pattern has a star, at the pattern's port.
+// An approved URL is checked by the address that net/http dials for it: the pattern's host, or one
+// label more if the pattern has a star, at the pattern's port.
 func FuzzAllowHosts(f *testing.F) {
 	for _, pattern := range []string{"cart.shop.internal", "*.shop.internal", "*.shop.internal:8443", "bücher.example", "10.1.2.3:99", "[2001:db8::1]:99"} {
 		for _, raw := range []string{
@@ -59,7 +59,7 @@ func FuzzAllowHosts(f *testing.F) {
 	})
 }
 
-// String is the pattern that e came from, in its one spelling.
+// String returns the pattern of e, in its canonical spelling.
 func (e hostPort) String() string {
 	host := e.host
 	if strings.HasPrefix(host, ".") {
@@ -71,7 +71,8 @@ func (e hostPort) String() string {
 	return net.JoinHostPort(host, e.port)
 }
 
-// covers says again, in other words than approves does, whether a name that is dialed belongs to the pattern.
+// covers reports whether a dialed name belongs to the pattern. It is written independently of
+// approves.
 func (e hostPort) covers(name string) bool {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		name = ip.String()

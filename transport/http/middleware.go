@@ -23,8 +23,8 @@ type middleware struct {
 	edge  *Edge                    // nil: a Server
 }
 
-// middleware returns the handler around next. If no constructor made the middleware, the handler refuses
-// every request.
+// middleware returns the handler around next. If no constructor made the middleware, the handler
+// refuses every request.
 func (m *middleware) around(next http.Handler, constructor string) http.Handler {
 	if m.auth == nil {
 		slog.Error("waybill: all requests are refused, because the middleware was not made by " + constructor)
@@ -35,8 +35,8 @@ func (m *middleware) around(next http.Handler, constructor string) http.Handler 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
 }
 
-// serve handles one request. Of nested middlewares, the outermost one ends the hop; each applies its own
-// rules.
+// serve handles one request. Of nested middlewares, the outermost one ends the hop; each applies
+// its own rules.
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	original := r
 	if m.skip != nil && m.skip(r) {
@@ -65,9 +65,9 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	m.answer(w, r, hop, next)
 }
 
-// receive opens the waybill, unless an outer layer has. The header map identifies the request: contexts
-// are inherited, also by requests inside one process. The returned request has the hop's context, and no
-// token, because handlers copy the headers of a request into their own requests.
+// receive opens the waybill, unless an outer layer has. The header map identifies the request:
+// contexts are inherited, also by requests inside one process. The returned request has the hop's
+// context, and no token, because handlers copy the headers of a request into their own requests.
 func (m *middleware) receive(r *http.Request) (*http.Request, waybill.Hop) {
 	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], r.Header)
 	m.rec.Opened(ctx, hop)
@@ -94,8 +94,9 @@ func withoutWaybill(h http.Header) (stripped http.Header, changed bool) {
 	return h, true
 }
 
-// copyBack copies to the original request what net/http and outer layers read there after the handler has
-// returned: the form whose files are removed, and the pattern that instrumentation names its spans by.
+// copyBack copies to the original request what net/http and outer layers read there after the
+// handler has returned: the form whose files are removed, and the pattern that instrumentation
+// names its spans by.
 func copyBack(original, r *http.Request) {
 	if r.MultipartForm != nil {
 		original.MultipartForm = r.MultipartForm
@@ -114,7 +115,8 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop) error {
 	return m.rules.Admit(ctx, m.rec)
 }
 
-// answer runs the handler and sends back what it changed. If the handler panics, nothing is sent back.
+// answer runs the handler and sends back what it changed. If the handler panics, nothing is sent
+// back.
 func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, next http.Handler) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,

@@ -50,7 +50,7 @@ func TestTwoHopsForwardAndBack(t *testing.T) {
 					t.Errorf("inner response %q, want inner", a.body)
 				}
 				if a.Header[returnKey] != nil {
-					t.Error("the caller sees the update in the response header, want it taken out")
+					t.Error("the caller sees the returned token in the response header, want it removed")
 				}
 				if got := seatsOf(r.Context()); got != 2 {
 					t.Errorf("outer service: %d seats after the call, want 2", got)
@@ -63,10 +63,10 @@ func TestTwoHopsForwardAndBack(t *testing.T) {
 			}
 			wb := a.claims(t, auth)
 			if n, _ := seats.Of(wb); n != 2 {
-				t.Errorf("the client's update has %d seats, want 2", n)
+				t.Errorf("the client's returned token has %d seats, want 2", n)
 			}
 			if got := a.Header.Get("Cache-Control"); got != "no-store" {
-				t.Errorf("Cache-Control %q beside an update, want no-store", got)
+				t.Errorf("Cache-Control %q next to a returned token, want no-store", got)
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestUnchangedResponseIsNotTouched(t *testing.T) {
 	}))
 	a := present(t, s, issue(t, auth, seats.To(1)))
 	if a.Header[returnKey] != nil || a.Header.Get("Cache-Control") != "public, max-age=60" {
-		t.Errorf("header %v, want no update and the handler's Cache-Control", a.Header)
+		t.Errorf("header %v, want no returned token and the handler's Cache-Control", a.Header)
 	}
 	if a.Header.Get("Content-Length") != "2" {
 		t.Errorf("Content-Length %q, want 2", a.Header.Get("Content-Length"))
@@ -117,8 +117,8 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, seats.To(1))
 	for name, opts := range map[string][]waybillhttp.ServerOption{
-		"opened":  nil,
-		"skipped": {waybillhttp.Skip(func(*http.Request) bool { return true })},
+		"opened":      nil,
+		"skipped":     {waybillhttp.Skip(func(*http.Request) bool { return true })},
 		"report only": {waybillhttp.ReportOnly()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 			do(t, s.Client(), r)
 			for _, key := range []string{headerKey, returnKey} {
 				if _, ok := inside[key]; ok {
-					t.Errorf("the handler sees %s, want it taken out", key)
+					t.Errorf("the handler sees %s, want it removed", key)
 				}
 				if outside.Get(key) != token {
 					t.Errorf("the original request lost %s, want it untouched", key)
@@ -149,7 +149,8 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	}
 }
 
-// The server removes the files of a form from the request that it made, and instrumentation reads the pattern there.
+// The server removes the files of the form in its own request, and instrumentation reads the
+// pattern there.
 func TestFormAndPatternAreHandedUp(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth)
@@ -161,7 +162,7 @@ func TestFormAndPatternAreHandedUp(t *testing.T) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("POST /carts/{id}", func(_ http.ResponseWriter, r *http.Request) {
 				check(t, r.ParseMultipartForm(1))
-				panic(http.ErrAbortHandler) // also then
+				panic(http.ErrAbortHandler) // also when it panics
 			})
 			var outside *http.Request
 			h := must(waybillhttp.NewServer(auth, opts...)).Middleware(mux)
@@ -274,14 +275,15 @@ func TestNestedMiddleware(t *testing.T) {
 			}
 			if tt.token == token && tt.want == 200 {
 				if n, _ := seats.Of(a.claims(t, auth)); n != 9 {
-					t.Errorf("the update has %d seats, want 9", n)
+					t.Errorf("the returned token has %d seats, want 9", n)
 				}
 			}
 		})
 	}
 }
 
-// The mark of a middleware is of one header: another request without a token, in a context that inherits, has no waybill.
+// A middleware continues the hop of its own header map only. Another request without a token, whose
+// context is derived from the first one's, has no waybill.
 func TestInheritedContextIsMasked(t *testing.T) {
 	auth := authority(t)
 	inner := handle(auth, func(w http.ResponseWriter, r *http.Request) {
@@ -296,7 +298,7 @@ func TestInheritedContextIsMasked(t *testing.T) {
 	present(t, s, issue(t, auth))
 }
 
-// A token that somebody in between puts into the header is a token.
+// A token that a layer in between puts into the header is opened.
 func TestTokenSetInBetween(t *testing.T) {
 	auth := authority(t)
 	inner := handle(auth, func(_ http.ResponseWriter, r *http.Request) {
@@ -312,7 +314,7 @@ func TestTokenSetInBetween(t *testing.T) {
 	present(t, s, issue(t, auth, seats.To(1)))
 }
 
-// A handler that puts the waybill aside may still have an edge further in: that begins a journey without a way back.
+// An edge inside a handler that hid the waybill begins a journey, and returns no token.
 func TestEdgeBehindWithout(t *testing.T) {
 	auth := authority(t)
 	edge := handleEdge(auth, func(_ http.ResponseWriter, r *http.Request) {
@@ -326,7 +328,7 @@ func TestEdgeBehindWithout(t *testing.T) {
 		edge.ServeHTTP(w, r.WithContext(waybill.Without(r.Context())))
 	}))
 	if a := present(t, s, issue(t, auth, cell.To("old"))); a.StatusCode != 200 || a.Header[returnKey] != nil {
-		t.Errorf("got %d, header %v; want 200 without an update", a.StatusCode, a.Header)
+		t.Errorf("got %d, header %v; want 200 without a returned token", a.StatusCode, a.Header)
 	}
 }
 
@@ -354,7 +356,7 @@ func TestPanicSendsNothingBack(t *testing.T) {
 			}))
 			a := present(t, s, issue(t, auth))
 			if a.StatusCode != 500 || a.Header[returnKey] != nil || a.Trailer[returnKey] != nil {
-				t.Errorf("got %d, header %v, trailer %v; want 500 without an update", a.StatusCode, a.Header, a.Trailer)
+				t.Errorf("got %d, header %v, trailer %v; want 500 without a returned token", a.StatusCode, a.Header, a.Trailer)
 			}
 			if err := waybill.Update(inside, seats.To(8)); !errors.Is(err, waybill.ErrCommitted) {
 				t.Errorf("Update after the panic: %v, want ErrCommitted", err)
@@ -438,7 +440,8 @@ func TestLogsHoldNoToken(t *testing.T) {
 	}
 }
 
-// waybilltest's context is that of a handler: a request made in it is a hop of its own, with a way back of its own.
+// The context of waybilltest is like a handler's: a request made in it is a new hop, which returns
+// its own token.
 func TestContextOfATest(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth, seats.To(3))
@@ -453,6 +456,6 @@ func TestContextOfATest(t *testing.T) {
 		check(t, waybill.Update(r.Context(), seats.To(4)))
 	}).ServeHTTP(w, r)
 	if got := seatsOf(ctx); got != 3 || w.Header().Get(returnKey) == "" {
-		t.Errorf("%d seats in the caller's context, update of %d bytes; want 3, and an update", got, len(w.Header().Get(returnKey)))
+		t.Errorf("%d seats in the caller's context, returned token of %d bytes; want 3, and a returned token", got, len(w.Header().Get(returnKey)))
 	}
 }

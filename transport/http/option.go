@@ -73,30 +73,39 @@ func (c *common) record() { c.rec = telemetry.New("http", c.provider, c.logger) 
 
 // Required refuses requests without a waybill.
 func Required() ServerOption {
-	return rule(func(r *admission.Rules) { r.Required = true })
+	return rule(func(r *admission.Rules) error {
+		r.Required = true
+		return nil
+	})
 }
 
 // RequireClaims refuses requests without a waybill, and requests whose waybill lacks one of these
 // claims.
 func RequireClaims(claims ...waybill.Declaration) ServerOption {
-	return rule(func(r *admission.Rules) { r.Require(claims) })
+	return rule(func(r *admission.Rules) error { return r.Require(claims) })
 }
 
-// ReportOnly switches enforcement off: the server counts the requests that it would refuse, and refuses
-// none. Handlers see no claims of an invalid waybill.
+// ReportOnly switches enforcement off: the server counts the requests that it would refuse, and
+// refuses none. Handlers see no claims of an invalid waybill.
 func ReportOnly() ServerOption {
-	return rule(func(r *admission.Rules) { r.ReportOnly = true })
-}
-
-func rule(set func(*admission.Rules)) ServerOption {
-	return serverOption(func(m *middleware) error {
-		set(&m.rules)
+	return rule(func(r *admission.Rules) error {
+		r.ReportOnly = true
 		return nil
 	})
 }
 
-// Skip ignores the requests for which skip returns true, such as health checks. Their waybill is not
-// opened, no rule is applied, and the response is not touched. A token in the request is still removed.
+func rule(set func(*admission.Rules) error) ServerOption {
+	return serverOption(func(m *middleware) error {
+		if err := set(&m.rules); err != nil {
+			return fmt.Errorf("waybillhttp: %w", err)
+		}
+		return nil
+	})
+}
+
+// Skip ignores the requests for which skip returns true, such as health checks. Their waybill is
+// not opened, no rule is applied, and the response is not touched. A token in the request is still
+// removed.
 func Skip(skip func(*http.Request) bool) ServerOption {
 	return serverOption(func(m *middleware) error {
 		if skip == nil {
@@ -107,12 +116,12 @@ func Skip(skip func(*http.Request) bool) ServerOption {
 	})
 }
 
-// StartWith sets the function that returns the first claims of a new journey. By default a journey begins
-// without claims.
+// StartWith sets the function that returns the first claims of a new journey. By default a journey
+// begins without claims.
 //
-// An error of start refuses the request: with status 503, or with the status of the refusal if the error
-// is one of package waybill's. To allow no new journey for a request, return [waybill.ErrNoWaybill], which
-// answers 401. The cause is logged and never sent to the client.
+// An error of start refuses the request: with status 503, or with the status of the refusal if the
+// error is one of package waybill's. To allow no new journey for a request, return
+// [waybill.ErrNoWaybill], which answers 401. The cause is logged and never sent to the client.
 func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 	return edgeOption(func(e *Edge) error {
 		if start == nil {
@@ -126,10 +135,10 @@ func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 
 // AllowHosts allows waybills to be sent to these hosts. By default no host gets one.
 //
-// A pattern is a host name, a wildcard or an IP address. In the wildcard "*.shop.internal", the star
-// matches exactly one label: eu.shop.internal is allowed, shop.internal and a.eu.shop.internal are not.
-// With ":port" a pattern allows one port, without it every port. An IPv6 address with a port is written
-// in brackets. Names are compared in lower case and in their ASCII form.
+// A pattern is a host name, a wildcard or an IP address. In the wildcard "*.shop.internal", the
+// star matches exactly one label: eu.shop.internal is allowed, shop.internal and a.eu.shop.internal
+// are not. With ":port" a pattern allows one port, without it every port. An IPv6 address with a
+// port is written in brackets. Names are compared in lower case and in their ASCII form.
 func AllowHosts(patterns ...string) ClientOption {
 	return clientOption(func(t *Transport) error {
 		for _, p := range patterns {
@@ -150,11 +159,14 @@ func AllowPlaintext() ClientOption {
 	})
 }
 
-// OnlyAccept accepts changes of these claims only from callees. By default all changes are accepted. See
-// [waybill.OnlyClaims].
+// OnlyAccept accepts only changes of these claims from callees; without claims, no changes. By default
+// all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) ClientOption {
 	return clientOption(func(t *Transport) error {
-		t.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
+		var err error
+		if t.accept, err = admission.Accept(claims); err != nil {
+			return fmt.Errorf("waybillhttp: %w", err)
+		}
 		return nil
 	})
 }
@@ -167,9 +179,9 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	})
 }
 
-// Logger sets the logger. The default is [slog.Default]. A Transport logs the first request to each host
-// whose waybill it does not send. An Edge logs why it could not begin or renew a journey. The cause of a
-// refusal is logged at debug level.
+// Logger sets the logger. The default is [slog.Default]. A Transport logs the first request to each
+// host whose waybill it does not send. An Edge logs why it could not begin or renew a journey. The
+// cause of a refusal is logged at debug level.
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *common) error {
 		if logger != nil {

@@ -125,7 +125,9 @@ func TestZeroValues(t *testing.T) {
 	tr.CloseIdleConnections()
 	for _, ctx := range []func() *http.Request{
 		func() *http.Request { return httptest.NewRequest("GET", "/", nil) },
-		func() *http.Request { return httptest.NewRequestWithContext(waybilltest.Context(t, auth), "GET", "/", nil) },
+		func() *http.Request {
+			return httptest.NewRequestWithContext(waybilltest.Context(t, auth), "GET", "/", nil)
+		},
 	} {
 		r, closed := ctx(), new(shut)
 		r.Body = closed

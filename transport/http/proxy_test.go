@@ -13,7 +13,7 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// proxy is a ReverseProxy to s.
+// proxy returns a ReverseProxy to s.
 func proxy(s *httptest.Server, tr http.RoundTripper) *httputil.ReverseProxy {
 	to, _ := url.Parse(s.URL)
 	return &httputil.ReverseProxy{
@@ -23,7 +23,8 @@ func proxy(s *httptest.Server, tr http.RoundTripper) *httputil.ReverseProxy {
 	}
 }
 
-// A proxy that knows nothing of waybills neither passes the client's token on nor an upstream's update back.
+// A proxy without our transport forwards no token of the client, and no returned token of the
+// upstream.
 func TestBareProxy(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestBareProxy(t *testing.T) {
 			r.Header.Set("Te", "trailers")
 			a := do(t, front.Client(), r)
 			if a.Header[returnKey] != nil || a.Trailer[returnKey] != nil || a.body != "bo" {
-				t.Errorf("got %q, header %v, trailer %v; want the body and no update", a.body, a.Header, a.Trailer)
+				t.Errorf("got %q, header %v, trailer %v; want the body and no returned token", a.body, a.Header, a.Trailer)
 			}
 			if a.Trailer.Get("X-Sum") != "42" {
 				t.Errorf("trailer %v, want the upstream's X-Sum", a.Trailer)
@@ -57,7 +58,7 @@ func TestBareProxy(t *testing.T) {
 	}
 }
 
-// A proxy with our transport is a hop like any other, trailers included.
+// A proxy with our transport is an ordinary hop, including trailers.
 func TestProxy(t *testing.T) {
 	for _, p := range protocols {
 		for te, want := range map[string]int{"": 4, "trailers": 5} {
@@ -99,7 +100,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// An upgraded connection passes through a proxy with our transport, its update taken out.
+// An upgraded connection passes through a proxy with our transport, which removes the returned
+// token.
 func TestProxyOfUpgrade(t *testing.T) {
 	auth := authority(t)
 	forged := issue(t, auth, seats.To(99))
@@ -127,7 +129,7 @@ func TestProxyOfUpgrade(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != 101 || resp.Header[returnKey] != nil {
-		t.Fatalf("got %d, header %v; want 101 without an update", resp.StatusCode, resp.Header)
+		t.Fatalf("got %d, header %v; want 101 without a returned token", resp.StatusCode, resp.Header)
 	}
 	conn := resp.Body.(io.ReadWriter)
 	io.WriteString(conn, "hello\n")

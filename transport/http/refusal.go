@@ -8,8 +8,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// retryAfter is the Retry-After of a refusal that is not the client's fault, in seconds. It is long enough
-// to load a key ring.
+// retryAfter is the Retry-After of a refusal that is not the client's fault, in seconds. It is long
+// enough to load a key ring.
 const retryAfter = 5
 
 // problem is the body of a refusal (RFC 9457). It does not contain the cause.
@@ -37,7 +37,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	status, reason := statuses[waybill.ClassOf(err)], waybill.Reason(err)
-	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason}) // strings and a number
+	// Strings and a number always marshal.
+	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason})
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

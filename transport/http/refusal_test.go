@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 			}
 			outcome := tt.reason
 			if tt.status == 403 {
-				outcome = "ok" // the token is good
+				outcome = "ok" // the token is valid
 			}
 			if opened, refused := m.count("waybill.open", outcome), m.count("waybill.refuse", tt.reason); opened != 1 || refused != 1 || len(m.all()) != 2 {
 				t.Errorf("counted %v, want waybill.open %s and waybill.refuse %s once", m.all(), outcome, tt.reason)
@@ -94,7 +94,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Without Required only what is wrong is refused.
+// Without Required, only invalid waybills are refused.
 func TestOptional(t *testing.T) {
 	auth := authority(t)
 	s := serve(t, handle(auth, func(http.ResponseWriter, *http.Request) {}))
@@ -105,7 +105,7 @@ func TestOptional(t *testing.T) {
 	}
 }
 
-// A refusal ends the hop: nobody changes the journey of a request that was refused.
+// A refusal ends the hop: later changes fail.
 func TestRefusalEndsTheHop(t *testing.T) {
 	auth := authority(t)
 	var inside context.Context
@@ -115,7 +115,7 @@ func TestRefusalEndsTheHop(t *testing.T) {
 			return nil, nil
 		})))
 	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] != nil {
-		t.Errorf("got %d, header %v; want 403 without an update", a.StatusCode, a.Header)
+		t.Errorf("got %d, header %v; want 403 without a returned token", a.StatusCode, a.Header)
 	}
 	s.Close()
 	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {
@@ -131,7 +131,7 @@ func TestRefusalOfHead(t *testing.T) {
 	}
 }
 
-// withRing is an Authority with keys of its own.
+// withRing returns an Authority with its own keys.
 func withRing(t testing.TB, ring *keyring.Ring, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
 	auth, err := waybill.New(waybilltest.Domain, ring, append(opts, declared)...)
@@ -141,7 +141,7 @@ func withRing(t testing.TB, ring *keyring.Ring, opts ...waybill.Option) *waybill
 	return auth
 }
 
-// newKey makes one that is active for an hour.
+// newKey makes a key that is active for an hour.
 func newKey(t testing.TB) *keyring.Key {
 	t.Helper()
 	now := time.Now().Add(-time.Minute)
@@ -168,7 +168,8 @@ func unknownKey(t testing.TB) (token string, key *keyring.Key) {
 	return issue(t, withRing(t, keyring.NewRing(newSet(t, waybilltest.Domain, key)))), key
 }
 
-// otherDomain returns an Authority of another domain that shares the key, as two domains never should.
+// otherDomain returns an Authority of another domain that shares the key, as two domains never
+// should.
 func otherDomain(t testing.TB, key *keyring.Key) *waybill.Authority {
 	t.Helper()
 	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", key)), declared)
@@ -188,7 +189,7 @@ func revokedRing(t testing.TB, key *keyring.Key) *keyring.Ring {
 	return keyring.NewRing(set)
 }
 
-// staleRing is one whose source has failed for so long that the ring is no longer fresh.
+// staleRing returns a ring whose source has failed for so long that the ring is no longer fresh.
 func staleRing(t testing.TB) *keyring.Ring {
 	t.Helper()
 	source := &flaky{data: newSet(t, waybilltest.Domain, newKey(t)).SecretJWKS(), failed: make(chan struct{})}

@@ -8,9 +8,9 @@ import (
 	"net/http"
 )
 
-// Handlers find out by type assertions what their ResponseWriter can do. The shapes below have the methods
-// of the wrapped writer, for the writers of net/http and for their imitations: HTTP/1, HTTP/2,
-// [http.TimeoutHandler] and plain recorders.
+// Handlers find out by type assertions what their ResponseWriter can do. The shapes below have the
+// methods of the wrapped writer, for the writers of net/http and for their imitations: HTTP/1,
+// HTTP/2, [http.TimeoutHandler] and plain recorders.
 
 // wrap returns rw for the handler, and the writer in it.
 func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *writer) {
@@ -74,7 +74,8 @@ func (w *shapeHTTP2) Push(target string, opts *http.PushOptions) error {
 // CloseNotify makes this an [http.CloseNotifier].
 func (w *shapeHTTP2) CloseNotify() <-chan bool { return w.closeNotify() }
 
-// closeNotify is for callers that assert the deprecated interface without a check, such as gin's Stream.
+// closeNotify is for callers that assert the deprecated interface without a check, such as gin's
+// Stream.
 func (w *writer) closeNotify() <-chan bool {
 	//lint:ignore SA1019 the wrapped writer's own channel is the exact one
 	if n, ok := w.ResponseWriter.(http.CloseNotifier); ok {

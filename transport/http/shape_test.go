@@ -17,7 +17,7 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// interfaces lists what a ResponseWriter claims to be.
+// interfaces lists the optional interfaces of a ResponseWriter.
 func interfaces(w http.ResponseWriter) string {
 	var all []string
 	for name, ok := range map[string]func() bool{
@@ -66,7 +66,7 @@ func TestWriterClaimsWhatItWraps(t *testing.T) {
 	})
 }
 
-// A file reaches the server's own connection as a file, which net/http needs to see for sendfile.
+// A file reaches the server's connection as a file, which net/http needs for sendfile.
 func TestSendfile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large.bin")
 	check(t, os.WriteFile(path, make([]byte, 1<<20), 0o600))
@@ -101,7 +101,7 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// watched is a listener whose connections tell whether they were given a file to read from.
+// watched is a listener whose connections report whether they read from a file.
 type watched struct {
 	net.Listener
 	files chan<- bool
@@ -149,7 +149,7 @@ func TestReadFromWithoutReadFrom(t *testing.T) {
 	}
 }
 
-// Go's client takes no pushes, so the server's own answer is what must come through.
+// Go's client accepts no pushes, so the handler must see the error of the server.
 func TestPush(t *testing.T) {
 	for name, outer := range map[string]func(http.Handler) http.Handler{
 		"server":         func(h http.Handler) http.Handler { return h },
@@ -166,7 +166,7 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// gin's Stream asserts the deprecated interface without asking.
+// gin's Stream asserts the deprecated interface without a check.
 func TestCloseNotify(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.name, func(t *testing.T) {

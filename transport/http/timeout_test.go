@@ -19,11 +19,11 @@ func TestFlushNotSupported(t *testing.T) {
 		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
 			t.Errorf("Flush: %v, want ErrNotSupported", err)
 		}
-		check(t, waybill.Update(r.Context(), seats.To(4))) // nothing was written
+		check(t, waybill.Update(r.Context(), seats.To(4))) // before anything was written
 	})
 	s := serve(t, http.TimeoutHandler(h, time.Minute, ""))
 	if n, _ := seats.Of(present(t, s, issue(t, auth)).claims(t, auth)); n != 4 {
-		t.Errorf("the update has %d seats, want 4", n)
+		t.Errorf("the returned token has %d seats, want 4", n)
 	}
 }
 
@@ -59,13 +59,13 @@ func TestTimeoutHandler(t *testing.T) {
 					switch {
 					case !slow:
 						if n, _ := seats.Of(a.claims(t, auth)); n != 4 || a.body != "body" {
-							t.Errorf("got %q and an update with %d seats, want body and 4", a.body, n)
+							t.Errorf("got %q and a returned token with %d seats, want body and 4", a.body, n)
 						}
 					case a.StatusCode != 503 || a.body != "timeout":
 						t.Errorf("got %d %q, want 503 timeout", a.StatusCode, a.body)
 					case outside:
 						if a.Header[returnKey] != nil {
-							t.Error("an update behind a timeout, want none: the handler has not answered")
+							t.Error("a returned token behind a timeout, want none: the handler has not answered")
 						}
 					default:
 						wb := a.claims(t, auth)
@@ -84,7 +84,7 @@ func TestTimeoutHandler(t *testing.T) {
 	}
 }
 
-// The handler that a TimeoutHandler gave up on works in a scope that has ended.
+// A handler that timed out works in a hop that has ended.
 func TestUpdateAfterTheTimeout(t *testing.T) {
 	auth := authority(t)
 	answered, late := make(chan struct{}), make(chan error, 1)

@@ -19,10 +19,10 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// lateCase is a response that begins before the handler changes a claim.
+// lateCase is a response that starts before the handler changes a claim.
 type lateCase struct {
 	name      string
-	protocol  string // or both
+	protocol  string // "": both
 	method    string
 	te        string
 	begin     func(http.ResponseWriter)
@@ -92,7 +92,7 @@ func TestLateChange(t *testing.T) {
 	}
 }
 
-// run changes a claim after it has begun to answer, and before too if early.
+// run changes a claim after the response has started, and, if early, also before.
 func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httptest.Server, early bool) {
 	auth, m := authority(t), &meter{}
 	change := func(w http.ResponseWriter, r *http.Request) {
@@ -131,15 +131,15 @@ func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httpt
 
 	if early {
 		if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
-			t.Errorf("the header's update has %d seats, want 4", n)
+			t.Errorf("the header's returned token has %d seats, want 4", n)
 		}
 	} else if a.Header[returnKey] != nil {
-		t.Error("the header has an update, want none yet")
+		t.Error("the header has a returned token, want none yet")
 	}
 	late := a.Trailer[returnKey]
 	if !tt.delivered {
 		if len(late) != 0 {
-			t.Error("the trailer has an update, want none")
+			t.Error("the trailer has a returned token, want none")
 		}
 		<-done
 		if got := m.count("waybill.return", "too_late"); got != 1 {
@@ -148,14 +148,14 @@ func (tt lateCase) run(t *testing.T, start func(testing.TB, http.Handler) *httpt
 		return
 	}
 	if len(late) != 1 {
-		t.Fatalf("%d updates in the trailer %v, want 1", len(late), a.Trailer)
+		t.Fatalf("%d returned tokens in the trailer %v, want 1", len(late), a.Trailer)
 	}
 	wb, err := auth.Open(late[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := seats.Of(wb); n != 5 {
-		t.Errorf("the trailer's update has %d seats, want 5", n)
+		t.Errorf("the trailer's returned token has %d seats, want 5", n)
 	}
 	if _, ok := coupon.Of(wb); ok != (a.StatusCode < 400) {
 		t.Errorf("OnSuccess claim went back with %d: %v", a.StatusCode, ok)
@@ -197,7 +197,7 @@ func TestLateChangeHTTP10(t *testing.T) {
 	}
 }
 
-// A writer that cannot flush may never send a trailer.
+// A writer that cannot flush sends no trailer.
 func TestLateChangeWithoutFlush(t *testing.T) {
 	auth := authority(t)
 	s := serve(t, http.TimeoutHandler(handle(auth, func(w http.ResponseWriter, r *http.Request) {
@@ -248,13 +248,13 @@ func TestHeaderAndTrailerAreMerged(t *testing.T) {
 				t.Errorf("tags %v, want what the trailer brought", got)
 			}
 			if _, ok := resp.Trailer[returnKey]; ok || resp.Trailer.Get("X-Sum") != "42" {
-				t.Errorf("trailer %v, want X-Sum and no update", resp.Trailer)
+				t.Errorf("trailer %v, want X-Sum and no returned token", resp.Trailer)
 			}
 			if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 				t.Errorf("a read behind the end: %d, %v; want EOF", n, err)
 			}
 			if got := m.count("waybill.return", "merged") + m.count("waybill.return", "relayed"); got != 2 {
-				t.Errorf("%d updates merged (%v), want 2", got, m.all())
+				t.Errorf("%d returned tokens merged (%v), want 2", got, m.all())
 			}
 			if err := waybill.Lost(ctx); err != nil {
 				t.Errorf("lost: %v", err)
@@ -263,7 +263,7 @@ func TestHeaderAndTrailerAreMerged(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 a trailer stands behind a body of known length too.
+// Over HTTP/2 a trailer can also follow a body of known length.
 func TestTrailerBehindKnownLength(t *testing.T) {
 	auth := authority(t)
 	s := serveHTTP2(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
@@ -279,7 +279,7 @@ func TestTrailerBehindKnownLength(t *testing.T) {
 	}
 }
 
-// net/http unpacks gzip behind our back; the trailer is still there at the end.
+// net/http decompresses gzip around our body. The trailer is still merged at the end.
 func TestTrailerBehindGzip(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestTrailerBehindGzip(t *testing.T) {
 	}
 }
 
-// A trailer that stops short of its end is no update.
+// A truncated trailer returns no token.
 func TestClosedBodyBringsNothing(t *testing.T) {
 	auth, done := authority(t), make(chan struct{})
 	s := serve(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
@@ -327,7 +327,8 @@ func TestClosedBodyBringsNothing(t *testing.T) {
 	}
 }
 
-// What comes back after our own first byte cannot go further up, and says so.
+// A token returned after the first byte of the response cannot be returned further, and Lost says
+// so.
 func TestMergeTooLate(t *testing.T) {
 	auth, m := authority(t), &meter{}
 	inner := serve(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
@@ -378,7 +379,8 @@ func TestTransportAsksForTrailers(t *testing.T) {
 	}
 }
 
-// Each event arrives when it is sent, also through a proxy, and the last change behind them all.
+// Each event arrives when it is sent, also through a proxy, and the last change arrives after all
+// events.
 func TestEventStream(t *testing.T) {
 	for _, p := range protocols {
 		for _, proxied := range []bool{false, true} {

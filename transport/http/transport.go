@@ -9,9 +9,9 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// Transport sends the waybill in the context of each request to approved hosts, and merges the token that
-// comes back. It is safe for concurrent use. [NewTransport] makes one; RoundTrip of the zero Transport
-// returns an error.
+// Transport sends the waybill in the context of each request to approved hosts, and merges the
+// token that comes back. It is safe for concurrent use. [NewTransport] makes one; RoundTrip of the
+// zero Transport returns an error.
 type Transport struct {
 	common
 	base      http.RoundTripper
@@ -42,10 +42,10 @@ func NewTransport(auth *waybill.Authority, base http.RoundTripper, opts ...Clien
 	return t, nil
 }
 
-// RoundTrip sends one request. A client that follows redirects calls RoundTrip for each of them. If the
-// waybill has expired since it was received and the host is approved, nothing is sent and the error wraps
-// [waybill.ErrExpired]; see [waybill.Reissue]. A request without a waybill, or to a host that is not
-// approved, is sent without one.
+// RoundTrip sends one request. A client that follows redirects calls RoundTrip for each of them. If
+// the waybill has expired since it was received and the host is approved, nothing is sent and the
+// error wraps [waybill.ErrExpired]; see [waybill.Reissue]. A request without a waybill, or to a
+// host that is not approved, is sent without one.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, err := t.pin(r)
 	if err != nil {
@@ -62,7 +62,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections closes the idle connections of the base, for [http.Client.CloseIdleConnections].
+// CloseIdleConnections closes the idle connections of the base, for
+// [http.Client.CloseIdleConnections].
 func (t *Transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
@@ -111,8 +112,8 @@ func (t *Transport) objection(r *http.Request) string {
 	return "neither https nor http"
 }
 
-// outgoing returns the request to send: with the call's token if there is a call, and without tokens that
-// the application set or copied. The caller's request is not changed.
+// outgoing returns the request to send: with the call's token if there is a call, and without
+// tokens that the application set or copied. The caller's request is not changed.
 func outgoing(r *http.Request, call *waybill.Call) *http.Request {
 	if call == nil && !names(r.Header) {
 		return r
@@ -147,15 +148,15 @@ func names(h http.Header) bool {
 	return false
 }
 
-// ours reports whether key is one of our names, in any case: an application may have set the map's key
-// directly, and HTTP ignores case.
+// ours reports whether key is one of our names, in any case: an application may have set the map's
+// key directly, and HTTP ignores case.
 func ours(key string) bool {
 	return len(key) == len(headerKey) && strings.EqualFold(key, headerKey) ||
 		len(key) == len(returnKey) && strings.EqualFold(key, returnKey)
 }
 
-// receive removes the returned token from the response, and merges it if the request carried a waybill. A
-// token in the trailer follows at the end of the body.
+// receive removes the returned token from the response, and merges it if the request carried a
+// waybill. A token in the trailer follows at the end of the body.
 func (t *Transport) receive(r *http.Request, resp *http.Response, call *waybill.Call) {
 	returned := resp.Header[returnKey]
 	delete(resp.Header, returnKey)
@@ -179,8 +180,8 @@ func (t *Transport) merge(r *http.Request, resp *http.Response, call *waybill.Ca
 	t.rec.Merged(r.Context(), outcome, err)
 }
 
-// mayHaveTrailer reports whether a trailer can follow. The body of a switched protocol is a connection,
-// and is not wrapped.
+// mayHaveTrailer reports whether a trailer can follow. The body of a switched protocol is a
+// connection, and is not wrapped.
 func mayHaveTrailer(resp *http.Response) bool {
 	return resp.StatusCode != http.StatusSwitchingProtocols && resp.Body != nil && resp.Body != http.NoBody &&
 		(resp.ContentLength < 0 || resp.ProtoMajor >= 2)

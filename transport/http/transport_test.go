@@ -37,7 +37,7 @@ func TestForeignUpdateIsDropped(t *testing.T) {
 			defer resp.Body.Close()
 			for _, when := range []string{"before", "after"} {
 				if _, ok := resp.Trailer[returnKey]; ok || resp.Header[returnKey] != nil {
-					t.Errorf("%s the body: header %v, trailer %v; want no update", when, resp.Header, resp.Trailer)
+					t.Errorf("%s the body: header %v, trailer %v; want no returned token", when, resp.Header, resp.Trailer)
 				}
 				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 					t.Fatal(err)
@@ -83,7 +83,7 @@ func TestRejectedTokens(t *testing.T) {
 			ctx, _ := auth.Receive(t.Context(), []string{wb.Token()}, nil)
 			a := get(t, ctx, client(t, auth, []*httptest.Server{s}, waybillhttp.MeterProvider(m)), s.URL)
 			if a.body != "body" || a.StatusCode != 200 || a.Header[returnKey] != nil {
-				t.Errorf("got %d %q, header %v; want the response without the update", a.StatusCode, a.body, a.Header)
+				t.Errorf("got %d %q, header %v; want the response without the returned token", a.StatusCode, a.body, a.Header)
 			}
 			if got := seatsOf(ctx); got != 1 {
 				t.Errorf("%d seats, want 1", got)
@@ -120,7 +120,7 @@ func TestOnlyAccept(t *testing.T) {
 	}
 }
 
-// The caller holds to OnSuccess even if the callee does not.
+// The caller enforces OnSuccess even if the callee does not.
 func TestFailedCallKeepsOnSuccessClaims(t *testing.T) {
 	for status, want := range map[int]bool{200: true, 399: true, 400: false, 500: false} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestFailedCallKeepsOnSuccessClaims(t *testing.T) {
 	}
 }
 
-// Fifty calls at once change the same claims and their own; nothing is lost, whatever the order.
+// Fifty concurrent calls change shared claims and their own. Nothing is lost, whatever the order.
 func TestParallelCallsMerge(t *testing.T) {
 	const calls = 50
 	for _, p := range protocols {
@@ -183,7 +183,7 @@ func TestParallelCallsMerge(t *testing.T) {
 	}
 }
 
-// A service that only forwards passes the update on as it is.
+// A service that only forwards returns the token unchanged.
 func TestRelayIsVerbatim(t *testing.T) {
 	auth, m := authority(t), &meter{}
 	var made string
@@ -198,7 +198,7 @@ func TestRelayIsVerbatim(t *testing.T) {
 	a := present(t, outer, issue(t, auth))
 	inner.Close()
 	if a.Header.Get(returnKey) != made || made == "" {
-		t.Error("the client's update is not the inner service's, want it byte for byte")
+		t.Error("the client's returned token is not the inner service's, want it byte for byte")
 	}
 	if got := m.count("waybill.return", "relayed"); got != 1 {
 		t.Errorf("counted %v, want relayed once", m.all())
@@ -232,7 +232,7 @@ func TestBaseOfTransport(t *testing.T) {
 	if idle != 1 {
 		t.Errorf("CloseIdleConnections reached the base %d times, want once", idle)
 	}
-	must(waybillhttp.NewTransport(auth, roundTrip(nil))).CloseIdleConnections() // a base that has none
+	must(waybillhttp.NewTransport(auth, roundTrip(nil))).CloseIdleConnections() // a base without that method
 
 	_, err := must(waybillhttp.NewTransport(auth, nil)).RoundTrip((&http.Request{Method: "GET"}).WithContext(ctx))
 	if err == nil || !strings.Contains(err.Error(), "nil Request.URL") {
@@ -247,7 +247,7 @@ type closer struct {
 
 func (c *closer) CloseIdleConnections() { *c.idle++ }
 
-// The body of a switched protocol is a connection; a wrapped one would be none.
+// The body of a switched protocol is a connection, and must not be wrapped.
 func TestSwitchedProtocolKeepsItsBody(t *testing.T) {
 	conn := struct {
 		io.Reader
@@ -265,7 +265,7 @@ func TestSwitchedProtocolKeepsItsBody(t *testing.T) {
 	}
 }
 
-// A request without a header map is a request.
+// A request without a header map gets one.
 func TestNilHeader(t *testing.T) {
 	auth := authority(t)
 	var got http.Header
@@ -278,6 +278,6 @@ func TestNilHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Get(headerKey) == "" {
-		t.Error("no token went out, want it in a header of its own")
+		t.Error("no token went out, want it in a new header")
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// UpgradeHeader returns the header that contains the returned token, if there is one. A handler that
-// hijacks the connection and writes the response itself adds this header to it. WebSocket packages that
-// hijack accept such a header:
+// UpgradeHeader returns the header that contains the returned token, if there is one. A handler
+// that hijacks the connection and writes the response itself adds this header to it. WebSocket
+// packages that hijack accept such a header:
 //
 //	conn, err := upgrader.Upgrade(w, r, waybillhttp.UpgradeHeader(w))
 //
 // Change claims before calling UpgradeHeader: after the hijack, [waybill.Update] returns
-// [waybill.ErrTooLate]. The result is never nil. The argument w is the handler's writer, or a writer around
-// it that has an Unwrap method as [http.ResponseController] requires. An upgrade that writes the status 101
-// to w before it hijacks does not need UpgradeHeader.
+// [waybill.ErrTooLate]. The result is never nil. The argument w is the handler's writer, or a
+// writer around it that has an Unwrap method as [http.ResponseController] requires. An upgrade that
+// writes the status 101 to w before it hijacks does not need UpgradeHeader.
 func UpgradeHeader(w http.ResponseWriter) http.Header {
 	h := http.Header{}
 	if in := unwrap(w); in != nil {
@@ -25,8 +25,8 @@ func UpgradeHeader(w http.ResponseWriter) http.Header {
 	return h
 }
 
-// offer puts the returned token into a header that is not w's. Until the connection is hijacked, the
-// handler may still send an ordinary response.
+// offer puts the returned token into a header that is not w's. Until the connection is hijacked,
+// the handler may still send an ordinary response.
 func (w *writer) offer(h http.Header) {
 	if w.status != 0 || w.hijacked {
 		return

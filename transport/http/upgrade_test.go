@@ -12,8 +12,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// What changes before a hijack goes back if the handler puts it into the header that it writes; every change that does
-// not go back is counted.
+// Changes before a hijack are returned if the handler writes the header of UpgradeHeader. Every
+// change that is not returned is counted.
 func TestHijack(t *testing.T) {
 	for _, tt := range []struct {
 		name              string
@@ -61,10 +61,10 @@ func TestHijack(t *testing.T) {
 			}
 			if tt.back {
 				if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
-					t.Errorf("the update has %d seats, want 4", n)
+					t.Errorf("the returned token has %d seats, want 4", n)
 				}
 			} else if a.Header[returnKey] != nil {
-				t.Errorf("header %v, want no update", a.Header)
+				t.Errorf("header %v, want no returned token", a.Header)
 			}
 			if got := m.count("waybill.return", "too_late"); got != tt.tooLate {
 				t.Errorf("too_late counted %d times, want %d", got, tt.tooLate)
@@ -76,7 +76,7 @@ func TestHijack(t *testing.T) {
 	}
 }
 
-// An upgrade that fails after all is an ordinary response: the update goes with it, once.
+// An upgrade that fails is an ordinary response, which returns the token once.
 func TestUpgradeThatFails(t *testing.T) {
 	auth, m := authority(t), &meter{}
 	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +86,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	}, waybillhttp.MeterProvider(m)))
 	wb := present(t, s, issue(t, auth)).claims(t, auth)
 	if n, _ := seats.Of(wb); n != 4 {
-		t.Errorf("the update has %d seats, want 4", n)
+		t.Errorf("the returned token has %d seats, want 4", n)
 	}
 	if _, ok := coupon.Of(wb); ok {
 		t.Error("the OnSuccess claim went back with a failure")
@@ -96,7 +96,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	}
 }
 
-// Beside a writer that is none of ours, or behind the header, there is nothing to send.
+// For a writer that is not ours, and after the header, there is no token to return.
 func TestUpgradeHeaderOfNothing(t *testing.T) {
 	if h := waybillhttp.UpgradeHeader(httptest.NewRecorder()); h == nil || len(h) != 0 {
 		t.Errorf("got %v, want an empty header", h)
@@ -128,7 +128,7 @@ func TestUpgradeAtTheEdge(t *testing.T) {
 	present(t, s, "")
 }
 
-// An upgrade that writes its status in the ordinary way sends the update with it.
+// An upgrade that writes its status to the writer returns the token with it.
 func TestUpgrade(t *testing.T) {
 	auth := authority(t)
 	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {

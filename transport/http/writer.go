@@ -11,8 +11,9 @@ import (
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// writer adds the returned token to the response: to the header, as late as possible, and again to a
-// trailer if claims change afterwards, the client accepts trailers and this response can have one.
+// writer adds the returned token to the response: to the header, as late as possible, and again to
+// a trailer if claims change afterwards, the client accepts trailers and this response can have
+// one.
 //
 // It has the methods that every [http.ResponseWriter] may have. See shape.go for the others.
 type writer struct {
@@ -56,7 +57,8 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// FlushError is for [http.ResponseController], which otherwise would flush the header past this writer.
+// FlushError is for [http.ResponseController], which otherwise would flush the header past this
+// writer.
 func (w *writer) FlushError() error {
 	if !canFlush(w.ResponseWriter) {
 		return fmt.Errorf("waybillhttp: %w", http.ErrNotSupported)
@@ -110,8 +112,8 @@ func (w *writer) emit(h http.Header, token string) {
 	w.settle(h)
 }
 
-// settle sets our names in the header to the values of the response, whatever the handler did to them. A
-// writer that buffers sends the header only after the handler has returned.
+// settle sets our names in the header to the values of the response, whatever the handler did to
+// them. A writer that buffers sends the header only after the handler has returned.
 func (w *writer) settle(h http.Header) {
 	delete(h, http.TrailerPrefix+returnKey)
 	if w.sent == nil {
@@ -129,8 +131,8 @@ func (w *writer) result() waybill.Result {
 	return waybill.Succeeded
 }
 
-// canHaveTrailer reports whether a trailer after this response would arrive, and is allowed. A response
-// that declares itself cacheable has none, because a token must not be cached.
+// canHaveTrailer reports whether a trailer after this response would arrive, and is allowed. A
+// response that declares itself cacheable has none, because a token must not be cached.
 func (w *writer) canHaveTrailer(h http.Header) bool {
 	switch {
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
@@ -143,8 +145,8 @@ func (w *writer) canHaveTrailer(h http.Header) bool {
 	return !cacheable(h) && canFlush(w.ResponseWriter)
 }
 
-// unannounce removes our name from the trailers that a handler declared. A proxy declares the trailers of
-// its upstream.
+// unannounce removes our name from the trailers that a handler declared. A proxy declares the
+// trailers of its upstream.
 func unannounce(h http.Header) {
 	declared := h["Trailer"]
 	if declared == nil {
@@ -164,16 +166,16 @@ func unannounce(h http.Header) {
 	}
 }
 
-// otherwiseEncoded reports whether the handler asked for a transfer encoding other than chunked, the only
-// one with trailers.
+// otherwiseEncoded reports whether the handler asked for a transfer encoding other than chunked,
+// the only one with trailers.
 func otherwiseEncoded(h http.Header) bool {
 	encoding := h["Transfer-Encoding"]
 	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
-// cacheable reports whether a response declares that it may be stored and reused. A response with no-cache,
-// such as a stream of events, must be validated before reuse. It cannot be reused if it has no validator
-// (RFC 9111, sections 4.3 and 5.2).
+// cacheable reports whether a response declares that it may be stored and reused. A response with
+// no-cache, such as a stream of events, must be validated before reuse. It cannot be reused if it
+// has no validator (RFC 9111, sections 4.3 and 5.2).
 func cacheable(h http.Header) bool {
 	said := false
 	for _, value := range h["Cache-Control"] {

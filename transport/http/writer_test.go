@@ -18,7 +18,7 @@ import (
 // onlyReader hides every other method, so that io.Copy uses the writer's ReadFrom.
 type onlyReader struct{ io.Reader }
 
-// writing is a way to answer.
+// writing is a way to write a response.
 type writing struct {
 	name   string
 	method string
@@ -95,7 +95,7 @@ func TestUpdateInHeader(t *testing.T) {
 	}
 }
 
-// run changes a claim before it answers.
+// run changes a claim before the response starts.
 func (tt writing) run(t *testing.T, start func(testing.TB, http.Handler) *httptest.Server, te string) {
 	auth := authority(t)
 	s := start(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +107,7 @@ func (tt writing) run(t *testing.T, start func(testing.TB, http.Handler) *httpte
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 			hints++
 			if header[returnKey] != nil {
-				t.Errorf("the %d response carries an update, want the final one only", code)
+				t.Errorf("the %d response carries a returned token, want the final one only", code)
 			}
 			return nil
 		},
@@ -122,10 +122,10 @@ func (tt writing) run(t *testing.T, start func(testing.TB, http.Handler) *httpte
 		t.Errorf("got %d %q, want %d %q", a.StatusCode, a.body, tt.status, tt.body)
 	}
 	if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
-		t.Errorf("the update has %d seats, want 4", n)
+		t.Errorf("the returned token has %d seats, want 4", n)
 	}
 	if a.Trailer[returnKey] != nil {
-		t.Error("the update is in the trailer too")
+		t.Error("the returned token is in the trailer too")
 	}
 	if want := strings.Count(tt.name, "103"); hints != want {
 		t.Errorf("%d responses of 1xx, want %d", hints, want)
@@ -155,16 +155,16 @@ func TestCopiedUpdateIsReplacedOrRemoved(t *testing.T) {
 					}))
 					a := present(t, s, issue(t, auth))
 					if updates := a.Trailer[returnKey]; len(updates) > 0 {
-						t.Errorf("the trailer has an update, want none: nothing changed after the header")
+						t.Errorf("the trailer has a returned token, want none: nothing changed after the header")
 					}
 					if !changes {
 						if a.Header[returnKey] != nil {
-							t.Errorf("the header has an update, want none")
+							t.Errorf("the header has a returned token, want none")
 						}
 						return
 					}
 					if n, _ := seats.Of(a.claims(t, auth)); n != 4 {
-						t.Errorf("the update has %d seats, want the handler's 4", n)
+						t.Errorf("the returned token has %d seats, want the handler's 4", n)
 					}
 				})
 			}
@@ -179,7 +179,7 @@ func TestNoStoreReplacesCacheControl(t *testing.T) {
 		w.Header().Set("Cache-Control", "public, max-age=60")
 	}))
 	if got := present(t, s, issue(t, auth)).Header["Cache-Control"]; len(got) != 1 || got[0] != "no-store" {
-		t.Errorf("Cache-Control %q beside an update, want no-store", got)
+		t.Errorf("Cache-Control %q next to a returned token, want no-store", got)
 	}
 }
 
@@ -205,14 +205,14 @@ func TestTrailerThatCannotBeSent(t *testing.T) {
 
 func TestFlushBehindAPlainWrapper(t *testing.T) {
 	auth := authority(t)
-	// unwrapping is a wrapper of the modern kind: only http.ResponseController reaches what it wraps.
+	// unwrapping has no method but Unwrap: only http.ResponseController reaches the wrapped writer.
 	h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
 		check(t, waybill.Update(r.Context(), seats.To(4)))
 		check(t, http.NewResponseController(w).Flush())
 	})
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(unwrapping{w}, r) }))
 	if n, _ := seats.Of(present(t, s, issue(t, auth)).claims(t, auth)); n != 4 {
-		t.Errorf("the update has %d seats, want 4", n)
+		t.Errorf("the returned token has %d seats, want 4", n)
 	}
 }
 

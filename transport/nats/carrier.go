@@ -9,12 +9,13 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// Carrier reads and writes a [nats.Header] without regard to case. It is an OpenTelemetry TextMapCarrier
-// and ValuesGetter, for any propagator. Like the map, it is not safe for concurrent writes.
+// Carrier reads and writes a [nats.Header] without regard to case. It is an OpenTelemetry
+// TextMapCarrier and ValuesGetter, for any propagator. Like the map, it is not safe for concurrent
+// writes.
 type Carrier nats.Header
 
-// Get returns the value of a header. Several values, also under several spellings, are joined with commas,
-// as in HTTP. Joined tokens are malformed, and so refused.
+// Get returns the value of a header. Several values, also under several spellings, are joined with
+// commas, as in HTTP. Joined tokens are malformed, and so refused.
 func (c Carrier) Get(name string) string {
 	values := c.Values(name)
 	if len(values) == 1 {

@@ -13,11 +13,11 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/sender"
 )
 
-// Conn sends and handles messages with waybills on a NATS connection. It is safe for concurrent use; the
-// zero Conn is not valid.
+// Conn sends and handles messages with waybills on a NATS connection. It is safe for concurrent
+// use; the zero Conn is not valid.
 //
-// All handlers of a Conn have the same rules, and all its calls the same list of subjects. A process that
-// needs other options for some of them makes another Conn on the same connection.
+// All handlers of a Conn have the same rules, and all its calls the same list of subjects. A
+// process that needs other options for some of them makes another Conn on the same connection.
 type Conn struct {
 	auth   *waybill.Authority
 	nc     *nats.Conn
@@ -27,8 +27,8 @@ type Conn struct {
 	sender sender.Sender
 }
 
-// New returns a Conn for services of the Authority's trust domain. Handlers must be subscribed on nc,
-// because they answer there.
+// New returns a Conn for services of the Authority's trust domain. Handlers must be subscribed on
+// nc, because they answer there.
 func New(auth *waybill.Authority, nc *nats.Conn, opts ...Option) (*Conn, error) {
 	if auth == nil {
 		return nil, errors.New("waybillnats: no Authority: pass the one that waybill.New returned")
@@ -48,8 +48,9 @@ func New(auth *waybill.Authority, nc *nats.Conn, opts ...Option) (*Conn, error) 
 	return c, nil
 }
 
-// receive begins the hop of a message and removes the waybill's headers. The hop's context is made from
-// the background context, so that it inherits nothing from other messages or from the subscriber.
+// receive begins the hop of a message and removes the waybill's headers. The hop's context is made
+// from the background context, so that it inherits nothing from other messages or from the
+// subscriber.
 func (c *Conn) receive(h nats.Header) (*hop, error) {
 	ctx, received := c.auth.Receive(context.Background(), header.Values(h, waybill.Header), nil)
 	header.Strip(h)

@@ -8,9 +8,9 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// Msg is a message that a [Conn.Handler] received, without the waybill's headers. Respond and RespondMsg
-// send changes of the waybill back. They may be called several times, also concurrently. A Msg that a test
-// makes, with only the embedded message set, answers as that message does.
+// Msg is a message that a [Conn.Handler] received, without the waybill's headers. Respond and
+// RespondMsg send changes of the waybill back. They may be called several times, also concurrently.
+// A Msg that a test makes, with only the embedded message set, answers as that message does.
 type Msg struct {
 	*nats.Msg
 
@@ -18,10 +18,10 @@ type Msg struct {
 	hop *hop
 }
 
-// Handler returns the callback for [nats.Conn.Subscribe], QueueSubscribe and the like, on the connection
-// that was passed to [New]. For each message, h gets a fresh context with the message's waybill, or with the
-// reason why there is none, for [waybill.FromContext]. The hop ends when h returns. Handler panics if h is
-// nil.
+// Handler returns the callback for [nats.Conn.Subscribe], QueueSubscribe and the like, on the
+// connection that was passed to [New]. For each message, h gets a fresh context with the message's
+// waybill, or with the reason why there is none, for [waybill.FromContext]. The hop ends when h
+// returns. Handler panics if h is nil.
 func (c *Conn) Handler(h func(context.Context, *Msg)) nats.MsgHandler {
 	if h == nil {
 		panic("waybillnats: Handler needs a function, got nil")

@@ -15,12 +15,12 @@ import (
 // Replies says when [Conn.RequestMany] has all replies. The zero Replies collects replies until the
 // deadline of the context.
 type Replies struct {
-	// Max is how many replies complete the sequence. If fewer have come at the deadline of the context,
-	// the sequence ends with an error. 0 is no limit.
+	// Max is how many replies complete the sequence. If fewer have come at the deadline of the
+	// context, the sequence ends with an error. 0 is no limit.
 	Max int
 
-	// Stall completes the sequence when no further reply has come for this long. It does not limit the
-	// wait for the first reply. 0 is no limit.
+	// Stall completes the sequence when no further reply has come for this long. It does not limit
+	// the wait for the first reply. 0 is no limit.
 	Stall time.Duration
 }
 
@@ -34,16 +34,17 @@ func (r Replies) check() error {
 	return nil
 }
 
-// RequestMany requests many replies to one message (scatter-gather). Each time the sequence is ranged over,
-// it sends a copy of msg once, as [Conn.Request] does, and yields the replies. The token that a reply
-// returns is merged into ctx before the reply is yielded, each compared with the token that was sent.
+// RequestMany requests many replies to one message (scatter-gather). Each time the sequence is
+// ranged over, it sends a copy of msg once, as [Conn.Request] does, and yields the replies. The
+// token that a reply returns is merged into ctx before the reply is yielded, each compared with the
+// token that was sent.
 //
 //	for reply, err := range conn.RequestMany(ctx, msg, waybillnats.Replies{Stall: 200 * time.Millisecond}) {
 //
-// The sequence is complete when [Replies] says so, or when the loop is left. If it ends earlier, the last
-// element is a nil reply and the error: [nats.ErrNoResponders], the error of ctx, or the error of the
-// connection. A negative value in Replies is an error, and nothing is sent. A reply that is an error of
-// package micro is yielded like any other.
+// The sequence is complete when [Replies] says so, or when the loop is left. If it ends earlier,
+// the last element is a nil reply and the error: [nats.ErrNoResponders], the error of ctx, or the
+// error of the connection. A negative value in Replies is an error, and nothing is sent. A reply
+// that is an error of package micro is yielded like any other.
 func (c *Conn) RequestMany(ctx context.Context, msg *nats.Msg, replies Replies) iter.Seq2[*nats.Msg, error] {
 	return func(yield func(*nats.Msg, error) bool) {
 		g, err := c.scatter(ctx, msg, replies)
@@ -51,7 +52,8 @@ func (c *Conn) RequestMany(ctx context.Context, msg *nats.Msg, replies Replies) 
 			yield(nil, err)
 			return
 		}
-		// The server may learn of this late, or never if the connection is lost. Further replies are dropped.
+		// The server may learn of this late, or never if the connection is lost. Further replies
+		// are dropped.
 		defer func() { _ = g.inbox.Unsubscribe() }()
 		for n := 0; replies.Max == 0 || n < replies.Max; n++ {
 			reply, err := g.next(ctx, n)
@@ -119,8 +121,8 @@ func (g *gathering) patience(ctx context.Context, n int) (context.Context, conte
 	return context.WithTimeout(ctx, g.replies.Stall)
 }
 
-// mergeOne merges the token that one reply returned. Each reply gets a copy of the call, so that its token
-// is compared with the token that was sent, and not with the token of another reply.
+// mergeOne merges the token that one reply returned. Each reply gets a copy of the call, so that
+// its token is compared with the token that was sent, and not with the token of another reply.
 func (g *gathering) mergeOne(ctx context.Context, reply *nats.Msg) {
 	if g.call == nil {
 		g.merge(ctx, nil, reply)

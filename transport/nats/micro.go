@@ -11,10 +11,10 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// MicroHandler returns the handler of a micro endpoint. For each request, h gets a fresh context with the
-// request's waybill, as in [Conn.Handler], and the request without the waybill's headers. Respond,
-// RespondJSON and Error send changes of the waybill back; Error sends none of [waybill.Claim.OnSuccess]
-// claims. The hop ends when h returns. MicroHandler panics if h is nil.
+// MicroHandler returns the handler of a micro endpoint. For each request, h gets a fresh context
+// with the request's waybill, as in [Conn.Handler], and the request without the waybill's headers.
+// Respond, RespondJSON and Error send changes of the waybill back; Error sends none of
+// [waybill.Claim.OnSuccess] claims. The hop ends when h returns. MicroHandler panics if h is nil.
 func (c *Conn) MicroHandler(h func(context.Context, micro.Request)) micro.Handler {
 	if h == nil {
 		panic("waybillnats: MicroHandler needs a function, got nil")
@@ -55,8 +55,8 @@ func (r *request) Error(code, description string, data []byte, opts ...micro.Res
 	})
 }
 
-// with adds the token after all other options, on a copy of the header: [micro.WithHeaders] puts the
-// application's map into the message.
+// with adds the token after all other options, on a copy of the header: [micro.WithHeaders] puts
+// the application's map into the message.
 func with(token string, opts []micro.RespondOpt) []micro.RespondOpt {
 	return append(slices.Clip(opts), func(m *nats.Msg) {
 		m.Header = maps.Clone(m.Header)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"go.opentelemetry.io/otel/metric"
 
@@ -32,23 +31,19 @@ func Required() Option {
 	return rule(func(r *admission.Rules) { r.Required = true })
 }
 
-// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these claims.
+// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these
+// claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if len(claims) == 0 {
-			return errors.New("waybillnats: RequireClaims has no claims; name them, " +
-				"or use Required to require a waybill with any claims")
+		if err := c.rules.Require(claims); err != nil {
+			return fmt.Errorf("waybillnats: %w", err)
 		}
-		if slices.Contains(claims, nil) {
-			return errors.New("waybillnats: RequireClaims has a nil claim; pass claims made with waybill.NewClaim")
-		}
-		c.rules.Require(claims)
 		return nil
 	})
 }
 
-// ReportOnly switches enforcement off: handlers count the messages that they would refuse, and refuse
-// none. They see no claims of an invalid waybill.
+// ReportOnly switches enforcement off: handlers count the messages that they would refuse, and
+// refuse none. They see no claims of an invalid waybill.
 func ReportOnly() Option {
 	return rule(func(r *admission.Rules) { r.ReportOnly = true })
 }
@@ -60,30 +55,31 @@ func rule(set func(*admission.Rules)) Option {
 	})
 }
 
-// OnlySubjects sends waybills only to subjects that match one of the patterns, with the wildcards of NATS:
-// "*" matches one token, and ">" at the end one or more. A message to another subject is sent without its
-// waybill, counted as suppressed, and logged the first time. By default all subjects get waybills.
+// OnlySubjects sends waybills only to subjects that match one of the patterns, with the wildcards
+// of NATS: "*" matches one token, and ">" at the end one or more. A message to another subject is
+// sent without its waybill, counted as suppressed, and logged the first time. By default all
+// subjects get waybills.
 func OnlySubjects(patterns ...string) Option {
 	return option(func(c *config) error {
 		if len(patterns) == 0 {
 			return errors.New("waybillnats: OnlySubjects has no subjects; name them, " +
 				"or send with the methods of nats.Conn if no waybill is to be sent")
 		}
-		if err := c.sender.Only.Only(patterns); err != nil {
+		if err := c.sender.Only.Add(patterns); err != nil {
 			return fmt.Errorf("waybillnats: OnlySubjects: %w", err)
 		}
 		return nil
 	})
 }
 
-// OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By default all
-// changes are accepted. See [waybill.OnlyClaims].
+// OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By
+// default all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if slices.Contains(claims, nil) {
-			return errors.New("waybillnats: OnlyAccept has a nil claim; pass claims made with waybill.NewClaim")
+		var err error
+		if c.accept, err = admission.Accept(claims); err != nil {
+			return fmt.Errorf("waybillnats: %w", err)
 		}
-		c.accept = []waybill.MergeOption{waybill.OnlyClaims(claims...)}
 		return nil
 	})
 }
@@ -96,8 +92,8 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	})
 }
 
-// Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each subject
-// whose waybill it does not send because of [OnlySubjects].
+// Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each
+// subject whose waybill it does not send because of [OnlySubjects].
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger

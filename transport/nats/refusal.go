@@ -9,10 +9,12 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// HeaderReason is the header of a refusal that contains its stable reason, as [waybill.Reason] returns it.
+// HeaderReason is the header of a refusal that contains its stable reason, as [waybill.Reason]
+// returns it.
 const HeaderReason = "Waybill-Reason"
 
-// refuse answers a request that is refused. The caller learns the reason, and nothing about the cause.
+// refuse answers a request that is refused. The caller learns the reason, and nothing about the
+// cause.
 func (c *Conn) refuse(m *nats.Msg, err error) {
 	// An answer to a stream's delivery would be an acknowledgement.
 	if m.Reply == "" || strings.HasPrefix(m.Reply, "$JS.ACK.") {

@@ -11,8 +11,8 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// hop is a hop that may send several answers, each with the token to return at that time. It is safe for
-// concurrent use.
+// hop is a hop that may send several answers, each with the token to return at that time. It is
+// safe for concurrent use.
 type hop struct {
 	waybill.Hop
 	ctx context.Context
@@ -34,8 +34,8 @@ func (h *hop) answer(result waybill.Result, send func(token string) error) error
 		h.rec.Returned(h.ctx, telemetry.Answered)
 		return nil
 	}
-	// The error does not always tell whether the size is the cause: package micro hides it. With another
-	// cause, the second attempt fails as well.
+	// The error does not always tell whether the size is the cause: package micro hides it. With
+	// another cause, the second attempt fails as well.
 	if err := send(""); err != nil {
 		h.retain(token)
 		return err
@@ -64,8 +64,8 @@ func (h *hop) retain(token string) {
 	h.unsent = token
 }
 
-// run calls the handler, and ends the hop when it returns or panics. Changes made after the last answer
-// are not sent to the caller.
+// run calls the handler, and ends the hop when it returns or panics. Changes made after the last
+// answer are not sent to the caller.
 func (h *hop) run(reply string, handle func()) {
 	returned := false
 	defer func() {

@@ -12,11 +12,12 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// Publish publishes a copy of msg with the waybill in ctx, if there is one. The copy has none of the
-// waybill's headers of msg, in any spelling. A waybill of another Authority is not sent: the message goes
-// without it, and counts as foreign_domain. If the waybill has expired since it was received, nothing is
-// sent and the error is [waybill.ErrExpired]; in the handler of a durable message, call [waybill.Reissue]
-// first. As with [nats.Conn.PublishMsg], the end of ctx does not matter.
+// Publish publishes a copy of msg with the waybill in ctx, if there is one. The copy has none of
+// the waybill's headers of msg, in any spelling. A waybill of another Authority is not sent: the
+// message goes without it, and counts as foreign_domain. If the waybill has expired since it was
+// received, nothing is sent and the error is [waybill.ErrExpired]; in the handler of a durable
+// message, call [waybill.Reissue] first. As with [nats.Conn.PublishMsg], the end of ctx does not
+// matter.
 func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
 	out, _, err := c.prepare(ctx, msg)
 	if err != nil {
@@ -25,10 +26,10 @@ func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
 	return c.nc.PublishMsg(out)
 }
 
-// Request sends a copy of msg as [Conn.Publish] does, waits for the reply until ctx ends, and merges the
-// returned token into ctx. A reply that is an error of package micro brings no changes of
-// [waybill.Claim.OnSuccess] claims. The waybill's headers are removed from the reply. A returned token that
-// is rejected never changes the result: see [waybill.Lost].
+// Request sends a copy of msg as [Conn.Publish] does, waits for the reply until ctx ends, and
+// merges the returned token into ctx. A reply that is an error of package micro brings no changes
+// of [waybill.Claim.OnSuccess] claims. The waybill's headers are removed from the reply. A returned
+// token that is rejected never changes the result: see [waybill.Lost].
 func (c *Conn) Request(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	out, call, err := c.prepare(ctx, msg)
 	if err != nil {

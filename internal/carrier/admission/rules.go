@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
@@ -19,11 +20,18 @@ type Rules struct {
 	Claims     []string // names of required claims; implies Required
 }
 
-// Require adds required claims.
-func (r *Rules) Require(claims []waybill.Declaration) {
+// Require adds required claims, for the option RequireClaims.
+func (r *Rules) Require(claims []waybill.Declaration) error {
+	if len(claims) == 0 {
+		return errors.New("RequireClaims has no claims: name them, or use Required to require a waybill with any claims")
+	}
+	if slices.Contains(claims, nil) {
+		return errors.New("RequireClaims has a nil claim: pass claims made with waybill.NewClaim")
+	}
 	for _, c := range claims {
 		r.Claims = append(r.Claims, c.Name())
 	}
+	return nil
 }
 
 // Judge returns the reason to refuse the request of ctx, or nil.

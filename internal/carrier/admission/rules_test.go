@@ -40,9 +40,16 @@ func TestJudge(t *testing.T) {
 	var optional, required, observe, cells, both, watched admission.Rules
 	required.Required = true
 	observe.ReportOnly = true
-	cells.Require([]waybill.Declaration{cell})
-	both.Require([]waybill.Declaration{cell})
-	both.Require([]waybill.Declaration{seats})
+	for rules, claim := range map[*admission.Rules][]waybill.Declaration{&cells: {cell}, &both: {cell, seats}} {
+		if err := rules.Require(claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range [][]waybill.Declaration{nil, {cell, nil}} {
+		if err := new(admission.Rules).Require(bad); err == nil {
+			t.Errorf("Require(%v): got no error", bad)
+		}
+	}
 	watched = admission.Rules{Required: true, ReportOnly: true, Claims: []string{"cell"}}
 	rec := telemetry.New("http", nil, nil)
 	for _, test := range []struct {

@@ -12,7 +12,7 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// pairs are who speaks to whom, and how. grpc-go speaks gRPC alone.
+// pairs are clients, servers and protocols. grpc-go speaks only gRPC.
 var pairs = []struct {
 	name   string
 	server func(t *testing.T, auth *waybill.Authority, h handle) server
@@ -28,7 +28,7 @@ var pairs = []struct {
 	{"gRPC-Web/connect-go-to-connect-go-HTTP1", connectGoHTTP1, connectWith(connecthttp.WithGRPCWeb())},
 }
 
-// Whatever speaks to whatever, the handler reads the claims, and its changes are there when the call is over.
+// For every pair, the handler reads the claims, and the caller sees its changes when the call ends.
 func TestMatrix(t *testing.T) {
 	for _, pair := range pairs {
 		protocol, _, _ := strings.Cut(pair.name, "/")
@@ -41,7 +41,7 @@ func TestMatrix(t *testing.T) {
 			{"unary", client.unary, codes.OK, true},
 			{"unary-error", client.unary, codes.NotFound, false},
 			{"stream", client.stream, codes.OK, true},
-			// What a stream of Connect or gRPC-Web came to is in its body: HTTP says that it succeeded.
+			// The status of a Connect or gRPC-Web stream is in its body: for HTTP the call succeeded.
 			{"stream-error", client.stream, codes.NotFound, protocol != "gRPC"},
 		} {
 			t.Run(pair.name+"/"+call.name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func connectWith(opts ...connecthttp.Option) func(*testing.T, *waybill.Authority
 	}
 }
 
-// A refusal of either server is one code to every client.
+// Every client sees the same code for a refusal, from either server.
 func TestRefusal(t *testing.T) {
 	for _, pair := range pairs {
 		t.Run(pair.name, func(t *testing.T) {

@@ -1,4 +1,5 @@
-// Package connecttest runs connect-go's servers and clients, over its three protocols, beside those of grpc-go.
+// Package connecttest runs servers and clients of connect-go, over its three protocols, together
+// with servers and clients of grpc-go.
 package connecttest
 
 import (
@@ -38,6 +39,14 @@ func authority(t testing.TB) *waybill.Authority {
 	return waybilltest.Authority(t, waybill.Claims(Cell, Seats, Booked))
 }
 
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // The calls are those of gRPC's test service, whatever serves them.
 var (
 	unarySpec = connect.Spec{
@@ -50,10 +59,11 @@ var (
 	}
 )
 
-// handle is what runs in both servers. A stream has sent a message before. The code is the same in gRPC and Connect.
+// handle runs in both servers. A stream has sent a message before. The codes of gRPC and Connect
+// are the same.
 type handle func(ctx context.Context) codes.Code
 
-// server is one on the loopback interface, over TLS.
+// server is a TLS server on the loopback interface.
 type server struct {
 	address string
 	base    *http.Transport // trusts it
@@ -65,7 +75,7 @@ func connectGo(t *testing.T, auth *waybill.Authority, h handle) server {
 	return listen(t, connectHandler(auth, h), true)
 }
 
-// connectGoHTTP1 does so over HTTP/1.1, which gRPC cannot.
+// connectGoHTTP1 is connectGo over HTTP/1.1, which gRPC cannot use.
 func connectGoHTTP1(t *testing.T, auth *waybill.Authority, h handle) server {
 	t.Helper()
 	return listen(t, connectHandler(auth, h), false)
@@ -113,7 +123,7 @@ func grpcGo(t *testing.T, auth *waybill.Authority, h handle) server {
 		t.Fatal(err)
 	}
 	creds := credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates})
-	srv := grpc.NewServer(append(waybillgrpc.ServerOptions(auth, waybillgrpc.Required()), grpc.Creds(creds))...)
+	srv := grpc.NewServer(append(must(waybillgrpc.NewServer(auth, waybillgrpc.Required())).ServerOptions(), grpc.Creds(creds))...)
 	grpc_testing.RegisterTestServiceServer(srv, &service{handle: h})
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(listener) }()
@@ -167,13 +177,13 @@ func (s *service) StreamingOutputCall(
 	return status.Error(s.handle(stream.Context()), "no such train")
 }
 
-// client calls the service, and returns the names of what came back beside the messages.
+// client calls the service, and returns the names of the response's headers and trailers.
 type client interface {
 	unary(ctx context.Context) (names []string, code codes.Code)
 	stream(ctx context.Context) (names []string, code codes.Code)
 }
 
-// connectClient is connect-go's over the HTTP transport.
+// connectClient is a client of connect-go over the HTTP transport.
 type connectClient struct{ *connect.Client }
 
 func newConnectClient(t *testing.T, auth *waybill.Authority, s server, opts ...connecthttp.Option) client {
@@ -217,13 +227,13 @@ func codeOf(err error) codes.Code {
 	return codes.Code(connect.CodeOf(err))
 }
 
-// grpcClient is grpc-go's with the interceptors.
+// grpcClient is a client of grpc-go with the interceptors.
 type grpcClient struct{ grpc_testing.TestServiceClient }
 
 func newGRPCClient(t *testing.T, auth *waybill.Authority, s server) client {
 	t.Helper()
 	creds := credentials.NewTLS(&tls.Config{RootCAs: s.base.TLSClientConfig.RootCAs})
-	conn, err := grpc.NewClient(s.address, append(waybillgrpc.DialOptions(auth), grpc.WithTransportCredentials(creds))...)
+	conn, err := grpc.NewClient(s.address, append(must(waybillgrpc.NewClient(auth)).DialOptions(), grpc.WithTransportCredentials(creds))...)
 	if err != nil {
 		t.Fatal(err)
 	}

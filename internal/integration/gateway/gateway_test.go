@@ -29,7 +29,7 @@ var cases = []struct {
 	messages int // of a stream, before the change
 	err      error
 	status   int
-	header   bool // the update is in the header, not in a trailer
+	header   bool // the returned token is in the header, not in a trailer
 }{
 	{"unary", "/v1/check", 0, nil, 200, true},
 	{"unary-error", "/v1/check", 0, status.Error(codes.NotFound, "no such train"), 404, true},
@@ -76,7 +76,8 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// A client without our transport finds the update where HTTP has it, and the gateway's own trailers are free of it.
+// A client without our transport finds the returned token in the header or trailer of HTTP. The
+// gateway's own trailers do not contain it.
 func TestStockClient(t *testing.T) {
 	for _, tt := range cases {
 		for _, version := range versions {
@@ -92,13 +93,13 @@ func TestStockClient(t *testing.T) {
 				if got, want := named(resp), []string{"Waybill-Update"}; !slices.Equal(got, want) {
 					t.Errorf("got %v, want %v", got, want)
 				}
-				updates := resp.Trailer["Waybill-Update"]
+				returned := resp.Trailer["Waybill-Update"]
 				if tt.header {
-					updates = resp.Header["Waybill-Update"]
+					returned = resp.Header["Waybill-Update"]
 				}
-				wb, err := auth.Open(strings.Join(updates, ","))
+				wb, err := auth.Open(strings.Join(returned, ","))
 				if seats, _ := Seats.Of(wb); seats != 5 {
-					t.Errorf("update: got %d seats (%v), want 5", seats, err)
+					t.Errorf("returned token: got %d seats (%v), want 5", seats, err)
 				}
 				if tt.path == "/v1/check" && !slices.Equal(resp.Trailer["Grpc-Trailer-Theirs"], []string{"trailer"}) {
 					t.Errorf("trailers of the service: got %v, want theirs", resp.Trailer)
@@ -108,8 +109,8 @@ func TestStockClient(t *testing.T) {
 	}
 }
 
-// What a client of the gateway names as metadata does not get to the service as a second token, though the gateway is told to
-// pass on everything.
+// A token that a client of the gateway sends as metadata does not reach the service, even if the
+// gateway is configured to forward everything.
 func TestForwardedHeaders(t *testing.T) {
 	auth := authority(t)
 	var tokens, theirs []string
@@ -136,7 +137,8 @@ func TestForwardedHeaders(t *testing.T) {
 	}
 }
 
-// A service registered in the gateway's own process shares the request's context: it needs no interceptor.
+// A service registered in the gateway's process shares the request's context and needs no
+// interceptor.
 func TestInProcess(t *testing.T) {
 	for _, tt := range cases[:2] {
 		t.Run(tt.name, func(t *testing.T) {
@@ -169,7 +171,7 @@ func booking(t *testing.T, messages int, result error) *service {
 	}}
 }
 
-// request has a token that was put there by hand, as clients in other languages do.
+// request returns a request with a token set by hand, as clients in other languages do.
 func request(t *testing.T, auth *waybill.Authority, url string) *http.Request {
 	t.Helper()
 	wb, err := auth.Issue(Cell.To("eu-3"), Seats.To(1))
@@ -197,7 +199,7 @@ func read(t *testing.T, c *http.Client, r *http.Request) *http.Response {
 	return resp
 }
 
-// named returns the names in a response that speak of waybills, under whatever prefix.
+// named returns the names in a response that contain "waybill", under any prefix.
 func named(resp *http.Response) (names []string) {
 	for _, h := range []http.Header{resp.Header, resp.Trailer} {
 		for name := range h {

@@ -1,4 +1,5 @@
-// Package gatewaytest runs the real grpc-gateway between our HTTP middleware and our gRPC interceptors.
+// Package gatewaytest runs the real grpc-gateway between our HTTP middleware and our gRPC
+// interceptors.
 package gatewaytest
 
 import (
@@ -32,7 +33,16 @@ func authority(t testing.TB) *waybill.Authority {
 	return waybilltest.Authority(t, waybill.Claims(Cell, Seats, Booked))
 }
 
-// service is gRPC's health service, which has a unary call and a server stream. A stream sends its messages first.
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// service is gRPC's health service, which has a unary call and a server stream. A stream first
+// sends its messages.
 type service struct {
 	health.UnimplementedHealthServer
 	handle   func(ctx context.Context) error
@@ -55,14 +65,14 @@ func (s *service) Watch(_ *health.HealthCheckRequest, stream health.Health_Watch
 	return s.handle(stream.Context())
 }
 
-// upstream serves svc with our interceptors, and returns a client that has ours.
+// upstream serves svc with our interceptors, and returns a client with our interceptors.
 func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.ServerOption) health.HealthClient {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(append(opts, waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)...)
+	server := grpc.NewServer(append(opts, must(waybillgrpc.NewServer(auth, waybillgrpc.Required())).ServerOptions()...)...)
 	health.RegisterHealthServer(server, svc)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -73,7 +83,7 @@ func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.
 		}
 	})
 	conn, err := grpc.NewClient(listener.Addr().String(), append(
-		waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+		must(waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())).DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +92,7 @@ func upstream(t *testing.T, auth *waybill.Authority, svc *service, opts ...grpc.
 	return health.NewHealthClient(conn)
 }
 
-// The handlers below do what those do that protoc-gen-grpc-gateway generates.
+// The handlers below do the same as the ones that protoc-gen-grpc-gateway generates.
 
 func register(t *testing.T, mux *runtime.ServeMux, client health.HealthClient) {
 	t.Helper()

@@ -26,7 +26,7 @@ import (
 
 var coupon = waybill.NewClaim[string]("coupon").OnSuccess()
 
-// checker is a gRPC service that changes claims, and then fails if it is asked to.
+// checker is a gRPC service that changes claims, and then fails on request.
 type checker struct {
 	grpc_health_v1.UnimplementedHealthServer
 	t        testing.TB
@@ -58,17 +58,18 @@ func grpcAuthority(t testing.TB) *waybill.Authority {
 	return waybilltest.Authority(t, waybill.Claims(cell, seats, coupon))
 }
 
-// grpcServers are a gRPC service behind the HTTP middleware, and the same behind a proxy that is a hop of its own.
+// grpcServers returns a gRPC service behind the HTTP middleware, and the same behind a proxy that
+// is a hop.
 func grpcServers(t testing.TB) map[string]*httptest.Server {
 	over := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(over, checker{t: t, attempts: new(atomic.Int32)})
 	inner := serve(t, true, must(waybillhttp.NewServer(grpcAuthority(t), waybillhttp.Required())).Middleware(over))
 
-	native := grpc.NewServer(waybillgrpc.ServerOptions(grpcAuthority(t), waybillgrpc.Required())...)
+	native := grpc.NewServer(must(waybillgrpc.NewServer(grpcAuthority(t), waybillgrpc.Required())).ServerOptions()...)
 	grpc_health_v1.RegisterHealthServer(native, checker{t: t, attempts: new(atomic.Int32)})
 	servers := map[string]*httptest.Server{"ServeHTTP": inner, "proxy to ServeHTTP": proxyTo(t, inner)}
 
-	// What a native server says of a failed call is one header block, which is its trailer.
+	// A native server's response to a failed call is one header block, which is its trailer.
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	plain := &http.Transport{Protocols: protocols}
@@ -84,7 +85,7 @@ func proxyTo(t testing.TB, s *httptest.Server) *httptest.Server {
 }
 
 // proxy is a service that only forwards.
-func proxy(t testing.TB, to *url.URL, base http.RoundTripper, opts ...waybillhttp.Option) *httptest.Server {
+func proxy(t testing.TB, to *url.URL, base http.RoundTripper, opts ...waybillhttp.ClientOption) *httptest.Server {
 	auth := grpcAuthority(t)
 	return serve(t, true, must(waybillhttp.NewServer(auth)).Middleware(&httputil.ReverseProxy{
 		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(to) },
@@ -106,11 +107,11 @@ func dial(t testing.TB, s *httptest.Server, opts ...grpc.DialOption) grpc_health
 	return grpc_health_v1.NewHealthClient(conn)
 }
 
-// A client of grpc-go takes its update from the trailer, whatever HTTP is in between.
+// A client of grpc-go merges the returned token from the trailer, whatever HTTP is in between.
 func TestGRPC(t *testing.T) {
 	auth := grpcAuthority(t)
 	for name, s := range grpcServers(t) {
-		client := dial(t, s, waybillgrpc.DialOptions(auth)...)
+		client := dial(t, s, must(waybillgrpc.NewClient(auth)).DialOptions()...)
 		for service, want := range map[string]codes.Code{"works": codes.OK, "fails": codes.FailedPrecondition} {
 			t.Run(name+"/"+service, func(t *testing.T) {
 				ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
@@ -120,7 +121,7 @@ func TestGRPC(t *testing.T) {
 					t.Errorf("got %v, want %v", err, want)
 				}
 				if len(header[waybill.HeaderReturn]) != 0 {
-					t.Error("the update is in the header, want it in the trailer: a header ends retries")
+					t.Error("the returned token is in the header, want it in the trailer: a header ends retries")
 				}
 				if got, _ := seats.Get(ctx); got != 4 {
 					t.Errorf("%d seats, want 4 (lost: %v)", got, waybill.Lost(ctx))
@@ -146,12 +147,13 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
-// A call that failed is tried again although each attempt had an update, because its response was all trailer.
+// A failed call is retried although each attempt returned a token, because the responses had only a
+// trailer.
 func TestGRPCRetry(t *testing.T) {
 	auth := grpcAuthority(t)
 	retry := grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4,
 		"initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`)
-	client := dial(t, grpcServers(t)["proxy to Serve"], append(waybillgrpc.DialOptions(auth), retry)...)
+	client := dial(t, grpcServers(t)["proxy to Serve"], append(must(waybillgrpc.NewClient(auth)).DialOptions(), retry)...)
 	ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
 	_, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "retried"})
 	if got, _ := seats.Get(ctx); err != nil || got != 4 {
@@ -159,7 +161,7 @@ func TestGRPCRetry(t *testing.T) {
 	}
 }
 
-// What the middleware refuses is a status to a client of gRPC, with the reason.
+// A gRPC client sees a refusal of the middleware as a status with the reason.
 func TestGRPCRefusal(t *testing.T) {
 	auth := grpcAuthority(t)
 	client := dial(t, grpcServers(t)["ServeHTTP"])

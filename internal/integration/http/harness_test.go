@@ -32,7 +32,7 @@ var (
 	seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-// kit is one program's OpenTelemetry and Authority.
+// kit is the OpenTelemetry and the Authority of one program.
 type kit struct {
 	auth   *waybill.Authority
 	reader *metric.ManualReader
@@ -40,7 +40,7 @@ type kit struct {
 	tracer *trace.TracerProvider
 }
 
-// newKit installs an SDK for one test. The propagator has no other provider than the global one.
+// newKit installs an SDK for one test. The propagator uses the global provider only.
 func newKit(t testing.TB) *kit {
 	t.Helper()
 	k := &kit{
@@ -81,26 +81,26 @@ func (k *kit) counts(t testing.TB) map[string]int64 {
 	return counts
 }
 
-// propagator is the composite that a program sets.
+// propagator returns the composite that a program sets.
 func (k *kit) propagator(opts ...waybillprop.Option) propagation.TextMapPropagator {
 	return propagation.NewCompositeTextMapPropagator(
-		propagation.TraceContext{}, propagation.Baggage{}, waybillprop.New(k.auth, opts...))
+		propagation.TraceContext{}, propagation.Baggage{}, must(waybillprop.New(k.auth, opts...)))
 }
 
-// instrument is otelhttp around a handler.
+// instrument wraps a handler in otelhttp.
 func (k *kit) instrument(h http.Handler, p propagation.TextMapPropagator, opts ...otelhttp.Option) http.Handler {
 	opts = append(opts, otelhttp.WithPropagators(p), otelhttp.WithTracerProvider(k.tracer))
 	return otelhttp.NewHandler(h, "op", opts...)
 }
 
-// tracing is otelhttp around a transport.
+// tracing wraps a transport in otelhttp.
 func (k *kit) tracing(base http.RoundTripper, p propagation.TextMapPropagator) http.RoundTripper {
 	return otelhttp.NewTransport(base, otelhttp.WithPropagators(p), otelhttp.WithTracerProvider(k.tracer))
 }
 
-// sending is our transport, for these servers.
+// sending wraps a transport in ours, for these servers.
 func (k *kit) sending(base http.RoundTripper, servers ...*httptest.Server) http.RoundTripper {
-	opts := []waybillhttp.Option{waybillhttp.Logger(slog.New(slog.DiscardHandler))}
+	opts := []waybillhttp.ClientOption{waybillhttp.Logger(slog.New(slog.DiscardHandler))}
 	for _, s := range servers {
 		u, _ := url.Parse(s.URL)
 		opts = append(opts, waybillhttp.AllowHosts(u.Host))
@@ -122,6 +122,10 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 			h = k.instrument(h, propagation.TraceContext{})
 		case "waybill":
 			h = must(waybillhttp.NewServer(k.auth, waybillhttp.Required())).Middleware(h)
+		case "open":
+			h = must(waybillhttp.NewServer(k.auth)).Middleware(h)
+		case "clone":
+			h = cloning(h)
 		case "timeout":
 			h = http.TimeoutHandler(h, time.Minute, "timeout")
 		default:
@@ -129,6 +133,11 @@ func (k *kit) chain(t testing.TB, layers string, h http.Handler) http.Handler {
 		}
 	}
 	return h
+}
+
+// cloning is a layer that passes on a copy of the request, with its own header map.
+func cloning(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, r.Clone(r.Context())) })
 }
 
 var protocols = []struct {
@@ -145,7 +154,7 @@ func serve(t testing.TB, http2 bool, h http.Handler) *httptest.Server {
 	return s
 }
 
-// base is a transport of net/http that trusts the servers and speaks what s does.
+// base returns a transport that trusts the servers and uses their version of HTTP.
 func base(t testing.TB, s *httptest.Server) http.RoundTripper {
 	t.Helper()
 	tr := s.Client().Transport.(*http.Transport).Clone()
@@ -154,7 +163,7 @@ func base(t testing.TB, s *httptest.Server) http.RoundTripper {
 	return tr
 }
 
-// get sends a request in ctx, with the token by hand if there is one, and reads the answer.
+// get sends a request in ctx, with the tokens set by hand, and reads the response.
 func get(t testing.TB, ctx context.Context, rt http.RoundTripper, url string, tokens ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
@@ -181,6 +190,14 @@ func issue(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) str
 		t.Fatal(err)
 	}
 	return wb.Token()
+}
+
+// must returns v. An error of a constructor fails the test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func check(t testing.TB, err error) {

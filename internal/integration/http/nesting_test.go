@@ -1,4 +1,5 @@
-// Package integrationhttp tests the HTTP transport and the propagator beside OpenTelemetry's instrumentation.
+// Package integrationhttp tests the HTTP transport and the propagator together with OpenTelemetry's
+// instrumentation.
 package integrationhttp
 
 import (
@@ -13,7 +14,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// Two services, each with the same layers, open each token once, see its claims, and send the change back.
+// Two services, each with the same layers, open each token once, see its claims, and return the
+// change.
 func TestOneOpenPerHop(t *testing.T) {
 	for _, tt := range []struct {
 		layers string
@@ -31,6 +33,9 @@ func TestOneOpenPerHop(t *testing.T) {
 		{"otelhttp > timeout > waybill", true},
 		{"waybill > timeout > otelhttp", true},
 		{"timeout > otelhttp > waybill > otelhttp", true},
+		{"waybill > clone > otelhttp", true},
+		{"waybill > waybill > clone > otelhttp", true},
+		{"otelhttp > waybill > clone > otelhttp > clone > otelhttp", true},
 		{"filtered > waybill", false},
 		{"traceonly > waybill", true},
 		{"waybill > traceonly", true},
@@ -76,7 +81,7 @@ func TestOneOpenPerHop(t *testing.T) {
 
 					wb, err := k.auth.Open(resp.Header.Get(waybill.HeaderReturn))
 					if n, _ := seats.Of(wb); n != 2 || err != nil {
-						t.Errorf("the client's update has %d seats, %v; want 2", n, err)
+						t.Errorf("the client's returned token has %d seats, %v; want 2", n, err)
 					}
 					counts := k.counts(t)
 					for name, want := range map[string]int64{
@@ -90,7 +95,7 @@ func TestOneOpenPerHop(t *testing.T) {
 							t.Errorf("%s: %d, want %d (%v)", name, counts[name], want, counts)
 						}
 					}
-					// A client that traces joins the two services' spans, whatever ours does.
+					// A client that traces joins the spans of the two services, whatever our layers do.
 					if tt.traced && client != "waybill" && (len(traces) != 2 || traces[0] != traces[1] || !traces[0].IsValid()) {
 						t.Errorf("traces %v, want one", traces)
 					}
@@ -100,7 +105,7 @@ func TestOneOpenPerHop(t *testing.T) {
 	}
 }
 
-// Two tokens are none, although the carrier's Get shows one of them.
+// Two tokens are ambiguous, although the carrier's Get returns one of them.
 func TestTwoTokensBehindInstrumentation(t *testing.T) {
 	for _, layers := range []string{"waybill", "otelhttp > waybill", "waybill > otelhttp", "traceonly > waybill"} {
 		t.Run(layers, func(t *testing.T) {
@@ -119,7 +124,7 @@ func TestTwoTokensBehindInstrumentation(t *testing.T) {
 	}
 }
 
-// The server's span says what became of the waybill, whoever opened it.
+// The server's span reports the outcome, whatever layer opened the token.
 func TestSpanOfAHop(t *testing.T) {
 	for _, layers := range []string{"otelhttp > waybill", "traceonly > waybill"} {
 		t.Run(layers, func(t *testing.T) {
@@ -152,7 +157,7 @@ func TestSpanOfAHop(t *testing.T) {
 	}
 }
 
-// The route of a mux further in names the span, although the mux sees a copy of the request.
+// The route of an inner mux names the span, although the mux sees a copy of the request.
 func TestSpanIsNamedByItsRoute(t *testing.T) {
 	k := newKit(t)
 	mux := http.NewServeMux()
@@ -198,7 +203,7 @@ func TestWritersNested(t *testing.T) {
 	}
 }
 
-// shape says what a ResponseWriter claims to be.
+// shape lists the optional interfaces of a ResponseWriter.
 func shape(w http.ResponseWriter) string {
 	_, flusher := w.(http.Flusher)
 	_, hijacker := w.(http.Hijacker)

@@ -13,8 +13,8 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// An upgrade to WebSocket takes the update back in its response: one package writes the status 101 to the writer, the
-// other hijacks and writes the header that it is given.
+// An upgrade to WebSocket returns the token in its response. One package writes the status 101 to
+// the writer, the other hijacks and writes the header that it is given.
 func TestWebSocket(t *testing.T) {
 	for name, echo := range map[string]func(testing.TB, http.ResponseWriter, *http.Request){"coder": echoCoder, "gorilla": echoGorilla} {
 		for _, layers := range []string{"waybill", "otelhttp > waybill", "waybill > otelhttp"} {
@@ -31,7 +31,7 @@ func TestWebSocket(t *testing.T) {
 				}
 				defer conn.CloseNow()
 				if got, _ := seats.Get(ctx); got != 4 || resp.Header.Get(waybill.HeaderReturn) != "" {
-					t.Errorf("%d seats after the handshake, want 4 (lost: %v), and no update in the header", got, waybill.Lost(ctx))
+					t.Errorf("%d seats after the handshake, want 4 (lost: %v), and no returned token in the header", got, waybill.Lost(ctx))
 				}
 				check(t, conn.Write(ctx, coder.MessageText, []byte("hello")))
 				if _, got, err := conn.Read(ctx); string(got) != "hello" {

@@ -17,12 +17,13 @@ import (
 )
 
 // batch opens the next messages of the queue, and returns their contexts.
-func batch(t testing.TB, auth *waybill.Authority, cons jetstream.Consumer, n int) (msgs []jetstream.Msg, parents []context.Context) {
+func batch(t testing.TB, stream *waybilljetstream.JetStream, cons jetstream.Consumer,
+	n int) (msgs []jetstream.Msg, parents []context.Context) {
 	t.Helper()
 	fetched, err := cons.Fetch(n, jetstream.FetchMaxWait(patience))
 	check(t, err)
 	for m := range fetched.Messages() {
-		ctx, err := waybilljetstream.Open(t.Context(), auth, m)
+		ctx, err := stream.Open(t.Context(), m)
 		check(t, err)
 		msgs, parents = append(msgs, m), append(parents, ctx)
 	}
@@ -30,11 +31,13 @@ func batch(t testing.TB, auth *waybill.Authority, cons jetstream.Consumer, n int
 	return msgs, parents
 }
 
-// A handler of a batch does one thing for all: with one waybill, that is a journey of its own, or with none, as it decides.
+// A handler of a batch joins the messages' waybills into one new journey, or goes on without a
+// waybill.
 func TestBatch(t *testing.T) {
 	q := newQueue(t)
 	sender := waybilltest.Authority(t, claims)
 	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option()) // all have expired in the queue
+	stream := newStream(t, auth, q.js)
 	cons := q.consumer(t)
 	for _, c := range []struct {
 		name  string
@@ -52,7 +55,7 @@ func TestBatch(t *testing.T) {
 			for i, cell := range c.cells {
 				q.publish(t, sender, "", Cell.To(cell), Seats.To(i), Tags.To([]string{string(rune('a' + i))}))
 			}
-			msgs, parents := batch(t, auth, cons, len(c.cells))
+			msgs, parents := batch(t, stream, cons, len(c.cells))
 			for _, p := range parents {
 				wb, err := waybill.FromContext(p)
 				check(t, err)
@@ -63,7 +66,7 @@ func TestBatch(t *testing.T) {
 				t.Errorf("error %v, want %v", err, c.err)
 			}
 			if err == nil {
-				_, err = waybilljetstream.Publish(joint, q.js, &nats.Msg{Subject: "dead.bulk"})
+				_, err = stream.Publish(joint, &nats.Msg{Subject: "dead.bulk"})
 				check(t, err)
 				wb := openLast(t, auth, q)
 				cell, _ := Cell.Of(wb)
@@ -79,7 +82,7 @@ func TestBatch(t *testing.T) {
 				t.Errorf("error %q, want one that names the claim", err)
 			}
 			for i, m := range msgs {
-				check(t, waybilljetstream.Settle(parents[i], m, err))
+				check(t, stream.Settle(parents[i], m, err))
 				if got := q.answered(t); (got == "+ACK") != (err == nil) {
 					t.Errorf("answer %q after error %v", got, err)
 				}

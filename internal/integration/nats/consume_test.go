@@ -27,7 +27,7 @@ func TestConsume(t *testing.T) {
 		"WAYBILL": {"by hand"}, "waybill-update": {"copied"}, "x": {"1"},
 	}}
 	before := maps.Clone(msg.Header)
-	ack, err := waybilljetstream.Publish(ctx, q.js, msg, jetstream.WithMsgID("m1"))
+	ack, err := newStream(t, auth, q.js).Publish(ctx, msg, jetstream.WithMsgID("m1"))
 	check(t, err)
 	if ack.Stream != "ORDERS" {
 		t.Errorf("stored in %q, want %q", ack.Stream, "ORDERS")
@@ -43,16 +43,17 @@ func TestConsume(t *testing.T) {
 
 	provider, counted := count(t)
 	saw := make(chan nats.Header, 1)
-	// The context of the consuming is on a journey of its own, which is no message's.
+	// The context passed to Consume has its own journey, which no message inherits.
 	own := waybilltest.Context(t, auth, Cell.To("own"))
 	var cell string
-	run, err := waybilljetstream.Consume(own, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider))
+	run, err := counting.Consume(own, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		if cell, _ = Cell.Get(ctx); cell != "" {
 			note(t, waybill.Update(ctx, Cell.To("eu-4"))) // for what the handler sends on
 		}
 		saw <- m.Headers()
 		return nil
-	}, waybilljetstream.MeterProvider(provider))
+	})
 	check(t, err)
 	defer run.Stop()
 	want := nats.Header{"x": {"1"}, "Nats-Msg-Id": {"m1"}}
@@ -65,7 +66,7 @@ func TestConsume(t *testing.T) {
 	if got := q.answered(t); got != "+ACK" {
 		t.Errorf("answer %q, want %q", got, "+ACK")
 	}
-	_, err = waybilljetstream.Publish(context.Background(), q.js, &nats.Msg{Subject: "orders.new"})
+	_, err = newStream(t, auth, q.js).Publish(context.Background(), &nats.Msg{Subject: "orders.new"})
 	check(t, err)
 	receive(t, saw, "the handler of a message without a waybill")
 	if cell != "" {
@@ -81,19 +82,19 @@ func TestStreamPublishErrors(t *testing.T) {
 	auth := waybilltest.Authority(t, claims, now.option())
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 	now.set(time.Hour)
-	_, err := waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "orders.new"})
+	_, err := newStream(t, auth, q.js).Publish(ctx, &nats.Msg{Subject: "orders.new"})
 	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
 		t.Errorf("an expired waybill: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
 	}
 	if n := stored(t, q.orders); n != 0 {
 		t.Errorf("%d messages stored, want none", n)
 	}
-	if _, err := waybilljetstream.Publish(ctx, q.js, nil); !errors.Is(err, nats.ErrInvalidMsg) {
+	if _, err := newStream(t, auth, q.js).Publish(ctx, nil); !errors.Is(err, nats.ErrInvalidMsg) {
 		t.Errorf("a nil message: error %v, want %v", err, nats.ErrInvalidMsg)
 	}
 }
 
-// What the handler returns, or does itself, is what the server hears, once.
+// The server gets exactly one answer: the one the handler sent, or else the one its error asks for.
 func TestSettling(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -133,7 +134,7 @@ func TestSettling(t *testing.T) {
 		handlers[c.name] = c.handle
 	}
 	once := func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 1 } // of redeliveries there is another test
-	run := consume(t, auth, q.consumer(t, once), func(ctx context.Context, m jetstream.Msg) error {
+	run := q.consume(t, auth, q.consumer(t, once), func(ctx context.Context, m jetstream.Msg) error {
 		return handlers[string(m.Data())](ctx, m)
 	})
 	for _, c := range cases {
@@ -157,7 +158,7 @@ func TestRedelivery(t *testing.T) {
 		n     uint64
 	}
 	saw := make(chan seen, 2)
-	consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		note(t, err)
 		cell, _ := Cell.Get(ctx)
@@ -180,24 +181,26 @@ func TestRedelivery(t *testing.T) {
 	}
 }
 
-// The time that a message waits is not the sender's fault; but what its handler sends on must be fresh.
+// A waybill that expired while its message waited is accepted, but must be reissued before it is
+// sent on.
 func TestExpiredInQueue(t *testing.T) {
 	q := newQueue(t)
 	sender := waybilltest.Authority(t, claims)
 	later := newClock(2 * time.Hour).option()
 	auth, peer := waybilltest.Authority(t, claims, later), waybilltest.Authority(t, claims, later)
 	onward := make(chan string, 1)
-	serve(t, q.nc, "seats", waybillnats.Handler(peer, q.nc, func(ctx context.Context, m *waybillnats.Msg) {
+	demanding, conn := newConn(t, peer, q.nc, waybillnats.Required()), newConn(t, auth, q.nc)
+	serve(t, q.nc, "seats", demanding.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		cell, _ := Cell.Get(ctx)
 		onward <- cell
 		note(t, m.Respond(nil))
-	}, waybillnats.Required()))
-	consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	}))
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		if cell, _ := Cell.Get(ctx); cell != "eu-3" {
 			t.Errorf("cell %q, want %q", cell, "eu-3")
 		}
 		ask := &nats.Msg{Subject: "seats"}
-		if _, err := waybillnats.Request(timeout(t, ctx), q.nc, ask); !errors.Is(err, waybill.ErrExpired) {
+		if _, err := conn.Request(timeout(t, ctx), ask); !errors.Is(err, waybill.ErrExpired) {
 			t.Errorf("onward without Reissue: error %v, want %v", err, waybill.ErrExpired)
 		}
 		if n := len(onward); n != 0 {
@@ -207,7 +210,7 @@ func TestExpiredInQueue(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = waybillnats.Request(timeout(t, fresh), q.nc, ask)
+		_, err = conn.Request(timeout(t, fresh), ask)
 		return err
 	})
 	q.publish(t, sender, "", Cell.To("eu-3"))
@@ -219,7 +222,7 @@ func TestExpiredInQueue(t *testing.T) {
 	}
 }
 
-// Beyond MaxAge, a message has no benefit of its stored time.
+// A message older than MaxAge is judged at the current time.
 func TestMaxAge(t *testing.T) {
 	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
 	sender := waybilltest.Authority(t, claims)
@@ -238,30 +241,39 @@ func TestMaxAge(t *testing.T) {
 		{"too old", sender, auth, []waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour)}, waybill.ErrExpired, ""},
 		{"too old, though it lives", longLived, tolerant, []waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour)},
 			waybill.ErrExpired, ""},
-		{"too old, observed", sender, auth,
-			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.Observe()}, nil, ""},
-		{"negative", sender, auth, []waybilljetstream.Option{waybilljetstream.MaxAge(-1)}, errAny, ""},
-		{"negative Grace", sender, auth, []waybilljetstream.Option{waybilljetstream.Grace(-1, "ORDERS")}, errAny, ""},
+		{"too old, reported", sender, auth,
+			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.ReportOnly()}, nil, ""},
+		{"too old though it lives, reported", longLived, tolerant,
+			[]waybilljetstream.Option{waybilljetstream.MaxAge(time.Hour), waybilljetstream.ReportOnly()}, nil, "eu-3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := newQueue(t)
 			q.publish(t, c.sender, "", Cell.To("eu-3"))
 			m, err := q.consumer(t).Next()
 			check(t, err)
-			ctx, err := waybilljetstream.Open(t.Context(), c.opener, m, c.opts...)
-			if !errors.Is(err, c.err) && (c.err != errAny || err == nil) {
+			provider, counted := count(t)
+			opts := append([]waybilljetstream.Option{waybilljetstream.MeterProvider(provider)}, c.opts...)
+			ctx, err := newStream(t, c.opener, q.js, opts...).Open(t.Context(), m)
+			if !errors.Is(err, c.err) {
 				t.Errorf("error %v, want %v", err, c.err)
 			}
 			if cell, _ := Cell.Get(ctx); cell != c.cell {
 				t.Errorf("cell %q, want %q", cell, c.cell)
 			}
+			counted.want(t, "waybill.refuse", "expired", one(c.err != nil))
+			counted.want(t, "waybill.observe", "expired", one(strings.HasSuffix(c.name, "reported")))
 		})
 	}
 }
 
-var errAny = errors.New("any error")
+func one(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}
 
-// Consume does not begin what it cannot settle message by message.
+// Consume refuses consumers whose messages it cannot settle one by one.
 func TestAckPolicies(t *testing.T) {
 	nc := connect(t, start(t))
 	js, err := jetstream.New(nc)
@@ -269,7 +281,8 @@ func TestAckPolicies(t *testing.T) {
 	s, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}})
 	check(t, err)
 	auth := waybilltest.Authority(t, claims)
-	_, err = waybilljetstream.Publish(waybilltest.Context(t, auth, Cell.To("eu-3")), js, &nats.Msg{Subject: "orders.new"})
+	stream := newStream(t, auth, js)
+	_, err = stream.Publish(waybilltest.Context(t, auth, Cell.To("eu-3")), &nats.Msg{Subject: "orders.new"})
 	check(t, err)
 	with := func(p jetstream.AckPolicy) jetstream.Consumer {
 		cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: p})
@@ -286,7 +299,7 @@ func TestAckPolicies(t *testing.T) {
 		{"AckAll", with(jetstream.AckAllPolicy)},
 		{"ordered", ordered},
 	} {
-		run, err := waybilljetstream.Consume(t.Context(), auth, c.cons, func(context.Context, jetstream.Msg) error {
+		run, err := stream.Consume(t.Context(), c.cons, func(context.Context, jetstream.Msg) error {
 			t.Errorf("%s: the handler runs", c.name)
 			return nil
 		})
@@ -301,24 +314,20 @@ func TestAckPolicies(t *testing.T) {
 	}
 	m, err := ordered.Next()
 	check(t, err)
-	ctx, err := waybilljetstream.Open(t.Context(), auth, m)
+	ctx, err := stream.Open(t.Context(), m)
 	check(t, err)
 	if cell, _ := Cell.Get(ctx); cell != "eu-3" {
 		t.Errorf("cell %q of an ordered consumer's message, want %q", cell, "eu-3")
 	}
-	if _, err := waybilljetstream.Consume(t.Context(), auth, with(jetstream.AckExplicitPolicy), nil,
-		waybilljetstream.DeadLetter(js, "")); err == nil {
-		t.Error("Consume takes a DeadLetter without a subject")
-	}
 }
 
-// When the context ends, so do the consuming and the contexts of the handlers.
+// When the context ends, consuming ends, and so do the contexts of the handlers.
 func TestConsumeEnds(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
 	ctx, cancel := context.WithCancel(t.Context())
 	began := make(chan struct{}, 1)
-	run, err := waybilljetstream.Consume(ctx, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js).Consume(ctx, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		began <- struct{}{}
 		<-ctx.Done()
 		return nil
@@ -350,13 +359,14 @@ func (c tapped) Consume(h jetstream.MessageHandler,
 	return c.Consumer.Consume(h, opts...)
 }
 
-// A message that nats.go still delivers after the end is left to the server: its handler could only fail.
+// A message that nats.go delivers after the end is left to the server, because its handler could
+// only fail.
 func TestDeliveredAfterTheEnd(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
 	cons := tapped{q.consumer(t), make(chan jetstream.MessageHandler, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
-	run, err := waybilljetstream.Consume(ctx, auth, cons, func(context.Context, jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js).Consume(ctx, cons, func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs")
 		return nil
 	})
@@ -384,13 +394,13 @@ func (r recovering) Consume(h jetstream.MessageHandler,
 	}, opts...)
 }
 
-// A panic discards the changes, settles nothing and goes on.
+// A panic discards the changes, settles nothing and continues.
 func TestConsumePanic(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
 	cons := recovering{q.consumer(t), make(chan any, 2)}
 	var hctx context.Context
-	consume(t, auth, cons, func(ctx context.Context, m jetstream.Msg) error {
+	q.consume(t, auth, cons, func(ctx context.Context, m jetstream.Msg) error {
 		if string(m.Data()) == "boom" {
 			hctx = ctx
 			panic("boom")
@@ -411,7 +421,7 @@ func TestConsumePanic(t *testing.T) {
 	}
 }
 
-// Fetch, Open and Settle are Consume by hand.
+// Fetch, Open and Settle together do what Consume does.
 func TestFetch(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
@@ -420,13 +430,13 @@ func TestFetch(t *testing.T) {
 	q.publish(t, past, "expired", Cell.To("eu-3"))
 	q.publish(t, auth, "fails", Cell.To("eu-4"))
 	q.publish(t, auth, "poison", Cell.To("eu-5"))
-	dead := waybilljetstream.DeadLetter(q.js, "dead.orders")
+	stream := newStream(t, auth, q.js, waybilljetstream.DeadLetter("dead.orders"))
 	batch, err := q.consumer(t).Fetch(4, jetstream.FetchMaxWait(patience))
 	check(t, err)
 	shared := waybilltest.Context(t, auth, Cell.To("of the loop"))
 	handled := map[string]string{}
 	for m := range batch.Messages() {
-		ctx, err := waybilljetstream.Open(shared, auth, m)
+		ctx, err := stream.Open(shared, m)
 		if err == nil {
 			handled[string(m.Data())], _ = Cell.Get(ctx)
 			if got := spellings(m.Headers()); got != nil {
@@ -441,8 +451,8 @@ func TestFetch(t *testing.T) {
 		} else if wb, _ := waybill.FromContext(ctx); wb != nil {
 			t.Errorf("the context of a refused message has %v, want none", wb)
 		}
-		check(t, waybilljetstream.Settle(ctx, m, err, dead))
-		check(t, waybilljetstream.Settle(ctx, m, nil, dead)) // settled already: no error, and no answer
+		check(t, stream.Settle(ctx, m, err))
+		check(t, stream.Settle(ctx, m, nil)) // settled already: no error, and no answer
 	}
 	check(t, batch.Error())
 	want := map[string]string{"good": "eu-3", "fails": "eu-4", "poison": "eu-5"}

@@ -18,7 +18,8 @@ import (
 
 const terminated = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"
 
-// Every refusal that is the message's own fault ends in a dead letter and then a Term, whose reason says nothing more.
+// Every message refused for its own fault becomes a dead letter and is then terminated, with the
+// stable reason only.
 func TestRefusedMessages(t *testing.T) {
 	q := newQueue(t)
 	ordinary := waybilltest.Authority(t, claims)
@@ -44,10 +45,10 @@ func TestRefusedMessages(t *testing.T) {
 		check(t, err)
 		times = append(times, m.Time)
 	}
-	consume(t, ordinary, q.consumer(t), func(_ context.Context, m jetstream.Msg) error {
+	q.consume(t, ordinary, q.consumer(t), func(_ context.Context, m jetstream.Msg) error {
 		t.Errorf("the handler gets %q", m.Data())
 		return nil
-	}, waybilljetstream.RequireClaims(Seats), waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	}, waybilljetstream.RequireClaims(Seats), waybilljetstream.DeadLetter("dead.orders"))
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			a := nextAdvisory(t, advisories)
@@ -100,12 +101,12 @@ func TestRefusedMessages(t *testing.T) {
 	}
 }
 
-// Published after it expired, a waybill is no good whatever the queue does.
+// A waybill that was published after it expired is refused.
 func TestPublishedAfterExpiry(t *testing.T) {
 	q := newQueue(t)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
 	advisories := listen(t, q.nc, terminated)
-	consume(t, waybilltest.Authority(t, claims), q.consumer(t), func(context.Context, jetstream.Msg) error {
+	q.consume(t, waybilltest.Authority(t, claims), q.consumer(t), func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs")
 		return nil
 	})
@@ -115,14 +116,14 @@ func TestPublishedAfterExpiry(t *testing.T) {
 	}
 }
 
-// Without the copy that was asked for, a message is not terminated.
+// A message whose dead letter could not be stored is not terminated.
 func TestDeadLetterFails(t *testing.T) {
 	q := newQueue(t)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
 	var log logBuffer
 	auth := waybilltest.Authority(t, claims)
-	run := consume(t, auth, q.consumer(t), func(context.Context, jetstream.Msg) error { return nil },
-		waybilljetstream.DeadLetter(q.js, "bound.to.no.stream"),
+	run := q.consume(t, auth, q.consumer(t), func(context.Context, jetstream.Msg) error { return nil },
+		waybilljetstream.DeadLetter("bound.to.no.stream"),
 		waybilljetstream.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	q.publish(t, past, "", Cell.To("secret-cell"))
 	if got := q.answered(t); !strings.HasPrefix(got, "-NAK") {
@@ -139,7 +140,7 @@ func TestDeadLetterFails(t *testing.T) {
 	}
 }
 
-// A message that several consumers refuse, or one twice, has one dead letter.
+// A message that is refused several times, by one consumer or by several, has one dead letter.
 func TestDeadLetterOnce(t *testing.T) {
 	nc := connect(t, start(t))
 	js, err := jetstream.New(nc)
@@ -151,16 +152,17 @@ func TestDeadLetterOnce(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	_, err = js.PublishMsg(t.Context(), &nats.Msg{Subject: "events", Header: nats.Header{"waybill": {"none"}}})
 	check(t, err)
+	stream := newStream(t, auth, js, waybilljetstream.DeadLetter("dead.events"))
 	for range 2 {
 		cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 		check(t, err)
 		m, err := cons.Next()
 		check(t, err)
-		ctx, err := waybilljetstream.Open(t.Context(), auth, m)
+		ctx, err := stream.Open(t.Context(), m)
 		if err == nil {
 			t.Fatal("a text that is no token was opened")
 		}
-		check(t, waybilljetstream.Settle(ctx, m, err, waybilljetstream.DeadLetter(js, "dead.events")))
+		check(t, stream.Settle(ctx, m, err))
 	}
 	if n := stored(t, dead); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)

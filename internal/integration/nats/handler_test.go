@@ -16,11 +16,11 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A waybill is read in any spelling, and only if there is one.
+// A waybill is read under any spelling of its header, and refused if there are several values.
 func TestSpellings(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "quotes", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		cell, _ := Cell.Get(ctx)
 		note(t, m.Respond([]byte(cell+strings.Join(spellings(m.Header), " "))))
 	}))
@@ -55,7 +55,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// refused is a way in which a waybill is refused, for the tests of handlers and of streams.
+// refused is a reason for refusal, for the tests of handlers and of streams.
 type refused struct {
 	name   string
 	auth   *waybill.Authority // of the receiver; nil: the ordinary one
@@ -64,7 +64,7 @@ type refused struct {
 	reason string
 }
 
-// refusals are for a receiver that demands the claim Seats.
+// refusals returns all reasons, for a receiver that requires the claim Seats.
 func refusals(t *testing.T) []refused {
 	ordinary := waybilltest.Authority(t, claims)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
@@ -118,14 +118,14 @@ func refusals(t *testing.T) []refused {
 	}
 }
 
-// unloaded returns an Authority whose keys are not there yet.
+// unloaded returns an Authority whose keys are not loaded yet.
 func unloaded(t *testing.T) *waybill.Authority {
 	auth, err := waybill.New(waybilltest.Domain, keyring.NewRing(nil), claims)
 	check(t, err)
 	return auth
 }
 
-// The answers to what is refused say why, and no more.
+// The answer to a refused request contains the reason and nothing else.
 func TestRefusals(t *testing.T) {
 	nc := connect(t, start(t))
 	ordinary := waybilltest.Authority(t, claims)
@@ -141,12 +141,13 @@ func TestRefusals(t *testing.T) {
 		provider, counted := count(t)
 		opts := append([]waybillnats.Option{waybillnats.MeterProvider(provider)}, opts...)
 		name := strings.ReplaceAll(c.name, " ", "-")
-		serve(t, nc, name+"-plain", waybillnats.Handler(auth, nc, func(context.Context, *waybillnats.Msg) {
+		conn := newConn(t, auth, nc, opts...)
+		serve(t, nc, name+"-plain", conn.Handler(func(context.Context, *waybillnats.Msg) {
 			t.Errorf("%s: the handler runs", c.name)
-		}, opts...))
-		serveMicro(t, nc, name+"-micro", waybillnats.MicroHandler(auth, func(context.Context, micro.Request) {
+		}))
+		serveMicro(t, nc, name+"-micro", conn.MicroHandler(func(context.Context, micro.Request) {
 			t.Errorf("%s: the micro handler runs", c.name)
-		}, opts...))
+		}))
 		for _, kind := range []string{"plain", "micro"} {
 			t.Run(c.name+"/"+kind, func(t *testing.T) {
 				h := c.header(t)
@@ -158,7 +159,7 @@ func TestRefusals(t *testing.T) {
 				if len(m.Header) != 3 || len(m.Data) != 0 {
 					t.Errorf("the answer has headers %v and body %q, want three headers and no body", m.Header, m.Data)
 				}
-				// A message that asks for no answer gets none.
+				// A message without a reply subject gets no answer.
 				check(t, nc.PublishMsg(&nats.Msg{Subject: name + "-" + kind, Header: h}))
 				flush(t, nc)
 			})
@@ -180,8 +181,9 @@ func wantHeader(t testing.TB, h nats.Header, name, want string) {
 	}
 }
 
-// By default an absent waybill passes and an invalid one does not; Observe lets both pass, without claims.
-func TestPolicies(t *testing.T) {
+// By default an absent waybill passes and an invalid one does not; ReportOnly lets both pass,
+// without claims.
+func TestRules(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
@@ -193,18 +195,19 @@ func TestPolicies(t *testing.T) {
 	}{
 		{"default", nil, "handled: absent", "refused: expired"},
 		{"required", opts{waybillnats.Required()}, "refused: absent", "refused: expired"},
-		{"observe", opts{waybillnats.Required(), waybillnats.Observe()}, "handled: absent", "handled: expired"},
+		{"report only", opts{waybillnats.Required(), waybillnats.ReportOnly()}, "handled: absent", "handled: expired"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			serve(t, nc, c.name, waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+			subject := strings.ReplaceAll(c.name, " ", "-")
+			serve(t, nc, subject, newConn(t, auth, nc, c.opts...).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 				wb, err := waybill.FromContext(ctx)
 				if wb != nil {
 					t.Errorf("the handler has %v, want none", wb)
 				}
 				note(t, m.Respond([]byte("handled: "+waybill.Reason(err))))
-			}, c.opts...))
+			}))
 			ask := func(h nats.Header) string {
-				m, err := nc.RequestMsg(&nats.Msg{Subject: c.name, Header: h}, patience)
+				m, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: h}, patience)
 				check(t, err)
 				if reason := m.Header.Get(waybillnats.HeaderReason); reason != "" {
 					return "refused: " + reason
@@ -232,8 +235,9 @@ func TestRefusalIsNoAck(t *testing.T) {
 	})
 	check(t, err)
 	acks := listen(t, nc, "$JS.ACK.>")
-	handler := waybillnats.Handler(auth, nc, func(context.Context, *waybillnats.Msg) { t.Error("the handler runs") },
-		waybillnats.Required())
+	handler := newConn(t, auth, nc, waybillnats.Required()).Handler(func(context.Context, *waybillnats.Msg) {
+		t.Error("the handler runs")
+	})
 	delivered := make(chan struct{}, 8)
 	_, err = js.Subscribe("orders", func(m *nats.Msg) {
 		handler(m)

@@ -18,10 +18,12 @@ import (
 // ackWait is short enough to pass several times while a test holds a message.
 const ackWait = time.Second
 
-// impatient is a consumer that parks a message for ever if it is delivered twice and not acknowledged.
+// impatient is a consumer that parks a message for ever if it is delivered twice and not
+// acknowledged.
 func impatient(c *jetstream.ConsumerConfig) { c.AckWait, c.MaxDeliver = ackWait, 2 }
 
-// outlive waits for signs of progress over twice the time after which the server would deliver the message again.
+// outlive waits for signs of progress over twice the time after which the server would deliver the
+// message again.
 func (q *queue) outlive(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(2 * ackWait); time.Now().Before(end); {
@@ -74,7 +76,8 @@ func delivered(t testing.TB, to chan<- string) handler {
 	}
 }
 
-// While the keys are not loaded, messages are held, all of them beside each other, and no delivery is used up.
+// While the keys are not loaded, all messages are held at the same time, and no delivery is used
+// up.
 func TestHeldUntilLoaded(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -83,7 +86,7 @@ func TestHeldUntilLoaded(t *testing.T) {
 	ring := keyring.NewRing(nil)
 	provider, counted := count(t)
 	got := make(chan string, 8)
-	consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got),
+	q.consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got),
 		waybilljetstream.MeterProvider(provider))
 	for range 4 {
 		q.publish(t, sender, "m", Cell.To("eu-3"))
@@ -141,7 +144,8 @@ func follow(t testing.TB, src *source) *keyring.Ring {
 	return ring
 }
 
-// A key that the ring cannot know yet holds its message, and no other; one that it should know by now does not.
+// A message with a key that the ring may not know yet is held, and blocks no other message. A
+// message with a key that the ring should know by now is refused.
 func TestHeldUntilConfirmed(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -152,12 +156,12 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	ring := follow(t, src)
 	got := make(chan string, 8)
 	advisories := listen(t, q.nc, terminated)
-	consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got))
+	q.consume(t, newAuthority(t, ring), q.consumer(t, impatient), delivered(t, got))
 
 	q.publish(t, newAuthority(t, ringOf(t, fresh)), "fresh", Cell.To("eu-3"))
 	q.publish(t, newAuthority(t, ringOf(t, never)), "never", Cell.To("eu-4"))
 	q.publish(t, newAuthority(t, ringOf(t, known)), "known", Cell.To("eu-5"))
-	if m := receive(t, got, "the message beside those that are held"); m != "known eu-5" {
+	if m := receive(t, got, "the message that is not held"); m != "known eu-5" {
 		t.Errorf("first handled %q, want %q", m, "known eu-5")
 	}
 	if a := q.answered(t); a != "+ACK" {
@@ -178,8 +182,8 @@ func TestHeldUntilConfirmed(t *testing.T) {
 	}
 }
 
-// A ring that was confirmed at the time of the message may have been read before, by a clock that differs: the key may
-// still come.
+// A ring that was confirmed when the message was stored may have been read before, because clocks
+// differ. The key may still arrive.
 func TestHeldForTheMargin(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -188,7 +192,7 @@ func TestHeldForTheMargin(t *testing.T) {
 	close(src.reads) // every read succeeds
 	ring := follow(t, src)
 	got := make(chan string, 1)
-	consume(t, newAuthority(t, ring), q.consumer(t), delivered(t, got))
+	q.consume(t, newAuthority(t, ring), q.consumer(t), delivered(t, got))
 	q.publish(t, newAuthority(t, ringOf(t, key)), "m", Cell.To("eu-3"))
 	published := time.Now()
 	for !ring.ConfirmedSince(published) {
@@ -203,7 +207,7 @@ func TestHeldForTheMargin(t *testing.T) {
 	}
 }
 
-// A message may be at its last delivery when the keys go: it is held all the same, and neither parked nor terminated.
+// A message at its last delivery is held like any other, and neither parked nor terminated.
 func TestHeldAtTheLastDelivery(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -220,11 +224,11 @@ func TestHeldAtTheLastDelivery(t *testing.T) {
 		}
 	}
 	last := make(chan uint64, 1)
-	consume(t, newAuthority(t, ring), cons, func(_ context.Context, m jetstream.Msg) error {
+	q.consume(t, newAuthority(t, ring), cons, func(_ context.Context, m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		last <- meta.NumDelivered
 		return err
-	}, waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	}, waybilljetstream.DeadLetter("dead.orders"))
 	q.outlive(t)
 	check(t, ring.Swap(newSet(t, key)))
 	if n := receive(t, last, "the held message"); n != 3 {
@@ -238,14 +242,14 @@ func TestHeldAtTheLastDelivery(t *testing.T) {
 	}
 }
 
-// A message that is stored ahead of this node's clock waits for it.
+// A message that was stored ahead of this node's clock is held until the clock gets there.
 func TestHeldForTheClock(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
 	now := newClock(-time.Hour)
 	auth := waybilltest.Authority(t, claims, now.option())
 	got := make(chan string, 1)
-	consume(t, auth, q.consumer(t, impatient), delivered(t, got))
+	q.consume(t, auth, q.consumer(t, impatient), delivered(t, got))
 	q.publish(t, waybilltest.Authority(t, claims), "m", Cell.To("eu-3"))
 	q.outlive(t)
 	now.set(0)
@@ -254,13 +258,13 @@ func TestHeldForTheClock(t *testing.T) {
 	}
 }
 
-// Open holds too; when its context ends, the message is neither Nak'ed nor terminated.
+// Open also holds messages. When its context ends, the message is neither Nak'ed nor terminated.
 func TestOpenHolds(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
 	set := newSet(t, generate(t))
 	ring := keyring.NewRing(nil)
-	auth := newAuthority(t, ring)
+	stream := newStream(t, newAuthority(t, ring), q.js, waybilljetstream.DeadLetter("dead.orders"))
 	q.publish(t, newAuthority(t, keyring.NewRing(set)), "", Cell.To("eu-3"))
 	cons := q.consumer(t)
 	m, err := cons.Next()
@@ -274,7 +278,7 @@ func TestOpenHolds(t *testing.T) {
 	open := func(ctx context.Context) <-chan opened {
 		done := make(chan opened, 1)
 		go func() {
-			ctx, err := waybilljetstream.Open(ctx, auth, m)
+			ctx, err := stream.Open(ctx, m)
 			done <- opened{ctx, err}
 		}()
 		return done
@@ -288,7 +292,7 @@ func TestOpenHolds(t *testing.T) {
 	if !errors.Is(o.err, waybill.ErrNoKey) {
 		t.Errorf("error %v, want %v", o.err, waybill.ErrNoKey)
 	}
-	check(t, waybilljetstream.Settle(o.ctx, m, o.err, waybilljetstream.DeadLetter(q.js, "dead.orders")))
+	check(t, stream.Settle(o.ctx, m, o.err))
 	if got := string(next(t, q.acks).Data); got != "+WPI" {
 		t.Errorf("answer of Settle %q, want a sign of progress", got)
 	}
@@ -306,7 +310,7 @@ func TestOpenHolds(t *testing.T) {
 	}
 }
 
-// What is held when the consuming ends is left to the server.
+// Messages that are held when consuming ends are left to the server.
 func TestHoldEndsWithConsuming(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t)
@@ -314,7 +318,7 @@ func TestHoldEndsWithConsuming(t *testing.T) {
 	ring := keyring.NewRing(nil)
 	auth := newAuthority(t, ring)
 	cons := q.consumer(t, impatient)
-	run := consume(t, auth, cons, func(context.Context, jetstream.Msg) error {
+	run := q.consume(t, auth, cons, func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs after the end")
 		return nil
 	})
@@ -324,7 +328,7 @@ func TestHoldEndsWithConsuming(t *testing.T) {
 	}
 	run.Stop()
 	<-run.Closed()
-	// The server delivers it again only when it no longer hears of it.
+	// The server delivers it again only after the signs of progress stop.
 	m, err := cons.Next(jetstream.FetchMaxWait(patience))
 	check(t, err)
 	meta, err := m.Metadata()

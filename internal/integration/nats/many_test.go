@@ -18,16 +18,16 @@ import (
 )
 
 // gather ranges over all replies, and returns their bodies, sorted, and the error at the end.
-func gather(t testing.TB, ctx context.Context, nc *nats.Conn, msg *nats.Msg,
-	opts ...waybillnats.Option) (bodies []string, last error) {
+func gather(t testing.TB, ctx context.Context, conn *waybillnats.Conn, msg *nats.Msg,
+	replies waybillnats.Replies) (bodies []string, last error) {
 	t.Helper()
-	for reply, err := range waybillnats.RequestMany(ctx, nc, msg, opts...) {
+	for reply, err := range conn.RequestMany(ctx, msg, replies) {
 		switch {
 		case last != nil:
 			t.Errorf("an element after the error %v", last)
 		case err != nil:
 			if last = err; reply != nil {
-				t.Errorf("reply %q beside the error %v", reply.Data, err)
+				t.Errorf("reply %q together with the error %v", reply.Data, err)
 			}
 		default:
 			if got := spellings(reply.Header); got != nil {
@@ -40,11 +40,11 @@ func gather(t testing.TB, ctx context.Context, nc *nats.Conn, msg *nats.Msg,
 	return bodies, last
 }
 
-// answers serves "all" from three connections; the second answers three times.
+// answers serves "all" on three connections. The second one answers three times.
 func answers(t testing.TB, s *server.Server, auth *waybill.Authority) {
 	for i := range 3 {
 		nc := connect(t, s)
-		serve(t, nc, "all", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		serve(t, nc, "all", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			note(t, waybill.Update(ctx, Seats.To(i), tag(fmt.Sprint("a", i))))
 			note(t, m.Respond(fmt.Append(nil, i)))
 			if i == 1 {
@@ -58,7 +58,7 @@ func answers(t testing.TB, s *server.Server, auth *waybill.Authority) {
 
 var allAnswers = []string{"0", "1", "1, again", "1, nothing new", "2"}
 
-// Every reply is merged, whoever sends it and whatever the order: each against the token that was sent.
+// All replies are merged, in any order, each compared with the token that was sent.
 func TestRequestMany(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -66,13 +66,13 @@ func TestRequestMany(t *testing.T) {
 	answers(t, s, auth)
 	nc := connect(t, s)
 	for _, c := range []struct {
-		name string
-		opt  waybillnats.Option
-		wait time.Duration
+		name    string
+		replies waybillnats.Replies
+		wait    time.Duration
 	}{
-		{"MaxReplies", waybillnats.MaxReplies(len(allAnswers)), patience},
-		{"Stall", waybillnats.Stall(3 * time.Second), patience},
-		{"deadline", waybillnats.MaxReplies(0), 3 * time.Second},
+		{"Max", waybillnats.Replies{Max: len(allAnswers)}, patience},
+		{"Stall", waybillnats.Replies{Stall: 3 * time.Second}, patience},
+		{"deadline", waybillnats.Replies{}, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +80,7 @@ func TestRequestMany(t *testing.T) {
 			defer cancel()
 			provider, counted := count(t)
 			msg := &nats.Msg{Subject: "all", Reply: "mine", Header: nats.Header{"waybill": {"by hand"}}}
-			got, err := gather(t, ctx, nc, msg, c.opt, waybillnats.MeterProvider(provider))
+			got, err := gather(t, ctx, newConn(t, auth, nc, waybillnats.MeterProvider(provider)), msg, c.replies)
 			check(t, err)
 			if !slices.Equal(got, allAnswers) {
 				t.Errorf("replies %q, want %q", got, allAnswers)
@@ -94,13 +94,13 @@ func TestRequestMany(t *testing.T) {
 	}
 }
 
-// A reply is merged before it is yielded, and a loop that is left takes no more.
+// A reply is merged before it is yielded. After the loop is left, no further reply is merged.
 func TestRequestManyLeft(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
 	nc := connect(t, s)
 	answered := make(chan struct{}) // all of it: the connection must be there until then
-	serve(t, nc, "count", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "count", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		defer close(answered)
 		for i := range 10 {
 			note(t, waybill.Update(ctx, Seats.To(i+1)))
@@ -109,7 +109,8 @@ func TestRequestManyLeft(t *testing.T) {
 	}))
 	ctx := waybilltest.Context(t, auth)
 	n := 0
-	for _, err := range waybillnats.RequestMany(timeout(t, ctx), nc, &nats.Msg{Subject: "count"}) {
+	ask := &nats.Msg{Subject: "count"}
+	for _, err := range newConn(t, auth, nc).RequestMany(timeout(t, ctx), ask, waybillnats.Replies{}) {
 		check(t, err)
 		if n++; n == 3 {
 			break
@@ -119,26 +120,29 @@ func TestRequestManyLeft(t *testing.T) {
 	<-answered
 	flush(t, nc)
 	if subs := nc.NumSubscriptions(); subs != 1 {
-		t.Errorf("%d subscriptions after the loop, want that of the service alone", subs)
+		t.Errorf("%d subscriptions after the loop, want only the service's", subs)
 	}
 }
 
-// A refusal and an error of package micro are replies like others, and bring no changes of OnSuccess claims.
+// Refusals and errors of package micro are yielded like other replies, and bring no changes of
+// OnSuccess claims.
 func TestRequestManyErrorReplies(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
 	nc := connect(t, s)
-	serve(t, nc, "mixed", waybillnats.Handler(auth, nc, func(context.Context, *waybillnats.Msg) {
+	demanding := newConn(t, auth, nc, waybillnats.RequireClaims(Tags))
+	serve(t, nc, "mixed", demanding.Handler(func(context.Context, *waybillnats.Msg) {
 		t.Error("the handler runs without the claim that it requires")
-	}, waybillnats.RequireClaims(Tags)))
-	serveMicro(t, connect(t, s), "mixed", waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
+	}))
+	other := connect(t, s)
+	serveMicro(t, other, "mixed", newConn(t, auth, other).MicroHandler(func(ctx context.Context, r micro.Request) {
 		note(t, waybill.Update(ctx, Seats.To(3), Coupon.To("spent")))
 		note(t, r.Error("409", "sold out", nil))
 	}))
 	ctx := waybilltest.Context(t, auth, Coupon.To("good"))
 	codes := []string{}
-	for reply, err := range waybillnats.RequestMany(timeout(t, ctx), nc, &nats.Msg{Subject: "mixed"},
-		waybillnats.MaxReplies(2)) {
+	for reply, err := range newConn(t, auth, nc).RequestMany(timeout(t, ctx), &nats.Msg{Subject: "mixed"},
+		waybillnats.Replies{Max: 2}) {
 		check(t, err)
 		codes = append(codes, reply.Header.Get(micro.ErrorCodeHeader))
 	}
@@ -152,7 +156,7 @@ func TestRequestManyErrorReplies(t *testing.T) {
 	}
 }
 
-// What is not complete ends with an error, which is the last element.
+// A sequence that is not complete ends with an error, which is the last element.
 func TestRequestManyEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -165,36 +169,38 @@ func TestRequestManyEnds(t *testing.T) {
 	listen(t, nc, "silent")
 	expired := waybilltest.Context(t, aging, Cell.To("eu-3"))
 	now.set(time.Hour)
-	type opts = []waybillnats.Option
 	for _, c := range []struct {
 		name    string
+		auth    *waybill.Authority
 		ctx     context.Context
 		nc      *nats.Conn
 		msg     *nats.Msg
-		opts    opts
+		ask     waybillnats.Replies
 		end     func(context.Context) (context.Context, context.CancelFunc)
 		replies int
 		err     error
 	}{
 		{name: "nobody", msg: &nats.Msg{Subject: "nobody"}, err: nats.ErrNoResponders},
-		{name: "too few by the deadline", opts: opts{waybillnats.MaxReplies(9)}, end: soon, replies: 5,
+		{name: "too few by the deadline", ask: waybillnats.Replies{Max: 9}, end: soon, replies: 5,
 			err: context.DeadlineExceeded},
-		{name: "too few by the deadline, stalling later", opts: opts{waybillnats.MaxReplies(9), waybillnats.Stall(patience)},
+		{name: "too few by the deadline, stalling later", ask: waybillnats.Replies{Max: 9, Stall: patience},
 			end: soon, replies: 5, err: context.DeadlineExceeded},
-		{name: "too few, but stalled", opts: opts{waybillnats.MaxReplies(9), waybillnats.Stall(3 * time.Second)}, replies: 5},
+		{name: "too few, but stalled", ask: waybillnats.Replies{Max: 9, Stall: 3 * time.Second}, replies: 5},
 		{name: "silence", msg: &nats.Msg{Subject: "silent"}, end: soon},
 		{name: "silence has no stall", msg: &nats.Msg{Subject: "silent"}, end: soon,
-			opts: opts{waybillnats.Stall(time.Millisecond), waybillnats.MaxReplies(1)}, err: context.DeadlineExceeded},
+			ask: waybillnats.Replies{Max: 1, Stall: time.Millisecond}, err: context.DeadlineExceeded},
 		{name: "cancelled", end: cancelled, err: context.Canceled},
 		{name: "closed", nc: closed, err: nats.ErrConnectionClosed},
 		{name: "no message", msg: (*nats.Msg)(nil), err: nats.ErrInvalidMsg},
-		{name: "expired", ctx: expired, err: waybill.ErrExpired},
-		{name: "negative MaxReplies", opts: opts{waybillnats.MaxReplies(-1)}, err: errAny},
-		{name: "negative Stall", opts: opts{waybillnats.Stall(-1)}, err: errAny},
-		{name: "bad subject", opts: opts{waybillnats.AllowSubjects("a..b")}, err: errAny},
+		{name: "expired", auth: aging, ctx: expired, err: waybill.ErrExpired},
+		{name: "negative Max", ask: waybillnats.Replies{Max: -1}, err: errAny},
+		{name: "negative Stall", ask: waybillnats.Replies{Stall: -1}, err: errAny},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if c.auth == nil {
+				c.auth = auth
+			}
 			if c.ctx == nil {
 				c.ctx = waybilltest.Context(t, auth)
 			}
@@ -211,7 +217,7 @@ func TestRequestManyEnds(t *testing.T) {
 			}
 			ctx, stop := c.end(c.ctx)
 			defer stop()
-			got, err := gather(t, ctx, c.nc, c.msg, c.opts...)
+			got, err := gather(t, ctx, newConn(t, c.auth, c.nc), c.msg, c.ask)
 			if len(got) != c.replies {
 				t.Errorf("%d replies, want %d", len(got), c.replies)
 			}
@@ -221,6 +227,8 @@ func TestRequestManyEnds(t *testing.T) {
 		})
 	}
 }
+
+var errAny = errors.New("any error")
 
 func soon(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, 3*time.Second)

@@ -34,7 +34,7 @@ func TestMicro(t *testing.T) {
 	shared := micro.Headers{"X": {"1"}, "waybill-update": {"copied"}}
 	before := maps.Clone(shared)
 	handler := func(answer func(micro.Request) error) micro.Handler {
-		return waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
+		return newConn(t, auth, nc).MicroHandler(func(ctx context.Context, r micro.Request) {
 			if got := spellings(nats.Header(r.Headers())); got != nil {
 				t.Errorf("the request has headers %q, want none", got)
 			}
@@ -46,7 +46,7 @@ func TestMicro(t *testing.T) {
 		subject string
 		answer  func(micro.Request) error
 		data    string
-		header  nats.Header // beside the update
+		header  nats.Header // in addition to the returned token
 		coupon  string
 	}{
 		{"respond", func(r micro.Request) error { return r.Respond([]byte("ok")) }, "ok", nil, "spent"},
@@ -71,7 +71,7 @@ func TestMicro(t *testing.T) {
 		t.Run(c.subject, func(t *testing.T) {
 			serveMicro(t, nc, c.subject, handler(c.answer))
 			ctx := waybilltest.Context(t, auth, Seats.To(1), Coupon.To("good"))
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: c.subject})
+			reply, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: c.subject})
 			check(t, err)
 			if string(reply.Data) != c.data {
 				t.Errorf("answer %q, want %q", reply.Data, c.data)
@@ -90,7 +90,7 @@ func TestMicro(t *testing.T) {
 	}
 }
 
-// A micro answer that fits only without its update goes without.
+// A micro answer that exceeds max_payload with its returned token is sent without the token.
 func TestMicroMaxPayload(t *testing.T) {
 	const limit = 4096
 	nc := connect(t, start(t, func(o *server.Options) { o.MaxPayload = limit }))
@@ -102,20 +102,21 @@ func TestMicroMaxPayload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			provider, counted := count(t)
 			answered := make(chan struct{}, 1)
-			serveMicro(t, nc, name, waybillnats.MicroHandler(auth, func(ctx context.Context, r micro.Request) {
+			conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+			serveMicro(t, nc, name, conn.MicroHandler(func(ctx context.Context, r micro.Request) {
 				note(t, waybill.Update(ctx, Seats.To(3)))
 				note(t, answer(r))
 				answered <- struct{}{}
-			}, waybillnats.MeterProvider(provider)))
+			}))
 			ctx := waybilltest.Context(t, auth, Seats.To(1))
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: name})
+			reply, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: name})
 			check(t, err)
 			if len(reply.Data) < limit-100 {
 				t.Errorf("reply of %d bytes, want at least %d", len(reply.Data), limit-100)
 			}
 			wantClaims(t, ctx, "", 1, nil)
 			receive(t, answered, "the handler")
-			counted.want(t, "waybill.update", "too_large", 1)
+			counted.want(t, "waybill.return", "too_large", 1)
 		})
 	}
 }

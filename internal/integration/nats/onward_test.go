@@ -21,11 +21,10 @@ import (
 	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
-	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// peer is a service that the handler of a durable message calls. It tells which cell it saw.
+// peer is a service that the handler of a durable message calls. It reports the cell that it saw.
 type peer struct {
 	grpc_testing.UnimplementedTestServiceServer
 	saw chan string
@@ -47,12 +46,15 @@ func (p peer) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_testi
 type call = func(ctx context.Context) error
 
 func (p peer) http(t *testing.T, auth *waybill.Authority) call {
-	server := httptest.NewTLSServer(waybillhttp.Middleware(auth, waybillhttp.Required())(p))
+	side, err := waybillhttp.NewServer(auth, waybillhttp.Required())
+	check(t, err)
+	server := httptest.NewTLSServer(side.Middleware(p))
 	t.Cleanup(server.Close)
 	target, err := url.Parse(server.URL)
 	check(t, err)
 	client := server.Client()
-	client.Transport = waybillhttp.NewTransport(auth, client.Transport, waybillhttp.AllowHosts(target.Host))
+	client.Transport, err = waybillhttp.NewTransport(auth, client.Transport, waybillhttp.AllowHosts(target.Host))
+	check(t, err)
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 		if err != nil {
@@ -72,11 +74,15 @@ func (p peer) http(t *testing.T, auth *waybill.Authority) call {
 func (p peer) grpc(t *testing.T, auth *waybill.Authority) call {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	server := grpc.NewServer(waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
+	receiver, err := waybillgrpc.NewServer(auth, waybillgrpc.Required())
+	check(t, err)
+	sender, err := waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext())
+	check(t, err)
+	server := grpc.NewServer(receiver.ServerOptions()...)
 	grpc_testing.RegisterTestServiceServer(server, p)
 	go func() { note(t, server.Serve(listener)) }()
 	t.Cleanup(server.Stop)
-	conn, err := grpc.NewClient(listener.Addr().String(), append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
+	conn, err := grpc.NewClient(listener.Addr().String(), append(sender.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	check(t, err)
 	t.Cleanup(func() { note(t, conn.Close()) })
@@ -87,37 +93,38 @@ func (p peer) grpc(t *testing.T, auth *waybill.Authority) call {
 	}
 }
 
-// nats returns the calls over NATS to one subscriber.
-func (p peer) nats(t *testing.T, auth *waybill.Authority, q *queue) map[string]call {
-	serve(t, q.nc, "onward", waybillnats.Handler(auth, q.nc, func(ctx context.Context, m *waybillnats.Msg) {
+// nats returns the calls of auth over NATS to one subscriber, which has its own Authority.
+func (p peer) nats(t *testing.T, auth, own *waybill.Authority, q *queue) map[string]call {
+	subscriber := newConn(t, own, q.nc, waybillnats.Required())
+	serve(t, q.nc, "onward", subscriber.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		p.see(ctx)
 		if m.Reply != "" {
 			note(t, m.Respond(nil))
 		}
-	}, waybillnats.Required()))
+	}))
 	_, err := q.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ONWARD", Subjects: []string{"stream.onward"}})
 	check(t, err)
-	// The server's clock is not two hours ahead, as those of the services are: it is a subscriber that judges.
-	serve(t, q.nc, "stream.onward", waybillnats.Handler(auth, q.nc, func(ctx context.Context, _ *waybillnats.Msg) {
-		p.see(ctx)
-	}, waybillnats.Required()))
+	// A subscriber judges messages to the stream, because the services' clocks are two hours ahead
+	// of the server's.
+	serve(t, q.nc, "stream.onward", subscriber.Handler(func(ctx context.Context, _ *waybillnats.Msg) { p.see(ctx) }))
+	conn, stream := newConn(t, auth, q.nc), newStream(t, auth, q.js)
 	msg := &nats.Msg{Subject: "onward"}
 	return map[string]call{
-		"Publish": func(ctx context.Context) error { return waybillnats.Publish(ctx, q.nc, msg) },
+		"Publish": func(ctx context.Context) error { return conn.Publish(ctx, msg) },
 		"Request": func(ctx context.Context) error {
-			_, err := waybillnats.Request(ctx, q.nc, msg)
+			_, err := conn.Request(ctx, msg)
 			return err
 		},
 		"RequestMany": func(ctx context.Context) error {
-			_, err := gather(t, ctx, q.nc, msg, waybillnats.MaxReplies(1))
+			_, err := gather(t, ctx, conn, msg, waybillnats.Replies{Max: 1})
 			return err
 		},
 		"stream Publish": func(ctx context.Context) error {
-			_, err := waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "stream.onward"})
+			_, err := stream.Publish(ctx, &nats.Msg{Subject: "stream.onward"})
 			return err
 		},
 		"stream PublishAsync": func(ctx context.Context) error {
-			future, err := waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "stream.onward"})
+			future, err := stream.PublishAsync(ctx, &nats.Msg{Subject: "stream.onward"})
 			if err != nil {
 				return err
 			}
@@ -131,17 +138,17 @@ func (p peer) nats(t *testing.T, auth *waybill.Authority, q *queue) map[string]c
 	}
 }
 
-// What the handler of a durable message sends on must be fresh: over every transport it is refused here, with an error
-// that says what to do, and accepted by the peer once it is reissued.
+// A handler of a durable message must send on a fresh waybill. Every transport refuses to send an
+// expired one, with an error that says what to do, and the peer accepts it once it is reissued.
 func TestOnward(t *testing.T) {
 	q := newQueue(t)
 	later := newClock(2 * time.Hour).option()
 	auth := waybilltest.Authority(t, claims, later)
 	p := peer{saw: make(chan string, 8)}
-	calls := p.nats(t, waybilltest.Authority(t, claims, later), q)
+	calls := p.nats(t, auth, waybilltest.Authority(t, claims, later), q)
 	calls["HTTP"], calls["gRPC"] = p.http(t, auth), p.grpc(t, auth)
 	contexts := make(chan context.Context, 1)
-	consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
 		contexts <- ctx
 		return nil
 	})

@@ -15,7 +15,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// outcome is a row of the table of what each gets.
+// outcome is a kind of message, and what happens to it.
 type outcome struct {
 	name   string
 	reason string // of the refusal; "": it is handled
@@ -31,7 +31,7 @@ type sent struct {
 	release func() // lets a held message go; nil: it is not held
 }
 
-// outcomes are all that a message can meet.
+// outcomes returns all kinds of messages.
 func outcomes(t *testing.T) []outcome {
 	ordinary := waybilltest.Authority(t, claims)
 	later := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
@@ -80,7 +80,8 @@ func notLoaded(t *testing.T) sent {
 	return sent{header: under(t, key), auth: newAuthority(t, ring), release: func() { check(t, ring.Swap(newSet(t, key))) }}
 }
 
-// storeDown is a message whose key the ring lacks while its store is down; arrives tells whether the store has it after.
+// storeDown is a message whose key the ring lacks while its store is down. arrives says whether the
+// store has the key afterwards.
 func storeDown(t *testing.T, arrives bool) sent {
 	key, other, src := generate(t), generate(t), newSource()
 	src.set(newSet(t, other))
@@ -96,7 +97,7 @@ func storeDown(t *testing.T, arrives bool) sent {
 	}}
 }
 
-// Every outcome gets the same, whichever way messages are consumed; where the consumer does not acknowledge, a refused
+// The outcome is the same for all ways to consume. If the consumer does not acknowledge, a refused
 // message is dropped.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
@@ -115,7 +116,8 @@ func TestOutcomes(t *testing.T) {
 			}
 		}
 	})
-	// By then the server would have delivered every message for the last time, if it had not heard of progress.
+	// Without signs of progress, the server would now have delivered every message for the last
+	// time.
 	time.Sleep(openWait + time.Second)
 	for i, o := range list {
 		t.Run(strings.NewReplacer(", ", "-", " ", "-").Replace(o.name), func(t *testing.T) {
@@ -126,7 +128,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// cell is an outcome met by one way of consuming.
+// cell is one outcome with one way to consume.
 type cell struct {
 	outcome
 	sent
@@ -143,7 +145,7 @@ func (o outcome) begin(t *testing.T, l *lane, w way) *cell {
 	return c
 }
 
-// end sees what becomes of the message and of another one.
+// end checks the outcome of the message, and of a second one.
 func (c *cell) end(t *testing.T) {
 	defer c.stop()
 	if c.release != nil {
@@ -174,7 +176,7 @@ func (c *cell) end(t *testing.T) {
 	}
 }
 
-// wantHeld fails the test unless the server heard of progress, and of nothing else.
+// wantHeld fails the test unless the server got signs of progress, and nothing else.
 func (c *cell) wantHeld(t *testing.T) {
 	t.Helper()
 	for n, _, _ := c.acks.Pending(); n > 0 || c.way.acks && n == 0; n, _, _ = c.acks.Pending() {
@@ -193,7 +195,8 @@ func (c *cell) wantHeld(t *testing.T) {
 	}
 }
 
-// letter waits for a dead letter: where nothing is acknowledged, nothing else tells that the message was refused.
+// letter waits for a dead letter. Without acknowledgements, nothing else shows that the message was
+// refused.
 func (c *cell) letter(t *testing.T, seq uint64) *jetstream.RawStreamMsg {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
@@ -207,7 +210,8 @@ func (c *cell) letter(t *testing.T, seq uint64) *jetstream.RawStreamMsg {
 	}
 }
 
-// follow sees that the next message is judged, and nothing else: a refused or held one stops no other.
+// follow checks that the next message is judged, and no other message handled: refused and held
+// messages block no others.
 func (c *cell) follow(t *testing.T) {
 	t.Helper()
 	c.publish(t, "next", nil)

@@ -30,7 +30,7 @@ type seen struct {
 	data   string
 }
 
-// see returns a handler that tells what it saw.
+// see returns a handler that reports what it saw.
 func see(to chan<- seen) func(context.Context, *waybillnats.Msg) {
 	return func(ctx context.Context, m *waybillnats.Msg) {
 		_, err := waybill.FromContext(ctx)
@@ -42,7 +42,7 @@ func see(to chan<- seen) func(context.Context, *waybillnats.Msg) {
 // spellings returns the spellings of the waybill's headers that are in h.
 func spellings(h nats.Header) (found []string) {
 	for k := range h {
-		if strings.EqualFold(k, waybill.Header) || strings.EqualFold(k, waybill.HeaderUpdate) {
+		if strings.EqualFold(k, waybill.Header) || strings.EqualFold(k, waybill.HeaderReturn) {
 			found = append(found, k)
 		}
 	}
@@ -54,7 +54,7 @@ func TestPublish(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	saw := make(chan seen, 1)
-	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, see(saw)))
+	serve(t, nc, "quotes", newConn(t, auth, nc).Handler(see(saw)))
 	raw := listen(t, nc, "quotes")
 
 	journey := waybilltest.Context(t, auth, Cell.To("eu-3"))
@@ -73,7 +73,7 @@ func TestPublish(t *testing.T) {
 				"waybill": {"by hand"}, "WAYBILL": {"copied"}, "Waybill-Update": {"copied"}, "x-trace": {"1", "2"},
 			}}
 			before := maps.Clone(msg.Header)
-			check(t, waybillnats.Publish(c.ctx, nc, msg))
+			check(t, newConn(t, auth, nc).Publish(c.ctx, msg))
 			if !reflect.DeepEqual(msg.Header, before) {
 				t.Errorf("the caller's header became %v, want %v", msg.Header, before)
 			}
@@ -93,8 +93,8 @@ func TestPublish(t *testing.T) {
 }
 
 func TestPublishOfNothing(t *testing.T) {
-	nc := connect(t, start(t))
-	if err := waybillnats.Publish(t.Context(), nc, nil); !errors.Is(err, nats.ErrInvalidMsg) {
+	conn := newConn(t, waybilltest.Authority(t, claims), connect(t, start(t)))
+	if err := conn.Publish(t.Context(), nil); !errors.Is(err, nats.ErrInvalidMsg) {
 		t.Errorf("error of a nil message is %v, want %v", err, nats.ErrInvalidMsg)
 	}
 }
@@ -106,11 +106,11 @@ func TestQueueGroup(t *testing.T) {
 	cells := make(chan string, 2*messages)
 	for range 3 {
 		nc := connect(t, s)
-		_, err := nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc,
-			func(ctx context.Context, _ *waybillnats.Msg) {
-				cell, _ := Cell.Get(ctx)
-				cells <- cell
-			}))
+		handler := newConn(t, auth, nc).Handler(func(ctx context.Context, _ *waybillnats.Msg) {
+			cell, _ := Cell.Get(ctx)
+			cells <- cell
+		})
+		_, err := nc.QueueSubscribe("quotes", "pricing", handler)
 		check(t, err)
 		flush(t, nc)
 	}
@@ -120,7 +120,7 @@ func TestQueueGroup(t *testing.T) {
 		cell := strings.Repeat("x", i+1)
 		want[cell]++
 		ctx := waybilltest.Context(t, auth, Cell.To(cell))
-		check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}))
+		check(t, newConn(t, auth, nc).Publish(ctx, &nats.Msg{Subject: "quotes"}))
 	}
 	got := map[string]int{}
 	for range messages {
@@ -131,13 +131,13 @@ func TestQueueGroup(t *testing.T) {
 	}
 }
 
-// A handler's context has nothing of the context in which the subscription was made, nor of another message.
+// A handler's context inherits nothing from the subscriber's context or from other messages.
 func TestHandlersDoNotShare(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	saw := make(chan seen, 1)
-	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, see(saw)))
-	check(t, waybillnats.Publish(waybilltest.Context(t, auth, Cell.To("eu-3")), nc, &nats.Msg{Subject: "quotes"}))
+	serve(t, nc, "quotes", newConn(t, auth, nc).Handler(see(saw)))
+	check(t, newConn(t, auth, nc).Publish(waybilltest.Context(t, auth, Cell.To("eu-3")), &nats.Msg{Subject: "quotes"}))
 	if got := receive(t, saw, "the first message").cell; got != "eu-3" {
 		t.Errorf("first message has cell %q, want %q", got, "eu-3")
 	}
@@ -147,18 +147,15 @@ func TestHandlersDoNotShare(t *testing.T) {
 	}
 }
 
-func TestAllowSubjects(t *testing.T) {
+func TestOnlySubjects(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	raw := listen(t, nc, ">")
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 	provider, counted := count(t)
 	var log bytes.Buffer
-	opts := []waybillnats.Option{
-		waybillnats.AllowSubjects("shop.*.quotes", "stock.>"),
-		waybillnats.MeterProvider(provider),
-		waybillnats.Logger(slog.New(slog.NewTextHandler(&log, nil))),
-	}
+	conn := newConn(t, auth, nc, waybillnats.OnlySubjects("shop.*.quotes", "stock.>"),
+		waybillnats.MeterProvider(provider), waybillnats.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	for _, c := range []struct {
 		subject string
 		sent    bool
@@ -172,7 +169,7 @@ func TestAllowSubjects(t *testing.T) {
 		{"partner.quotes", false},
 		{"partner.quotes", false},
 	} {
-		check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: c.subject}, opts...))
+		check(t, conn.Publish(ctx, &nats.Msg{Subject: c.subject}))
 		if got := len(spellings(next(t, raw).Header)) > 0; got != c.sent {
 			t.Errorf("waybill sent to %s: %v, want %v", c.subject, got, c.sent)
 		}
@@ -186,14 +183,10 @@ func TestAllowSubjects(t *testing.T) {
 		t.Error("the log has the token")
 	}
 
-	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "any"}, waybillnats.AllowSubjects()))
-	if got := spellings(next(t, raw).Header); got != nil {
-		t.Errorf("with an empty list, headers %q were sent, want none", got)
-	}
 	for _, pattern := range []string{"", ".", "a..b", "a.", ">.a", "a b"} {
-		err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "any"}, waybillnats.AllowSubjects(pattern))
-		if err == nil || !strings.Contains(err.Error(), "AllowSubjects") {
-			t.Errorf("AllowSubjects(%q): error %v, want one that names it", pattern, err)
+		_, err := waybillnats.New(auth, nc, waybillnats.OnlySubjects(pattern))
+		if err == nil || !strings.Contains(err.Error(), "OnlySubjects") {
+			t.Errorf("OnlySubjects(%q): error %v, want one that names it", pattern, err)
 		}
 	}
 	if n, _, err := raw.Pending(); n != 0 || err != nil {
@@ -201,7 +194,7 @@ func TestAllowSubjects(t *testing.T) {
 	}
 }
 
-// What has expired here is refused here, and the message is not sent without it.
+// A message whose waybill has expired since it was received is not sent, with or without it.
 func TestExpiredIsNotSent(t *testing.T) {
 	nc := connect(t, start(t))
 	now := newClock(0)
@@ -210,11 +203,12 @@ func TestExpiredIsNotSent(t *testing.T) {
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
 	now.set(time.Hour)
 	provider, counted := count(t)
-	err := waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}, waybillnats.MeterProvider(provider))
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	err := conn.Publish(ctx, &nats.Msg{Subject: "quotes"})
 	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
 		t.Errorf("Publish: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
 	}
-	_, err = waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "quotes"}, waybillnats.MeterProvider(provider))
+	_, err = conn.Request(timeout(t, ctx), &nats.Msg{Subject: "quotes"})
 	if !errors.Is(err, waybill.ErrExpired) {
 		t.Errorf("Request: error %v, want %v", err, waybill.ErrExpired)
 	}
@@ -222,73 +216,74 @@ func TestExpiredIsNotSent(t *testing.T) {
 
 	ctx, err = waybill.Reissue(ctx)
 	check(t, err)
-	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "reissued"}))
+	check(t, newConn(t, auth, nc).Publish(ctx, &nats.Msg{Subject: "reissued"}))
 	if got := next(t, raw).Subject; got != "reissued" {
 		t.Errorf("the first message sent is to %q, want %q", got, "reissued")
 	}
 }
 
-// A waybill that was refused on the way in, and let pass by Observe, is no waybill to send.
+// An invalid waybill that ReportOnly let pass is not sent on.
 func TestRefusedIsNotSent(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	raw := listen(t, nc, "quotes")
-	ctx, hop := auth.Receive(t.Context(), []string{"no token"})
+	ctx, hop := auth.Receive(t.Context(), []string{"no token"}, nil)
 	if hop.Err() == nil {
 		t.Fatal("a text that is no token was opened")
 	}
-	check(t, waybillnats.Publish(ctx, nc, &nats.Msg{Subject: "quotes"}))
+	check(t, newConn(t, auth, nc).Publish(ctx, &nats.Msg{Subject: "quotes"}))
 	if got := spellings(next(t, raw).Header); got != nil {
 		t.Errorf("headers %q were sent, want none", got)
 	}
 }
 
-// A server without header support carries no waybill: what has one is not sent, and what demands one is not handled.
+// A server without header support carries no waybill. Messages that have one are not sent, and
+// handlers that require one get no messages.
 func TestServerWithoutHeaders(t *testing.T) {
 	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
 	auth := waybilltest.Authority(t, claims)
 	raw := listen(t, nc, ">")
 	ctx := timeout(t, waybilltest.Context(t, auth, Cell.To("eu-3")))
 	msg := &nats.Msg{Subject: "with"}
-	_, many := gather(t, ctx, nc, msg)
-	_, one := waybillnats.Request(ctx, nc, msg)
+	_, many := gather(t, ctx, newConn(t, auth, nc), msg, waybillnats.Replies{})
+	_, one := newConn(t, auth, nc).Request(ctx, msg)
 	for name, err := range map[string]error{
-		"Publish": waybillnats.Publish(ctx, nc, msg), "Request": one, "RequestMany": many,
+		"Publish": newConn(t, auth, nc).Publish(ctx, msg), "Request": one, "RequestMany": many,
 	} {
 		if !errors.Is(err, nats.ErrHeadersNotSupported) {
 			t.Errorf("%s with a waybill: error %v, want %v", name, err, nats.ErrHeadersNotSupported)
 		}
 	}
-	check(t, waybillnats.Publish(t.Context(), nc, &nats.Msg{Subject: "without"}))
+	check(t, newConn(t, auth, nc).Publish(t.Context(), &nats.Msg{Subject: "without"}))
 	if got := next(t, raw).Subject; got != "without" {
 		t.Errorf("the first message sent is to %q, want %q", got, "without")
 	}
 
 	began := make(chan error, 1)
-	serve(t, nc, "open", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
-		started, err := auth.Start(ctx, Cell.To("eu-4")) // an update that cannot travel
+	serve(t, nc, "open", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
+		started, err := auth.Start(ctx, Cell.To("eu-4")) // it cannot be returned
 		note(t, err)
 		cell, _ := Cell.Get(started)
 		began <- m.Respond([]byte(cell))
 	}))
-	serve(t, nc, "closed", waybillnats.Handler(auth, nc, func(context.Context, *waybillnats.Msg) {
+	serve(t, nc, "closed", newConn(t, auth, nc, waybillnats.Required()).Handler(func(context.Context, *waybillnats.Msg) {
 		t.Error("the handler runs without the waybill that it requires")
-	}, waybillnats.Required()))
-	reply, err := waybillnats.Request(timeout(t, t.Context()), nc, &nats.Msg{Subject: "open"})
+	}))
+	reply, err := newConn(t, auth, nc).Request(timeout(t, t.Context()), &nats.Msg{Subject: "open"})
 	check(t, err)
 	check(t, receive(t, began, "the handler"))
 	if string(reply.Data) != "eu-4" {
-		t.Errorf("reply %q, want %q without the update", reply.Data, "eu-4")
+		t.Errorf("reply %q, want %q without a returned token", reply.Data, "eu-4")
 	}
-	// The refusal has headers, and is lost with them: the caller waits in vain, which is no success either.
+	// The refusal consists of headers and cannot be sent, so the caller waits until its deadline.
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := waybillnats.Request(short, nc, &nats.Msg{Subject: "closed"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := newConn(t, auth, nc).Request(short, &nats.Msg{Subject: "closed"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 
-// The carrier serves any propagator, over the wire and in both spellings of traceparent.
+// The carrier works with any propagator, over the wire and with any spelling of traceparent.
 func TestCarrierWithTraceContext(t *testing.T) {
 	nc := connect(t, start(t))
 	raw := listen(t, nc, "traced")

@@ -1,6 +1,7 @@
 package natstest
 
 import (
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"strconv"
@@ -8,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill"
 	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// secrets are the texts of a message's tokens: as they stand on the wire, and what is in them.
+// secrets returns the tokens of a message, as sent and decoded.
 func secrets(h nats.Header) (texts []string) {
 	for name, values := range h {
 		if !strings.EqualFold(name, waybill.Header) {
@@ -42,8 +44,8 @@ func leaks(text, secret string) string {
 	return ""
 }
 
-// Nobody but the dead letter learns 8 bytes of a refused message's token, claims or sid: neither who listens to the
-// server's advisories, nor the log.
+// Advisories and logs contain no 8 bytes of a refused message's token, claims or sid. Only the dead
+// letter does.
 func TestReasonsTellNothing(t *testing.T) {
 	q := newQueue(t)
 	var cases []refused
@@ -60,7 +62,10 @@ func TestReasonsTellNothing(t *testing.T) {
 	}, reason: "protection"})
 	advisories := listen(t, q.nc, terminated)
 	var log logBuffer
-	consume(t, waybilltest.Authority(t, claims), q.consumer(t), nil, waybilljetstream.RequireClaims(Seats),
+	q.consume(t, waybilltest.Authority(t, claims), q.consumer(t), func(context.Context, jetstream.Msg) error {
+		t.Error("the handler runs")
+		return nil
+	}, waybilljetstream.RequireClaims(Seats),
 		waybilljetstream.Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

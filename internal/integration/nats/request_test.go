@@ -18,20 +18,22 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// A change travels back through a hop that only forwards, and one that changes something too.
+// A change is returned through a hop that only forwards, and through a hop that makes its own
+// change.
 func TestWayBack(t *testing.T) {
 	s := start(t)
 	nc := connect(t, s)
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "last", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "last", newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(5), tag("last")))
 		note(t, m.RespondMsg(&nats.Msg{Data: []byte("done"), Header: nats.Header{"X": {"1"}, "waybill-update": {"copied"}}}))
 	}))
 	middle := connect(t, s)
+	conn := newConn(t, auth, middle)
 	forward := func(changes ...waybill.Change) nats.MsgHandler {
-		return waybillnats.Handler(auth, middle, func(ctx context.Context, m *waybillnats.Msg) {
+		return conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			note(t, waybill.Update(ctx, changes...))
-			reply, err := waybillnats.Request(timeout(t, ctx), middle, &nats.Msg{Subject: "last", Header: m.Header})
+			reply, err := conn.Request(timeout(t, ctx), &nats.Msg{Subject: "last", Header: m.Header})
 			note(t, err)
 			note(t, m.RespondMsg(&nats.Msg{Data: reply.Data, Header: reply.Header}))
 		})
@@ -52,15 +54,15 @@ func TestWayBack(t *testing.T) {
 		t.Run(c.subject, func(t *testing.T) {
 			ctx := waybilltest.Context(t, auth, Cell.To("eu-3"), Seats.To(2))
 			provider, counted := count(t)
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: c.subject},
-				waybillnats.MeterProvider(provider))
+			caller := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+			reply, err := caller.Request(timeout(t, ctx), &nats.Msg{Subject: c.subject})
 			check(t, err)
 			if string(reply.Data) != "done" || reply.Header.Get("X") != "1" || spellings(reply.Header) != nil {
 				t.Errorf("reply %q with headers %v, want %q with X alone", reply.Data, reply.Header, "done")
 			}
 			wantClaims(t, ctx, c.cell, c.seats, c.tags)
 			counted.want(t, "waybill.inject", "sent", 1)
-			counted.want(t, "waybill.update", c.outcome, 1)
+			counted.want(t, "waybill.return", c.outcome, 1)
 		})
 	}
 }
@@ -79,61 +81,62 @@ func wantClaims(t testing.TB, ctx context.Context, cell string, seats int, tags 
 	}
 }
 
-// Updates of parallel requests merge, whatever their order: of different claims, and of one claim by its rule.
+// Changes from parallel requests merge in any order: changes of different claims, and of one claim
+// by its rule.
 func TestParallelRequests(t *testing.T) {
 	s := start(t)
 	auth := waybilltest.Authority(t, claims)
 	const calls = 16
 	for range 2 {
 		nc := connect(t, s)
-		_, err := nc.QueueSubscribe("work.*", "workers", waybillnats.Handler(auth, nc,
-			func(ctx context.Context, m *waybillnats.Msg) {
-				var i int
-				_, err := fmt.Sscanf(m.Subject, "work.%d", &i)
-				note(t, err)
-				raise := func(seats int) int { return max(seats, i) }
-				changes := []waybill.Change{Seats.With(raise), tag(fmt.Sprintf("t%02d", i))}
-				if i == 3 {
-					changes = append(changes, Cell.To("eu-4"))
-				}
-				note(t, waybill.Update(ctx, changes...))
-				note(t, m.Respond(nil))
-			}))
+		handler := newConn(t, auth, nc).Handler(func(ctx context.Context, m *waybillnats.Msg) {
+			var i int
+			_, err := fmt.Sscanf(m.Subject, "work.%d", &i)
+			note(t, err)
+			raise := func(seats int) int { return max(seats, i) }
+			changes := []waybill.Change{Seats.With(raise), tag(fmt.Sprintf("t%02d", i))}
+			if i == 3 {
+				changes = append(changes, Cell.To("eu-4"))
+			}
+			note(t, waybill.Update(ctx, changes...))
+			note(t, m.Respond(nil))
+		})
+		_, err := nc.QueueSubscribe("work.*", "workers", handler)
 		check(t, err)
 		flush(t, nc)
 	}
-	nc := connect(t, s)
+	conn := newConn(t, auth, connect(t, s))
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"), Seats.To(1), Tags.To([]string{"base"}))
 	want := []string{"base"}
 	var wg sync.WaitGroup
 	for i := range calls {
 		want = append(want, fmt.Sprintf("t%02d", i))
 		wg.Go(func() {
-			if _, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: fmt.Sprintf("work.%d", i)}); err != nil {
-				t.Error(err)
-			}
+			_, err := conn.Request(timeout(t, ctx), &nats.Msg{Subject: fmt.Sprintf("work.%d", i)})
+			note(t, err)
 		})
 	}
 	wg.Wait()
 	wantClaims(t, ctx, "eu-4", calls-1, want)
 }
 
-// An answer in the manner of an error brings no changes of claims that are for success only.
+// An answer that is an error of package micro brings no changes of OnSuccess claims.
 func TestErrorAnswer(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	provider, counted := count(t)
-	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	handler := conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(3), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {"500"}, micro.ErrorHeader: {"no"}}}))
-	}, waybillnats.MeterProvider(provider))
+	})
 	returned := make(chan struct{}, 2)
 	serve(t, nc, "fails", func(m *nats.Msg) {
 		handler(m)
 		returned <- struct{}{}
 	})
 	ctx := waybilltest.Context(t, auth, Coupon.To("good"))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "fails"})
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "fails"})
 	check(t, err)
 	wantClaims(t, ctx, "", 3, nil)
 	if got, _ := Coupon.Get(ctx); got != "good" {
@@ -142,37 +145,38 @@ func TestErrorAnswer(t *testing.T) {
 	h := nats.Header{"Waybill": {token(t, auth, Coupon.To("good"))}}
 	raw, err := nc.RequestMsg(&nats.Msg{Subject: "fails", Header: h}, patience)
 	check(t, err)
-	update, err := auth.Open(raw.Header.Get("Waybill-Update"))
+	back, err := auth.Open(raw.Header.Get("Waybill-Update"))
 	check(t, err)
-	if got, _ := Coupon.Of(update); got != "good" {
-		t.Errorf("the update of the answer has coupon %q, want %q", got, "good")
+	if got, _ := Coupon.Of(back); got != "good" {
+		t.Errorf("the returned token has coupon %q, want %q", got, "good")
 	}
 	receive(t, returned, "the first return")
 	receive(t, returned, "the second return")
-	counted.want(t, "waybill.update", "answered", 2)
-	counted.want(t, "waybill.update", "too_late", 0) // what an error keeps back is not late
+	counted.want(t, "waybill.return", "answered", 2)
+	counted.want(t, "waybill.return", "too_late", 0) // what an error keeps back is not late
 }
 
-// A server that does not use this library may answer anything; the caller keeps what it may not believe out.
-func TestUpdateRefused(t *testing.T) {
+// A server that does not use this library may return anything. The caller rejects tokens that it
+// must not believe.
+func TestReturnedTokenRejected(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	// evil returns updates that are made of the token in the request.
+	// evil makes the returned tokens from the request.
 	var evil func(m *nats.Msg) []string
 	serve(t, nc, "evil", func(m *nats.Msg) {
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{"WAYBILL-Update": evil(m)}}))
 	})
 	serve(t, nc, "failing", func(m *nats.Msg) {
-		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
+		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{
-			"waybill-update": {hop.Commit(false)}, "nats-service-error-code": {"500"},
+			"waybill-update": {hop.Commit(waybill.Succeeded)}, "nats-service-error-code": {"500"},
 		}}))
 	})
-	update := func(m *nats.Msg) string {
-		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"])
+	returned := func(m *nats.Msg) string {
+		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Seats.To(9)))
-		return hop.Commit(false)
+		return hop.Commit(waybill.Succeeded)
 	}
 	for _, c := range []struct {
 		name  string
@@ -182,16 +186,16 @@ func TestUpdateRefused(t *testing.T) {
 		cell  string
 		seats int
 	}{
-		{"two", func(m *nats.Msg) []string { return []string{update(m), update(m)} }, nil, waybill.ErrMalformed, "eu-3", 0},
+		{"two", func(m *nats.Msg) []string { return []string{returned(m), returned(m)} }, nil, waybill.ErrMalformed, "eu-3", 0},
 		{"of another", func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }, nil,
 			waybill.ErrStale, "eu-3", 0},
-		{"accepted in part", func(m *nats.Msg) []string { return []string{update(m)} },
-			[]waybillnats.Option{waybillnats.AcceptBack(Seats)}, waybill.ErrNotAccepted, "eu-3", 9},
+		{"accepted in part", func(m *nats.Msg) []string { return []string{returned(m)} },
+			[]waybillnats.Option{waybillnats.OnlyAccept(Seats)}, waybill.ErrNotAccepted, "eu-3", 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			evil = c.evil
 			ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "evil"}, c.opts...)
+			reply, err := newConn(t, auth, nc, c.opts...).Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
 			check(t, err)
 			if got := spellings(reply.Header); got != nil {
 				t.Errorf("the reply has headers %q, want none", got)
@@ -208,7 +212,7 @@ func TestUpdateRefused(t *testing.T) {
 	}
 	t.Run("of a failure", func(t *testing.T) {
 		ctx := waybilltest.Context(t, auth, Coupon.To("good"))
-		_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "failing"})
+		_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "failing"})
 		check(t, err)
 		cell, _ := Cell.Get(ctx)
 		if coupon, _ := Coupon.Get(ctx); cell != "eu-9" || coupon != "good" {
@@ -220,37 +224,40 @@ func TestUpdateRefused(t *testing.T) {
 		wb, err := waybill.FromContext(ctx)
 		check(t, err)
 		evil = func(*nats.Msg) []string {
-			return []string{update(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
+			return []string{returned(&nats.Msg{Header: nats.Header{"Waybill": {wb.Token()}}})}
 		}
-		_, err = waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "evil"}, waybillnats.AllowSubjects("other"))
+		conn := newConn(t, auth, nc, waybillnats.OnlySubjects("other"))
+		_, err = conn.Request(timeout(t, ctx), &nats.Msg{Subject: "evil"})
 		check(t, err)
 		wantClaims(t, ctx, "eu-3", 0, nil)
 	})
 	t.Run("nothing sent", func(t *testing.T) {
 		evil = func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }
 		provider, counted := count(t)
-		reply, err := waybillnats.Request(timeout(t, t.Context()), nc, &nats.Msg{Subject: "evil"},
-			waybillnats.MeterProvider(provider))
+		conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+		reply, err := conn.Request(timeout(t, t.Context()), &nats.Msg{Subject: "evil"})
 		check(t, err)
 		if got := spellings(reply.Header); got != nil {
 			t.Errorf("the reply has headers %q, want none", got)
 		}
-		counted.want(t, "waybill.update", "refused", 1)
+		counted.want(t, "waybill.return", "rejected", 1)
 		counted.want(t, "waybill.inject", "absent", 1)
 	})
 }
 
 func TestNobodyAnswers(t *testing.T) {
 	nc := connect(t, start(t))
-	ctx := waybilltest.Context(t, waybilltest.Authority(t, claims), Cell.To("eu-3"))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "nobody"})
+	auth := waybilltest.Authority(t, claims)
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "nobody"})
 	if !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("error %v, want %v", err, nats.ErrNoResponders)
 	}
 	wantClaims(t, ctx, "eu-3", 0, nil)
 }
 
-// A reply is delivered with its update up to the last byte that max_payload allows, and without it beyond.
+// A reply carries its returned token up to the last byte that max_payload allows, and otherwise
+// goes without it.
 func TestMaxPayload(t *testing.T) {
 	const limit = 4096
 	nc := connect(t, start(t, func(o *server.Options) { o.MaxPayload = limit }))
@@ -258,14 +265,15 @@ func TestMaxPayload(t *testing.T) {
 	provider, counted := count(t)
 	errs := make(chan error, 1)
 	handler := func(size func() int) nats.MsgHandler {
-		return waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+		conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+		return conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 			note(t, waybill.Update(ctx, Seats.To(5)))
 			err := m.Respond(make([]byte, size()))
 			errs <- err
 			if err != nil {
 				note(t, m.Respond([]byte("shorter")))
 			}
-		}, waybillnats.MeterProvider(provider))
+		})
 	}
 	var size int
 	serve(t, nc, "big", handler(func() int { return size }))
@@ -274,9 +282,9 @@ func TestMaxPayload(t *testing.T) {
 	raw, err := nc.RequestMsg(&nats.Msg{Subject: "big", Header: nats.Header{"Waybill": {wb}}}, patience)
 	check(t, err)
 	check(t, receive(t, errs, "the first answer"))
-	update := raw.Header.Get("Waybill-Update")
-	overhead := len("NATS/1.0\r\nWaybill-Update: " + update + "\r\n\r\n")
-	counted.want(t, "waybill.update", "answered", 1)
+	returned := raw.Header.Get("Waybill-Update")
+	overhead := len("NATS/1.0\r\nWaybill-Update: " + returned + "\r\n\r\n")
+	counted.want(t, "waybill.return", "answered", 1)
 
 	for _, c := range []struct {
 		name  string
@@ -293,8 +301,8 @@ func TestMaxPayload(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			size = c.size
 			ctx := waybilltest.Context(t, auth, Seats.To(1))
-			before := counted.of(t, "waybill.update", "too_large")
-			reply, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "big"})
+			before := counted.of(t, "waybill.return", "too_large")
+			reply, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "big"})
 			check(t, err)
 			if err := receive(t, errs, "the answer"); (err == nil) != c.fits {
 				t.Errorf("Respond: error %v, want one: %v", err, !c.fits)
@@ -307,18 +315,20 @@ func TestMaxPayload(t *testing.T) {
 			if c.seats == 1 {
 				dropped = 1
 			}
-			counted.want(t, "waybill.update", "too_large", before+dropped)
+			counted.want(t, "waybill.return", "too_large", before+dropped)
 		})
 	}
 }
 
-// What is changed after the last answer cannot travel back: it is counted, and after the handler's return refused.
+// A change after the last answer cannot be returned and is counted. After the handler has returned,
+// it fails.
 func TestTooLate(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	provider, counted := count(t)
 	later := make(chan func() error, 2)
-	serve(t, nc, "late", waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	serve(t, nc, "late", conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		if string(m.Data) == "now" {
 			note(t, m.Respond(nil))
@@ -329,10 +339,10 @@ func TestTooLate(t *testing.T) {
 			err := waybill.Update(ctx, Seats.To(4))
 			return errors.Join(err, m.Respond([]byte("later")))
 		}
-	}, waybillnats.MeterProvider(provider)))
+	}))
 
 	ctx := waybilltest.Context(t, auth, Seats.To(1))
-	_, err := waybillnats.Request(timeout(t, ctx), nc, &nats.Msg{Subject: "late", Data: []byte("now")})
+	_, err := newConn(t, auth, nc).Request(timeout(t, ctx), &nats.Msg{Subject: "late", Data: []byte("now")})
 	check(t, err)
 	wantClaims(t, ctx, "", 2, nil)
 
@@ -340,7 +350,8 @@ func TestTooLate(t *testing.T) {
 	m := &nats.Msg{Subject: "late", Reply: inbox.Subject, Header: nats.Header{"Waybill": {token(t, auth, Seats.To(1))}}}
 	check(t, nc.PublishMsg(m))
 	answer := receive(t, later, "the handler")
-	// A subscription handles one message after the other: while it handles the next, it has returned from this one.
+	// A subscription handles one message at a time: when the next is handled, the handler has
+	// returned from this one.
 	m.Reply = ""
 	check(t, nc.PublishMsg(m))
 	receive(t, later, "the handler of a message that asks for no answer")
@@ -349,13 +360,13 @@ func TestTooLate(t *testing.T) {
 	}
 	reply := next(t, inbox)
 	if string(reply.Data) != "later" || spellings(reply.Header) != nil {
-		t.Errorf("late answer %q with headers %v, want %q without an update", reply.Data, reply.Header, "later")
+		t.Errorf("late answer %q with headers %v, want %q without a token", reply.Data, reply.Header, "later")
 	}
-	counted.want(t, "waybill.update", "too_late", 2)
-	counted.want(t, "waybill.update", "answered", 1)
+	counted.want(t, "waybill.return", "too_late", 2)
+	counted.want(t, "waybill.return", "answered", 1)
 }
 
-// A panic discards the changes and goes on.
+// A panic discards the changes and continues.
 func TestPanic(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
@@ -364,11 +375,12 @@ func TestPanic(t *testing.T) {
 	var hctx context.Context
 	var hmsg *waybillnats.Msg
 	provider, counted := count(t)
-	handler := waybillnats.Handler(auth, nc, func(ctx context.Context, m *waybillnats.Msg) {
+	conn := newConn(t, auth, nc, waybillnats.MeterProvider(provider))
+	handler := conn.Handler(func(ctx context.Context, m *waybillnats.Msg) {
 		hctx, hmsg = ctx, m
 		note(t, waybill.Update(ctx, Seats.To(2)))
 		panic("boom")
-	}, waybillnats.MeterProvider(provider))
+	})
 	check(t, nc.PublishMsg(&nats.Msg{Subject: "boom", Reply: inbox.Subject,
 		Header: nats.Header{"Waybill": {token(t, auth, Seats.To(1))}}}))
 	m := next(t, raw)
@@ -380,29 +392,29 @@ func TestPanic(t *testing.T) {
 		}()
 		handler(m)
 	}()
-	counted.want(t, "waybill.update", "too_late", 0) // it was not late
+	counted.want(t, "waybill.return", "too_late", 0) // it was not late
 	if err := waybill.Update(hctx, Seats.To(3)); !errors.Is(err, waybill.ErrCommitted) {
 		t.Errorf("Update after the panic: error %v, want %v", err, waybill.ErrCommitted)
 	}
 	check(t, hmsg.Respond([]byte("sorry")))
 	if reply := next(t, inbox); string(reply.Data) != "sorry" || spellings(reply.Header) != nil {
-		t.Errorf("answer after the panic %q with headers %v, want %q without an update", reply.Data, reply.Header, "sorry")
+		t.Errorf("answer after the panic %q with headers %v, want %q without a token", reply.Data, reply.Header, "sorry")
 	}
 }
 
-// Respond fails as the message's own does.
+// Respond fails like the method of nats.Msg.
 func TestRespondErrors(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
 	errs := make(chan error, 1)
-	serve(t, nc, "quotes", waybillnats.Handler(auth, nc, func(_ context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "quotes", newConn(t, auth, nc).Handler(func(_ context.Context, m *waybillnats.Msg) {
 		errs <- m.Respond(nil)
 	}))
 	check(t, nc.Publish("quotes", nil))
 	if err := receive(t, errs, "the handler"); !errors.Is(err, nats.ErrMsgNoReply) {
 		t.Errorf("Respond to a message without a reply subject: error %v, want %v", err, nats.ErrMsgNoReply)
 	}
-	// A message that a test of a handler makes.
+	// A Msg made by a test of a handler.
 	raw, inbox := listen(t, nc, "plain"), listen(t, nc, nc.NewInbox())
 	check(t, nc.PublishRequest("plain", inbox.Subject, nil))
 	check(t, (&waybillnats.Msg{Msg: next(t, raw)}).Respond([]byte("plain")))
@@ -411,11 +423,11 @@ func TestRespondErrors(t *testing.T) {
 	}
 }
 
-// What a handler copies from the request into its answer is not the token.
+// A handler that copies the request's headers into its answer does not send the token back.
 func TestEcho(t *testing.T) {
 	nc := connect(t, start(t))
 	auth := waybilltest.Authority(t, claims)
-	serve(t, nc, "echo", waybillnats.Handler(auth, nc, func(_ context.Context, m *waybillnats.Msg) {
+	serve(t, nc, "echo", newConn(t, auth, nc).Handler(func(_ context.Context, m *waybillnats.Msg) {
 		note(t, m.RespondMsg(&nats.Msg{Header: m.Header}))
 	}))
 	wb := token(t, auth, Cell.To("eu-3"))

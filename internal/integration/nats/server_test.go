@@ -9,13 +9,16 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/waybill-go/waybill"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an event that must happen.
 const patience = time.Minute
 
 // start runs a server with JetStream until the test ends.
@@ -53,7 +56,7 @@ func connect(t testing.TB, s *server.Server) *nats.Conn {
 	return nc
 }
 
-// serve subscribes a handler, and returns when the server knows.
+// serve subscribes a handler, and returns when the server has the subscription.
 func serve(t testing.TB, nc *nats.Conn, subject string, h nats.MsgHandler) {
 	t.Helper()
 	if _, err := nc.Subscribe(subject, h); err != nil {
@@ -62,7 +65,7 @@ func serve(t testing.TB, nc *nats.Conn, subject string, h nats.MsgHandler) {
 	flush(t, nc)
 }
 
-// listen subscribes without a handler, and returns when the server knows.
+// listen subscribes without a handler, and returns when the server has the subscription.
 func listen(t testing.TB, nc *nats.Conn, subject string) *nats.Subscription {
 	t.Helper()
 	sub, err := nc.SubscribeSync(subject)
@@ -101,7 +104,7 @@ func receive[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
-// note reports an error, where check would end a goroutine that is not the test's.
+// note reports an error. It is for goroutines other than the test's, which check must not end.
 func note(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -130,6 +133,23 @@ func token(t testing.TB, auth *waybill.Authority, changes ...waybill.Change) str
 	wb, err := auth.Issue(changes...)
 	check(t, err)
 	return wb.Token()
+}
+
+// newConn returns the Conn of a node.
+func newConn(t testing.TB, auth *waybill.Authority, nc *nats.Conn, opts ...waybillnats.Option) *waybillnats.Conn {
+	t.Helper()
+	conn, err := waybillnats.New(auth, nc, opts...)
+	check(t, err)
+	return conn
+}
+
+// newStream returns the JetStream of a node.
+func newStream(t testing.TB, auth *waybill.Authority, js jetstream.Publisher,
+	opts ...waybilljetstream.Option) *waybilljetstream.JetStream {
+	t.Helper()
+	stream, err := waybilljetstream.New(auth, js, opts...)
+	check(t, err)
+	return stream
 }
 
 // counts reads the counters of the meter.
@@ -180,7 +200,7 @@ func newClock(ahead time.Duration) *clock {
 	return c
 }
 
-// set makes the clock go ahead of the machine's by d.
+// set sets the clock d ahead of the machine's.
 func (c *clock) set(d time.Duration) { c.ahead.Store(int64(d)) }
 
 func (c *clock) option() waybill.Option {

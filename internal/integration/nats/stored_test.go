@@ -3,6 +3,7 @@ package natstest
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -14,10 +15,11 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// fuse is the life that is left of a token when it is published, and long enough for the server to fire a schedule.
+// fuse is the remaining life of a token when it is published. It is long enough for the server to
+// fire a schedule.
 const fuse = 8 * time.Second
 
-// fetched returns the first message of a stream under a subject, from a consumer of its own.
+// fetched returns the first message of a stream under a subject, from a new consumer.
 func fetched(t testing.TB, s jetstream.Stream, subject string, seq uint64) jetstream.Msg {
 	t.Helper()
 	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
@@ -30,10 +32,10 @@ func fetched(t testing.TB, s jetstream.Stream, subject string, seq uint64) jetst
 	return m
 }
 
-// wantOpen opens a message and compares the outcome; nil is one with the claim.
-func wantOpen(t *testing.T, auth *waybill.Authority, m jetstream.Msg, want error, opts ...waybilljetstream.Option) {
+// wantOpen opens a message and compares the error. If it is nil, the message must have the claim.
+func wantOpen(t *testing.T, stream *waybilljetstream.JetStream, m jetstream.Msg, want error) {
 	t.Helper()
-	ctx, err := waybilljetstream.Open(t.Context(), auth, m, opts...)
+	ctx, err := stream.Open(t.Context(), m)
 	if !errors.Is(err, want) || (err == nil) != (want == nil) {
 		t.Fatalf("error %v, want %v", err, want)
 	}
@@ -42,8 +44,8 @@ func wantOpen(t *testing.T, auth *waybill.Authority, m jetstream.Msg, want error
 	}
 }
 
-// A mirror keeps the time at which the first stream stored a message; a source and a schedule do not, and Grace allows for
-// that on the streams that it names.
+// A mirror keeps the time at which the first stream stored a message. A source and a schedule do
+// not, and AcceptExpired allows for that on the streams that it names.
 func TestStoredTime(t *testing.T) {
 	t.Parallel()
 	nc := connect(t, start(t))
@@ -57,15 +59,16 @@ func TestStoredTime(t *testing.T) {
 	create(jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"origin"}})
 	planned := create(jetstream.StreamConfig{Name: "PLANNED", Subjects: []string{"plan.*", "fired.*"}, AllowMsgSchedules: true})
 
-	// The Authority that opens allows for no difference of clocks: there is none.
+	// The opening Authority has no leeway: there is only one clock.
 	auth := waybilltest.Authority(t, claims, waybill.Leeway(0))
 	sender := waybilltest.Authority(t, claims, newClock(fuse-waybill.DefaultLife).option())
 	ctx := waybilltest.Context(t, sender, Cell.To("eu-3"))
 	wb, err := waybill.FromContext(ctx)
 	check(t, err)
 	dead := wb.Expires().Add(2 * time.Second)
+	sending := newStream(t, sender, js)
 	publish := func(subject string, opts ...jetstream.PublishOpt) {
-		_, err := waybilljetstream.Publish(ctx, js, &nats.Msg{Subject: subject}, opts...)
+		_, err := sending.Publish(ctx, &nats.Msg{Subject: subject}, opts...)
 		check(t, err)
 	}
 	publish("origin")
@@ -87,12 +90,12 @@ func TestStoredTime(t *testing.T) {
 		stream  jetstream.Stream
 		subject string
 		seq     uint64
-		err     error // without Grace
-		graced  error
+		err     error // without AcceptExpired
+		graced  error // with it
 	}{
 		{"mirror", mirror, "origin", 0, nil, nil},
 		{"source", agg, "origin", 0, waybill.ErrExpired, nil},
-		{"beside-a-source", agg, "direct", 0, waybill.ErrExpired, waybill.ErrExpired},
+		{"next-to-a-source", agg, "direct", 0, waybill.ErrExpired, waybill.ErrExpired},
 		{"schedule-at-in-time", planned, "fired.soon", 0, nil, nil},
 		{"schedule-at-too-late", planned, "fired.late", 0, waybill.ErrExpired, nil},
 		{"schedule-every-first", planned, "fired.often", 0, nil, nil},
@@ -100,24 +103,25 @@ func TestStoredTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := c.stream.CachedInfo().Config.Name
-			wantOpen(t, auth, fetched(t, c.stream, c.subject, c.seq), c.err)
+			wantOpen(t, newStream(t, auth, js), fetched(t, c.stream, c.subject, c.seq), c.err)
 			open := func(want error, d time.Duration, streams ...string) {
 				t.Helper()
-				wantOpen(t, auth, fetched(t, c.stream, c.subject, c.seq), want, waybilljetstream.Grace(d, streams...))
+				graced := newStream(t, auth, js, waybilljetstream.AcceptExpired(d, streams...))
+				wantOpen(t, graced, fetched(t, c.stream, c.subject, c.seq), want)
 			}
 			open(c.graced, 24*365*time.Hour, "OTHER", name)
 			open(c.graced, time.Minute, name)
 			open(c.err, time.Second, name)
 			open(c.err, time.Hour, "OTHER")
-			open(c.err, 0, name)
 		})
 	}
 	t.Run("a graced one reissued", func(t *testing.T) {
-		ctx, err := waybilljetstream.Open(t.Context(), auth, fetched(t, agg, "origin", 0), waybilljetstream.Grace(time.Hour, "AGG"))
+		stream := newStream(t, auth, js, waybilljetstream.AcceptExpired(time.Hour, "AGG"))
+		ctx, err := stream.Open(t.Context(), fetched(t, agg, "origin", 0))
 		check(t, err)
 		fresh, err := waybill.Reissue(ctx)
 		check(t, err)
-		_, err = waybill.Send(fresh)
+		_, err = auth.Send(fresh)
 		check(t, err)
 	})
 	t.Run("headers of a source are the server's", func(t *testing.T) {
@@ -130,66 +134,85 @@ func TestStoredTime(t *testing.T) {
 	})
 }
 
-// A dead letter that is consumed again is judged as of the original's time, on streams named for it, if it tells one.
+// Redrive judges a dead letter at the original's time, if the letter reports one; Consume does not.
 func TestRedriveTime(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
 	past := waybilltest.Authority(t, claims, newClock(-time.Hour).option())
 	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
 	hour := at(-time.Hour)
-	dead := waybilljetstream.Redrive("OTHER", "DEAD")
 	type opts = []waybilljetstream.Option
+	type consumeMethod = func(*waybilljetstream.JetStream, context.Context, jetstream.Consumer,
+		handler) (jetstream.ConsumeContext, error)
+	redrive, consume := (*waybilljetstream.JetStream).Redrive, (*waybilljetstream.JetStream).Consume
+	const acked, expired = "+ACK", "+TERM waybill: expired"
 	for _, c := range []struct {
-		name   string
-		header nats.Header
-		opts   opts
-		err    error
+		name    string
+		header  nats.Header
+		consume consumeMethod
+		opts    opts
+		answer  string
 	}{
-		{"named", nats.Header{"Waybill-Stored": {hour}}, opts{dead}, nil},
-		{"in another case", nats.Header{"waybill-stored": {hour}}, opts{dead}, nil},
-		{"not named", nats.Header{"Waybill-Stored": {hour}}, opts{waybilljetstream.Redrive("OTHER")}, waybill.ErrExpired},
-		{"no option", nats.Header{"Waybill-Stored": {hour}}, nil, waybill.ErrExpired},
-		{"no time", nil, opts{dead}, waybill.ErrExpired},
-		{"two times", nats.Header{"Waybill-Stored": {hour, hour}}, opts{dead}, waybill.ErrExpired},
-		{"two spellings", nats.Header{"Waybill-Stored": {hour}, "waybill-stored": {hour}}, opts{dead}, waybill.ErrExpired},
-		{"not a time", nats.Header{"Waybill-Stored": {"yesterday"}}, opts{dead}, waybill.ErrExpired},
-		{"after its own", nats.Header{"Waybill-Stored": {at(time.Hour)}}, opts{dead}, waybill.ErrExpired},
-		{"before the token", nats.Header{"Waybill-Stored": {at(-2 * time.Hour)}}, opts{dead}, waybill.ErrNotYetValid},
-		{"beyond MaxAge", nats.Header{"Waybill-Stored": {hour}}, opts{dead, waybilljetstream.MaxAge(time.Minute)},
-			waybill.ErrExpired},
-		{"of a source, graced", nats.Header{"Waybill-Stored": {at(-time.Minute)}, "Waybill-Original-Nats-Stream-Source": {"A 1"}},
-			opts{dead, waybilljetstream.Grace(2*time.Hour, "DEAD")}, nil},
-		{"of no source, graced", nats.Header{"Waybill-Stored": {at(-time.Minute)}},
-			opts{dead, waybilljetstream.Grace(2*time.Hour, "DEAD")}, waybill.ErrExpired},
+		{"redriven", nats.Header{"Waybill-Stored": {hour}}, redrive, nil, acked},
+		{"in another case", nats.Header{"waybill-stored": {hour}}, redrive, nil, acked},
+		{"consumed", nats.Header{"Waybill-Stored": {hour}}, consume, nil, expired},
+		{"no time", nil, redrive, nil, expired},
+		{"two times", nats.Header{"Waybill-Stored": {hour, hour}}, redrive, nil, expired},
+		{"two spellings", nats.Header{"Waybill-Stored": {hour}, "waybill-stored": {hour}}, redrive, nil, expired},
+		{"not a time", nats.Header{"Waybill-Stored": {"yesterday"}}, redrive, nil, expired},
+		{"after its own", nats.Header{"Waybill-Stored": {at(time.Hour)}}, redrive, nil, expired},
+		{"before the token", nats.Header{"Waybill-Stored": {at(-2 * time.Hour)}}, redrive, nil,
+			"+TERM waybill: not_yet_valid"},
+		{"beyond MaxAge", nats.Header{"Waybill-Stored": {hour}}, redrive, opts{waybilljetstream.MaxAge(time.Minute)}, expired},
+		{"of a source, graced",
+			nats.Header{"Waybill-Stored": {at(-time.Minute)}, "Waybill-Original-Nats-Stream-Source": {"A 1"}},
+			redrive, opts{waybilljetstream.AcceptExpired(2*time.Hour, "DEAD")}, acked},
+		{"of no source, graced", nats.Header{"Waybill-Stored": {at(-time.Minute)}}, redrive,
+			opts{waybilljetstream.AcceptExpired(2*time.Hour, "DEAD")}, expired},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := nats.Header{"Waybill": {token(t, past, Cell.To("eu-3"))}}
-			for name, values := range c.header {
-				h[name] = values
-			}
+			maps.Copy(h, c.header)
 			ack, err := q.js.PublishMsg(t.Context(), &nats.Msg{Subject: "dead.orders", Header: h})
 			check(t, err)
-			wantOpen(t, auth, fetched(t, q.dead, "dead.orders", ack.Sequence), c.err, c.opts...)
+			cons, err := q.dead.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
+				AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+				OptStartSeq: ack.Sequence,
+			})
+			check(t, err)
+			run, err := c.consume(newStream(t, auth, q.js, c.opts...), t.Context(), cons,
+				func(ctx context.Context, _ jetstream.Msg) error {
+					if cell, _ := Cell.Get(ctx); cell != "eu-3" {
+						t.Errorf("cell %q, want %q", cell, "eu-3")
+					}
+					return nil
+				})
+			check(t, err)
+			if got := q.answered(t); got != c.answer {
+				t.Errorf("answer %q, want %q", got, c.answer)
+			}
+			run.Stop()
+			<-run.Closed()
 		})
 	}
 }
 
-// A message whose key came too late is a dead letter, and is handled when that is consumed; one that is refused again
-// keeps what is noted of the original.
+// A message whose key came too late becomes a dead letter, and Redrive handles it. A dead letter
+// that is refused again keeps the headers about its original.
 func TestRedrive(t *testing.T) {
 	q := newQueue(t)
 	late, never, other := generate(t), generate(t), generate(t)
 	auth := newAuthority(t, ringOf(t, other))
-	consume(t, auth, q.consumer(t), func(context.Context, jetstream.Msg) error {
+	q.consume(t, auth, q.consumer(t), func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs")
 		return nil
-	}, waybilljetstream.DeadLetter(q.js, "dead.orders"))
+	}, waybilljetstream.DeadLetter("dead.orders"))
 	for _, c := range []struct {
 		data string
 		auth *waybill.Authority
 	}{{"late", newAuthority(t, ringOf(t, late))}, {"never", newAuthority(t, ringOf(t, never))}} {
 		ctx := waybilltest.Context(t, c.auth, Cell.To("eu-3"))
-		_, err := waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "orders.new", Data: []byte(c.data),
+		_, err := newStream(t, c.auth, q.js).Publish(ctx, &nats.Msg{Subject: "orders.new", Data: []byte(c.data),
 			Header: nats.Header{"Nats-Msg-Id": {c.data}, "X-App": {"kept"}}})
 		check(t, err)
 		if got, want := q.answered(t), "+TERM waybill: unknown_key"; got != want {
@@ -204,8 +227,13 @@ func TestRedrive(t *testing.T) {
 	letters, err := q.dead.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	check(t, err)
 	got := make(chan string, 1)
-	consume(t, newAuthority(t, ringOf(t, other, late)), letters, delivered(t, got),
-		waybilljetstream.Redrive("DEAD"), waybilljetstream.DeadLetter(q.js, "again"))
+	stream := newStream(t, newAuthority(t, ringOf(t, other, late)), q.js, waybilljetstream.DeadLetter("again"))
+	run, err := stream.Redrive(t.Context(), letters, delivered(t, got))
+	check(t, err)
+	defer func() {
+		run.Stop()
+		<-run.Closed()
+	}()
 	if m := receive(t, got, "the redriven message"); m != "late eu-3" {
 		t.Errorf("handled %q, want %q", m, "late eu-3")
 	}
@@ -222,7 +250,7 @@ func TestRedrive(t *testing.T) {
 		}
 	}
 	if len(second.Header) != len(first.Header) {
-		t.Errorf("headers of the second letter %v, want those of the first %v", second.Header, first.Header)
+		t.Errorf("headers of the second letter %v, want the headers of the first, %v", second.Header, first.Header)
 	}
 	wantHeader(t, second.Header, "Waybill-Original-Nats-Msg-Id", "never")
 	wantHeader(t, second.Header, waybilljetstream.HeaderStream, "ORDERS")

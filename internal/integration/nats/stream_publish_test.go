@@ -1,9 +1,11 @@
 package natstest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"strings"
@@ -18,7 +20,7 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
-// settled waits for what became of an asynchronous publish.
+// settled waits for the result of an asynchronous publish.
 func settled(t testing.TB, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
 	t.Helper()
 	select {
@@ -32,15 +34,17 @@ func settled(t testing.TB, f jetstream.PubAckFuture) (*jetstream.PubAck, error) 
 	}
 }
 
-// Many messages are under way at once, each with the waybill of its own context, and the caller's message stays as it is.
+// Many messages are published at once, each with the waybill of its context. The caller's message
+// does not change.
 func TestPublishAsync(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
+	stream := newStream(t, auth, q.js)
 	msg := &nats.Msg{Subject: "orders.new", Header: nats.Header{"WAYBILL": {"by hand"}, "x": {"1"}}}
 	before := maps.Clone(msg.Header)
 	var futures []jetstream.PubAckFuture
 	for i := range 20 {
-		f, err := waybilljetstream.PublishAsync(waybilltest.Context(t, auth, Cell.To(fmt.Sprint("c", i))), q.js, msg)
+		f, err := stream.PublishAsync(waybilltest.Context(t, auth, Cell.To(fmt.Sprint("c", i))), msg)
 		check(t, err)
 		futures = append(futures, f)
 	}
@@ -61,7 +65,7 @@ func TestPublishAsync(t *testing.T) {
 	if !reflect.DeepEqual(msg.Header, before) {
 		t.Errorf("the caller's header became %v, want %v", msg.Header, before)
 	}
-	f, err := waybilljetstream.PublishAsync(t.Context(), q.js, &nats.Msg{Subject: "orders.new"})
+	f, err := stream.PublishAsync(t.Context(), &nats.Msg{Subject: "orders.new"})
 	check(t, err)
 	ack, err := settled(t, f)
 	check(t, err)
@@ -76,17 +80,18 @@ func TestPublishAsyncErrors(t *testing.T) {
 	q := newQueue(t)
 	now := newClock(0)
 	auth := waybilltest.Authority(t, claims, now.option())
+	stream := newStream(t, auth, q.js)
 	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-	if _, err := waybilljetstream.PublishAsync(ctx, q.js, nil); !errors.Is(err, nats.ErrInvalidMsg) {
+	if _, err := stream.PublishAsync(ctx, nil); !errors.Is(err, nats.ErrInvalidMsg) {
 		t.Errorf("a nil message: error %v, want %v", err, nats.ErrInvalidMsg)
 	}
-	f, err := waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "of.no.stream"})
+	f, err := stream.PublishAsync(ctx, &nats.Msg{Subject: "of.no.stream"})
 	check(t, err)
 	if _, err := settled(t, f); !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		t.Errorf("no stream: error %v, want %v", err, jetstream.ErrNoStreamResponse)
 	}
 	now.set(time.Hour)
-	_, err = waybilljetstream.PublishAsync(ctx, q.js, &nats.Msg{Subject: "orders.new"})
+	_, err = stream.PublishAsync(ctx, &nats.Msg{Subject: "orders.new"})
 	if !errors.Is(err, waybill.ErrExpired) || !strings.Contains(err.Error(), "Reissue") {
 		t.Errorf("an expired waybill: error %v, want %v and the advice to Reissue", err, waybill.ErrExpired)
 	}
@@ -99,13 +104,14 @@ func TestPublishAsyncErrors(t *testing.T) {
 func TestDuplicate(t *testing.T) {
 	q := newQueue(t)
 	auth := waybilltest.Authority(t, claims)
+	stream := newStream(t, auth, q.js)
 	for i, cell := range []string{"first", "second", "third"} {
 		ctx := waybilltest.Context(t, auth, Cell.To(cell))
 		msg := &nats.Msg{Subject: "orders.new"}
-		ack, err := waybilljetstream.Publish(ctx, q.js, msg, jetstream.WithMsgID("m1"))
+		ack, err := stream.Publish(ctx, msg, jetstream.WithMsgID("m1"))
 		if i == 2 {
 			var f jetstream.PubAckFuture
-			f, err = waybilljetstream.PublishAsync(ctx, q.js, msg, jetstream.WithMsgID("m1"))
+			f, err = stream.PublishAsync(ctx, msg, jetstream.WithMsgID("m1"))
 			check(t, err)
 			ack, err = settled(t, f)
 		}
@@ -118,7 +124,7 @@ func TestDuplicate(t *testing.T) {
 		}
 	}
 	got := make(chan string, 3)
-	consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
 		cell, _ := Cell.Get(ctx)
 		got <- cell
 		return nil
@@ -132,5 +138,37 @@ func TestDuplicate(t *testing.T) {
 	q.quiet(t)
 	if n := len(got); n != 0 {
 		t.Errorf("%d more messages handled, want none", n)
+	}
+}
+
+// OnlySubjects also narrows the subjects of JetStream messages.
+func TestStreamOnlySubjects(t *testing.T) {
+	_, js, raw := newAcceptor(t)
+	auth := waybilltest.Authority(t, claims)
+	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
+	provider, counted := count(t)
+	var log bytes.Buffer
+	stream := newStream(t, auth, js, waybilljetstream.OnlySubjects("sent.own.>"),
+		waybilljetstream.MeterProvider(provider), waybilljetstream.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	async := func(ctx context.Context, msg *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+		f, err := stream.PublishAsync(ctx, msg)
+		check(t, err)
+		return settled(t, f)
+	}
+	for subject, sent := range map[string]bool{"sent.own.a": true, "sent.partner": false} {
+		for _, publish := range []func(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error){
+			stream.Publish, async,
+		} {
+			_, err := publish(ctx, &nats.Msg{Subject: subject})
+			check(t, err)
+			if got := len(spellings(next(t, raw).Header)) > 0; got != sent {
+				t.Errorf("waybill published to %s: %v, want %v", subject, got, sent)
+			}
+		}
+	}
+	counted.want(t, "waybill.inject", "sent", 2)
+	counted.want(t, "waybill.inject", "suppressed", 2)
+	if got := strings.Count(log.String(), "destination=sent.partner"); got != 1 {
+		t.Errorf("the suppression for sent.partner is logged %d times, want once:\n%s", got, &log)
 	}
 }

@@ -53,10 +53,10 @@ func (q *queue) consumer(t testing.TB, edits ...func(*jetstream.ConsumerConfig))
 type handler = func(context.Context, jetstream.Msg) error
 
 // consume runs a handler until the test ends.
-func consume(t testing.TB, auth *waybill.Authority, cons jetstream.Consumer, h handler,
+func (q *queue) consume(t testing.TB, auth *waybill.Authority, cons jetstream.Consumer, h handler,
 	opts ...waybilljetstream.Option) jetstream.ConsumeContext {
 	t.Helper()
-	run, err := waybilljetstream.Consume(context.Background(), auth, cons, h, opts...)
+	run, err := newStream(t, auth, q.js, opts...).Consume(context.Background(), cons, h)
 	check(t, err)
 	t.Cleanup(func() {
 		run.Stop()
@@ -70,7 +70,7 @@ func (q *queue) publish(t testing.TB, auth *waybill.Authority, data string, chan
 	t.Helper()
 	ctx, err := auth.Start(t.Context(), changes...)
 	check(t, err)
-	_, err = waybilljetstream.Publish(ctx, q.js, &nats.Msg{Subject: "orders.new", Data: []byte(data)})
+	_, err = newStream(t, auth, q.js).Publish(ctx, &nats.Msg{Subject: "orders.new", Data: []byte(data)})
 	check(t, err)
 }
 

@@ -26,10 +26,9 @@ type way struct {
 type consuming struct {
 	testing.TB
 	ctx    context.Context
-	auth   *waybill.Authority
+	stream *waybilljetstream.JetStream
 	cons   jetstream.Consumer
 	handle handler
-	opts   []waybilljetstream.Option
 }
 
 var ways = []way{
@@ -41,11 +40,12 @@ var ways = []way{
 	{"ordered", false, ordered, consuming.next},
 }
 
-// openWait is much longer than the second in which Open tells the server that a message is held, and short enough to
-// outlive.
+// openWait is much longer than the second between Open's signs of progress, and short enough to
+// wait for.
 const openWait = 8 * time.Second
 
-// explicit returns a consumer that parks a message for ever if it is delivered twice and not acknowledged.
+// explicit returns a consumer that parks a message for ever if it is delivered twice and not
+// acknowledged.
 func explicit(t testing.TB, s jetstream.Stream) jetstream.Consumer {
 	cons, err := s.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: openWait, MaxDeliver: 2, InactiveThreshold: time.Hour,
@@ -69,13 +69,13 @@ func ordered(t testing.TB, s jetstream.Stream) jetstream.Consumer {
 }
 
 func (c consuming) consume() {
-	run, err := waybilljetstream.Consume(c.ctx, c.auth, c.cons, c.handle, c.opts...)
+	run, err := c.stream.Consume(c.ctx, c.cons, c.handle)
 	note(c, err)
 	<-run.Closed()
 }
 
 func (c consuming) messages() {
-	// More than one would run out of their AckWait while one is held.
+	// A second message would exceed its AckWait while one is held.
 	it, err := c.cons.Messages(jetstream.PullMaxMessages(1))
 	note(c, err)
 	stop := context.AfterFunc(c.ctx, it.Stop)
@@ -111,18 +111,18 @@ func (c consuming) next() {
 	}
 }
 
-// one is the loop's body as the package documents it.
+// one is the loop body from the package's documentation.
 func (c consuming) one(m jetstream.Msg) {
-	ctx, err := waybilljetstream.Open(c.ctx, c.auth, m, c.opts...)
+	ctx, err := c.stream.Open(c.ctx, m)
 	if err == nil {
 		err = c.handle(ctx, m)
 	}
-	if err := waybilljetstream.Settle(ctx, m, err, c.opts...); c.ctx.Err() == nil { // else it was cut short by the end
+	if err := c.stream.Settle(ctx, m, err); c.ctx.Err() == nil { // else it was cut short by the end
 		note(c, err)
 	}
 }
 
-// lane is a stream with its own dead letters, on a server that others use too.
+// lane is a stream with its own dead letters, on a server shared with other lanes.
 type lane struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
@@ -167,14 +167,15 @@ func (l *lane) answered(t testing.TB) string {
 	}
 }
 
-// run consumes until the test ends, and tells what was handled: the data, the claim Cell, and the number of the delivery.
+// run consumes until the test ends, and reports each handled message: the data, the claim Cell, and
+// the number of the delivery.
 func (l *lane) run(t testing.TB, w way, auth *waybill.Authority, opts ...waybilljetstream.Option) <-chan string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
 	handled, done := make(chan string, 16), make(chan struct{})
-	c := consuming{TB: t, ctx: ctx, auth: auth, cons: w.consumer(t, l.stream),
-		opts: append(opts, waybilljetstream.DeadLetter(l.js, "dead."+l.name))}
+	opts = append(opts, waybilljetstream.DeadLetter("dead."+l.name))
+	c := consuming{TB: t, ctx: ctx, stream: newStream(t, auth, l.js, opts...), cons: w.consumer(t, l.stream)}
 	c.handle = func(ctx context.Context, m jetstream.Msg) error {
 		meta, err := m.Metadata()
 		note(t, err)

@@ -127,9 +127,9 @@ func TestMetrics(t *testing.T) {
 	reader, registration := register(t, ring)
 
 	got := collect(t, reader)
-	got.wants(t, figures{"pending shop": 0, "generation shop": 1, "gate_held shop": 3, "failures shop": 0, "repairs shop": 0,
+	got.wants(t, figures{"pending shop": 0, "generation shop": 1, "unsettled shop": 3, "failures shop": 0, "repairs shop": 0,
 		"cas shop won": 0, "cas shop lost": 0, "cas shop unknown": 0, "cas shop error": 0, "revoked_used shop": 0,
-		"unknown_kid shop fetched": 0, "unknown_kid shop refused": 0, "unknown_kid shop throttled": 0})
+		"unknown_kid shop fetched": 0, "unknown_kid shop skipped": 0, "unknown_kid shop throttled": 0})
 	got.between(t, "active_age shop", 1200, 1300)
 	got.between(t, "contact_age shop", 0, 60)
 	got.between(t, "clock_offset shop", 1.9, 4)
@@ -147,7 +147,7 @@ func TestMetrics(t *testing.T) {
 	ring.Unknown([]byte(old))
 	stats, got := ring.Stats(), collect(t, reader)
 	got.wants(t, figures{"pending shop": float64(stats.Pending), "generation shop": float64(stats.Generation), "cas shop won": 2,
-		"revoked_used shop": 2, "unknown_kid shop refused": 1, "size shop": float64(stats.Size)})
+		"revoked_used shop": 2, "unknown_kid shop skipped": 1, "size shop": float64(stats.Size)})
 	if stats.Generation < 3 {
 		t.Errorf("got generation %d after a rotation and a revocation, want 3 at least", stats.Generation)
 	}

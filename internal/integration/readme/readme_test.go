@@ -4,13 +4,13 @@ package readme
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,7 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/waybill-go/waybill"
@@ -35,144 +35,196 @@ var (
 	Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 )
 
-func authority(t *testing.T, path string) *waybill.Authority {
-	ctx := t.Context()
-
-	ring, err := keyring.LoadFile(ctx, path) // polled; a new file replaces the keys
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	t.Cleanup(func() { ring.Close() })
-	return auth
-}
-
 // ringFile writes what "waybill keys new" writes.
-func ringFile(t *testing.T) string {
-	now := time.Now()
-	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(90 * 24 * time.Hour)})
+func ringFile(t *testing.T, path string) {
+	t.Helper()
+	set, err := keyring.DefaultPolicy().Genesis("shop", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := keyring.NewSet("shop", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "ring.jwks")
 	if err := os.WriteFile(path, set.SecretJWKS(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
 }
 
-// health is the gRPC service at hand; it asks for a price over NATS and orders a ticket.
+// health is a gRPC service whose handler is run.
 type health struct {
 	grpc_health_v1.UnimplementedHealthServer
-	nc *nats.Conn
-	js jetstream.JetStream
+	handle func(context.Context) error
 }
 
-func (h *health) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
-	nc, js := h.nc, h.js
-
-	reply, err := waybillnats.Request(ctx, nc, nats.NewMsg("quotes"))
-
-	if err != nil {
-		return nil, err
-	}
-	msg := nats.NewMsg("orders.placed")
-	msg.Data = reply.Data
-
-	_, err = waybilljetstream.Publish(ctx, js, msg)
-
-	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, err
+func (h health) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, h.handle(ctx)
 }
 
-func TestReadme(t *testing.T) {
-	path := ringFile(t)
-	ctx := t.Context()
-	nc, js := broker(t)
-	auth := authority(t, path)
+// services is the README's services in one process. Each of its fields is a snippet's result.
+type services struct {
+	auth    *waybill.Authority
+	handler http.Handler
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	conn    *grpc.ClientConn
 
-	quote := func(ctx context.Context, msg *waybillnats.Msg) {
-		if err := waybill.Update(ctx, Seats.To(2)); err != nil {
-			t.Error(err)
-		}
-		msg.Respond([]byte("42 EUR"))
+	quote  func(context.Context, *waybillnats.Msg)
+	ticket func(context.Context, jetstream.Msg) error
+	closes []func()
+}
+
+func (f *services) close() {
+	for _, c := range f.closes {
+		c()
 	}
-	orders := make(chan string, 1)
-	ticket := func(ctx context.Context, msg jetstream.Msg) error {
-		cell, _ := Cell.Get(ctx)
-		seats, _ := Seats.Get(ctx)
-		orders <- fmt.Sprintf("%s in %s for %d", msg.Data(), cell, seats)
-		return nil
+}
+
+func (f *services) start(ctx context.Context, creds, clientCreds credentials.TransportCredentials, listener net.Listener) error {
+	nc, js, quote, ticket := f.nc, f.js, f.quote, f.ticket
+
+	ring, err := keyring.LoadFile(ctx, "ring.jwks") // follows the file: a new one replaces the keys
+	if err != nil {
+		return err
+	}
+	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
+	if err != nil {
+		return err
 	}
 
-	// NATS
-	sub, err := nc.QueueSubscribe("quotes", "pricing", waybillnats.Handler(auth, nc, quote))
+	f.auth = auth
+	f.closes = append(f.closes, func() { ring.Close() })
+
+	messages, err := waybillnats.New(auth, nc)
+	if err != nil {
+		return err
+	}
+	sub, err := nc.QueueSubscribe("quotes", "pricing", messages.Handler(quote))
 
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer sub.Unsubscribe()
+	f.closes = append(f.closes, func() { sub.Unsubscribe() })
 	consumer, err := js.CreateOrUpdateConsumer(ctx, "orders", jetstream.ConsumerConfig{Durable: "tickets", AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 
-	// JetStream
-	run, err := waybilljetstream.Consume(ctx, auth, consumer, ticket)
+	streams, err := waybilljetstream.New(auth, js)
+	if err != nil {
+		return err
+	}
+	run, err := streams.Consume(ctx, consumer, ticket)
 
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer run.Stop()
+	f.closes = append(f.closes, run.Stop)
 
-	// gRPC
-	srv := grpc.NewServer(waybillgrpc.ServerOptions(auth, waybillgrpc.Required())...)
+	incoming, err := waybillgrpc.NewServer(auth, waybillgrpc.Required())
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(append(incoming.ServerOptions(), grpc.Creds(creds))...)
 
-	grpc_health_v1.RegisterHealthServer(srv, &health{nc: nc, js: js})
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	grpc_health_v1.RegisterHealthServer(server, health{handle: func(ctx context.Context) error {
+		reply, err := messages.Request(ctx, nats.NewMsg("quotes"))
+
+		if err != nil {
+			return err
+		}
+		if string(reply.Data) != "42 EUR" {
+			return fmt.Errorf("quote: got %q", reply.Data)
+		}
+
+		_, err = streams.Publish(ctx, nats.NewMsg("orders.placed"))
+
+		return err
+	}})
+	go server.Serve(listener)
+	f.closes = append(f.closes, server.Stop)
+	if err := f.dial(listener.Addr().String(), clientCreds); err != nil {
+		return err
 	}
-	go srv.Serve(lis)
-	defer srv.Stop()
-	options := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
-	conn, err := grpc.NewClient(lis.Addr().String(), options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /book", func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		if _, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, new(grpc_health_v1.HealthCheckRequest)); err != nil {
+		if _, err := grpc_health_v1.NewHealthClient(f.conn).Check(ctx, new(grpc_health_v1.HealthCheckRequest)); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
 
 		cell, ok := Cell.Get(ctx)       // verified
-		seats, err := Seats.Lookup(ctx) // the error tells absent from ill-typed
+		seats, err := Seats.Lookup(ctx) // the error distinguishes absent from ill-typed
 
 		fmt.Fprint(w, cell, ok, seats, err)
 	})
-	start := func(*http.Request) ([]waybill.Change, error) {
+
+	start := func(r *http.Request) ([]waybill.Change, error) {
 		return []waybill.Change{Cell.To("eu-3")}, nil
 	}
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(start))
+	if err != nil {
+		return err
+	}
+	handler := edge.Middleware(mux)
 
-	// HTTP
-	handler := waybillhttp.Middleware(auth, waybillhttp.Edge(start))(mux)
+	f.handler = handler
+	return nil
+}
 
-	edge := httptest.NewServer(handler)
+func (f *services) dial(target string, creds credentials.TransportCredentials) error {
+	auth := f.auth
+
+	outgoing, err := waybillgrpc.NewClient(auth)
+	if err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient(target, append(outgoing.DialOptions(), grpc.WithTransportCredentials(creds))...)
+
+	if err != nil {
+		return err
+	}
+	f.conn = conn
+	f.closes = append(f.closes, func() { conn.Close() })
+	return nil
+}
+
+func TestReadme(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ringFile(t, "ring.jwks")
+	nc, js := broker(t)
+	orders := make(chan string, 1)
+	change := func(ctx context.Context) error {
+		if err := waybill.Update(ctx, Seats.To(2)); err != nil {
+			return err
+		}
+
+		return nil
+	}
+	f := &services{nc: nc, js: js,
+		quote: func(ctx context.Context, msg *waybillnats.Msg) {
+			if err := change(ctx); err != nil {
+				t.Error(err)
+			}
+			msg.Respond([]byte("42 EUR"))
+		},
+		ticket: func(ctx context.Context, msg jetstream.Msg) error {
+			cell, _ := Cell.Get(ctx)
+			seats, _ := Seats.Get(ctx)
+			orders <- fmt.Sprintf("%s for %d", cell, seats)
+			return nil
+		},
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.close)
+	serverCreds, clientCreds := transportCredentials(t)
+	if err := f.start(t.Context(), serverCreds, clientCreds, listener); err != nil {
+		t.Fatal(err)
+	}
+
+	edge := httptest.NewServer(f.handler)
 	defer edge.Close()
-
 	resp, err := http.Get(edge.URL + "/book")
 	if err != nil {
 		t.Fatal(err)
@@ -182,16 +234,27 @@ func TestReadme(t *testing.T) {
 	if got, want := string(body), "eu-3true 2 <nil>"; resp.StatusCode != 200 || got != want {
 		t.Fatalf("got %d %s, want %s", resp.StatusCode, got, want)
 	}
-	if got, want := <-orders, "42 EUR in eu-3 for 2"; got != want {
+	if got, want := <-orders, "eu-3 for 2"; got != want {
 		t.Errorf("order: got %s, want %s", got, want)
 	}
-	wb, err := auth.Open(resp.Header.Get("Waybill-Update"))
+	wb, err := f.auth.Open(resp.Header.Get("Waybill-Update"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if seats, _ := Seats.Of(wb); seats != 2 {
 		t.Errorf("the client's waybill has %d seats, want 2", seats)
 	}
+}
+
+// transportCredentials are those of a server with the certificate that httptest makes, and of its clients.
+func transportCredentials(t *testing.T) (server, client credentials.TransportCredentials) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return credentials.NewServerTLSFromCert(&s.TLS.Certificates[0]),
+		credentials.NewClientTLSFromCert(roots, "example.com")
 }
 
 func TestHandlerAlone(t *testing.T) {

@@ -14,30 +14,31 @@ import (
 // handler handles a message.
 type handler = func(context.Context, jetstream.Msg) error
 
-// Consume calls h for every message of a consumer, one at a time, with the message's waybill in its context.
-// Afterwards it settles the message by the handler's error, as [JetStream.Settle] does. Messages that the
-// handler settled itself stay as they are. Refused messages do not reach h. Messages that cannot be decided
-// yet are held without blocking others, up to the consumer's MaxAckPending, and are handled when they can
-// be.
+// Consume calls h for every message of a consumer, one at a time, with the message's waybill in its
+// context. Afterwards it settles the message by the handler's error, as [JetStream.Settle] does.
+// Messages that the handler settled itself stay as they are. Refused messages do not reach h.
+// Messages that cannot be decided yet are held without blocking others, up to the consumer's
+// MaxAckPending, and are handled when they can be.
 //
-// Each message has its own context. It inherits the values and the end of ctx, but no waybill. When ctx
-// ends, consuming ends, and held messages are left to the server. If h panics, its changes are discarded,
-// the message is left to the server, and the panic continues.
+// Each message has its own context. It inherits the values and the end of ctx, but no waybill. When
+// ctx ends, consuming ends, and held messages are left to the server. If h panics, its changes are
+// discarded, the message is left to the server, and the panic continues.
 //
-// The consumer must acknowledge explicitly. Without acknowledgements, as with ordered consumers, nothing can
-// be refused, held or tried again, and acknowledging all messages up to one would also settle held ones.
-// Open messages of such consumers with [JetStream.Open].
+// The consumer must acknowledge explicitly. Without acknowledgements, as with ordered consumers,
+// nothing can be refused, held or tried again, and acknowledging all messages up to one would also
+// settle held ones. Open messages of such consumers with [JetStream.Open].
 func (s *JetStream) Consume(ctx context.Context, cons jetstream.Consumer,
 	h func(context.Context, jetstream.Msg) error) (jetstream.ConsumeContext, error) {
 	return s.consume(ctx, cons, h, false)
 }
 
-// Redrive is [JetStream.Consume] for a stream of dead letters. It judges a message at the time its original
-// was stored, which is in [HeaderStored]. A message without that header is judged at its own stored time,
-// as is a dead letter that was published to its first stream again. A dead letter that is refused again
-// keeps the headers about its original.
+// Redrive is [JetStream.Consume] for a stream of dead letters. It judges a message at the time its
+// original was stored, which is in [HeaderStored]. A message without that header is judged at its
+// own stored time, as is a dead letter that was published to its first stream again. A dead letter
+// that is refused again keeps the headers about its original.
 //
-// Redrive believes the header: let nobody publish to the stream except services that use [DeadLetter].
+// Redrive believes the header: let nobody publish to the stream except services that use
+// [DeadLetter].
 func (s *JetStream) Redrive(ctx context.Context, cons jetstream.Consumer,
 	h func(context.Context, jetstream.Msg) error) (jetstream.ConsumeContext, error) {
 	return s.consume(ctx, cons, h, true)
@@ -76,8 +77,8 @@ func (s *JetStream) consume(ctx context.Context, cons jetstream.Consumer, h hand
 // maxBeat is the longest time between two signs of progress.
 const maxBeat = 10 * time.Second
 
-// inspect checks that a consumer acknowledges explicitly. It returns how often to tell the server that a
-// held message is in progress.
+// inspect checks that a consumer acknowledges explicitly. It returns how often to tell the server
+// that a held message is in progress.
 func inspect(ctx context.Context, cons jetstream.Consumer) (beat time.Duration, err error) {
 	info := cons.CachedInfo()
 	if info == nil {
@@ -114,8 +115,8 @@ type runner struct {
 	turn sync.Mutex // one handler at a time, also for messages that were held
 }
 
-// receive is the callback of nats.go. It does not wait for held messages: messages that the server delivered
-// after them would exceed their AckWait, and eventually MaxDeliver.
+// receive is the callback of nats.go. It does not wait for held messages: messages that the server
+// delivered after them would exceed their AckWait, and eventually MaxDeliver.
 func (r *runner) receive(msg jetstream.Msg) {
 	if r.ctx.Err() != nil {
 		return
@@ -144,8 +145,8 @@ func (r *runner) deliver(d delivery, msg jetstream.Msg, refused error) {
 	r.report(msg, settle(msg, r.call(d, msg)))
 }
 
-// call runs the handler and ends the hop: later changes fail, because they would be lost. Nothing is
-// returned to the sender.
+// call runs the handler and ends the hop: later changes fail, because they would be lost. Nothing
+// is returned to the sender.
 func (r *runner) call(d delivery, m jetstream.Msg) error {
 	defer d.hop.Discard()
 	return r.handle(d.ctx, m)

@@ -22,15 +22,15 @@ const (
 	HeaderSequence = "Waybill-Sequence" // its sequence in that stream
 	HeaderSubject  = "Waybill-Subject"  // the subject that it was published to
 
-	// HeaderOriginal is the prefix of the names of the message's headers that begin with "Nats-". Under
-	// their own names they would be instructions to the stream of the dead letters: to expect a sequence,
-	// to delay, or to delete all other letters.
+	// HeaderOriginal is the prefix of the names of the message's headers that begin with "Nats-".
+	// Under their own names they would be instructions to the stream of the dead letters: to expect
+	// a sequence, to delay, or to delete all other letters.
 	HeaderOriginal = "Waybill-Original-"
 )
 
-// copyDead publishes the copy of a refused message, with its token, and waits until it is stored. If an
-// earlier copy was stored but the message could not be terminated, the message id makes this one a
-// duplicate. The copy of a dead letter keeps its notes about the original.
+// copyDead publishes the copy of a refused message, with its token, and waits until it is stored.
+// If an earlier copy was stored but the message could not be terminated, the message id makes this
+// one a duplicate. The copy of a dead letter keeps its notes about the original.
 func (s *JetStream) copyDead(ctx context.Context, msg jetstream.Msg, r *refusal) error {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -53,8 +53,8 @@ func (s *JetStream) copyDead(ctx context.Context, msg jetstream.Msg, r *refusal)
 	return err
 }
 
-// deadHeaders returns the headers of a message under the names that they have in its dead letter. letter
-// means that the message is a dead letter itself.
+// deadHeaders returns the headers of a message under the names that they have in its dead letter.
+// letter means that the message is a dead letter itself.
 func deadHeaders(from nats.Header, letter bool) nats.Header {
 	h := make(nats.Header, len(from)+6)
 	for name, values := range from {

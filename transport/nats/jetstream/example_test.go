@@ -96,8 +96,8 @@ func ExampleJetStream_Redrive() {
 	<-run.Closed()
 }
 
-// Reminders are scheduled up to an hour ahead. The server stores each when its time comes. By then its
-// waybill, which was valid when the reminder was scheduled, may have expired.
+// Reminders are scheduled up to an hour ahead. The server stores each when its time comes. By then
+// its waybill, which was valid when the reminder was scheduled, may have expired.
 func ExampleAcceptExpired() {
 	var (
 		ctx       context.Context

@@ -11,8 +11,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// retryEvery is how often a held message is tried. A try that fails because of a missing key costs a
-// look-up.
+// retryEvery is how often a held message is tried. A try that fails because of a missing key costs
+// a look-up.
 const retryEvery = 250 * time.Millisecond
 
 // held reports whether err means that the message is to be held.
@@ -21,9 +21,9 @@ func held(err error) bool {
 	return ok && r.held
 }
 
-// hold holds a message that cannot be decided yet, until it can be or wait ends. The server is told that
-// work is in progress, so it neither delivers the message again nor counts a delivery. The message is
-// handled in ctx.
+// hold holds a message that cannot be decided yet, until it can be or wait ends. The server is told
+// that work is in progress, so it neither delivers the message again nor counts a delivery. The
+// message is handled in ctx.
 func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (delivery, error) {
 	pulse := time.NewTicker(o.beat)
 	defer pulse.Stop()

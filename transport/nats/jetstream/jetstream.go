@@ -13,11 +13,11 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/sender"
 )
 
-// JetStream publishes and consumes durable messages with waybills. It is safe for concurrent use; the zero
-// JetStream is not valid.
+// JetStream publishes and consumes durable messages with waybills. It is safe for concurrent use;
+// the zero JetStream is not valid.
 //
-// All its consumers have the same rules. A process that needs other options for some of them, such as
-// another subject for dead letters, makes another JetStream.
+// All its consumers have the same rules. A process that needs other options for some of them, such
+// as another subject for dead letters, makes another JetStream.
 type JetStream struct {
 	auth    *waybill.Authority
 	js      jetstream.Publisher
@@ -30,8 +30,8 @@ type JetStream struct {
 	sender  sender.Sender
 }
 
-// New returns a JetStream for services of the Authority's trust domain. It publishes messages and dead
-// letters with js, which is usually a [jetstream.JetStream].
+// New returns a JetStream for services of the Authority's trust domain. It publishes messages and
+// dead letters with js, which is usually a [jetstream.JetStream].
 func New(auth *waybill.Authority, js jetstream.Publisher, opts ...Option) (*JetStream, error) {
 	if auth == nil {
 		return nil, errors.New("waybilljetstream: no Authority: pass the one that waybill.New returned")

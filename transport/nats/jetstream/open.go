@@ -12,10 +12,10 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// Open opens the waybill of a message from Fetch, Next or Messages, judged at the time the message was
-// stored. The returned context is for the handling of this message; it inherits no waybill from ctx. An
-// error means that the message is refused: pass it to [JetStream.Settle]. Open removes the waybill's headers
-// from messages that it does not refuse.
+// Open opens the waybill of a message from Fetch, Next or Messages, judged at the time the message
+// was stored. The returned context is for the handling of this message; it inherits no waybill from
+// ctx. An error means that the message is refused: pass it to [JetStream.Settle]. Open removes the
+// waybill's headers from messages that it does not refuse.
 //
 //	for m := range batch.Messages() {
 //		mctx, err := stream.Open(ctx, m)
@@ -25,10 +25,10 @@ import (
 //		err = stream.Settle(mctx, m, err)
 //	}
 //
-// While the keys needed to decide are missing, Open holds the message, until they are loaded or ctx ends. It
-// tells the server once a second that work is in progress, so the AckWait of the consumer must be longer.
-// The other messages of the batch wait meanwhile: fetch few, or use [JetStream.Consume], which holds
-// messages without blocking others.
+// While the keys needed to decide are missing, Open holds the message, until they are loaded or ctx
+// ends. It tells the server once a second that work is in progress, so the AckWait of the consumer
+// must be longer. The other messages of the batch wait meanwhile: fetch few, or use
+// [JetStream.Consume], which holds messages without blocking others.
 func (s *JetStream) Open(ctx context.Context, msg jetstream.Msg) (context.Context, error) {
 	o := opener{JetStream: s, beat: time.Second}
 	d, err := o.open(ctx, msg)
@@ -52,8 +52,8 @@ type delivery struct {
 	ignored error // why the message would be refused if ReportOnly were not set
 }
 
-// open is try, counted. A held message is counted twice: when it is first tried, and when its outcome is
-// known.
+// open is try, counted. A held message is counted twice: when it is first tried, and when its
+// outcome is known.
 func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 	d, err := o.try(ctx, msg)
 	if d.hop != (waybill.Hop{}) {
@@ -68,8 +68,8 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 	return d, nil
 }
 
-// count counts a refusal, and messages that pass only because of ReportOnly. A held message is not refused
-// yet.
+// count counts a refusal, and messages that pass only because of ReportOnly. A held message is not
+// refused yet.
 func (o *opener) count(d delivery, err error) {
 	switch {
 	case err == nil && d.ignored != nil:
@@ -111,9 +111,9 @@ func (o *opener) try(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 	return d, err
 }
 
-// margin is how much later than a message was stored the ring must be confirmed, to contain every key of
-// that time. The clocks of the server and of this node may differ by half of the default leeway, and the
-// confirming read takes time.
+// margin is how much later than a message was stored the ring must be confirmed, to contain every
+// key of that time. The clocks of the server and of this node may differ by half of the default
+// leeway, and the confirming read takes time.
 const margin = waybill.DefaultLeeway / 2
 
 // undecided reports whether a refusal may be caused by this node, and pass.

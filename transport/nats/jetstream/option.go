@@ -33,23 +33,19 @@ func Required() Option {
 	return rule(func(r *admission.Rules) { r.Required = true })
 }
 
-// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these claims.
+// RequireClaims refuses messages without a waybill, and messages whose waybill lacks one of these
+// claims.
 func RequireClaims(claims ...waybill.Declaration) Option {
 	return option(func(c *config) error {
-		if len(claims) == 0 {
-			return errors.New("waybilljetstream: RequireClaims has no claims; name them, " +
-				"or use Required to require a waybill with any claims")
+		if err := c.rules.Require(claims); err != nil {
+			return fmt.Errorf("waybilljetstream: %w", err)
 		}
-		if slices.Contains(claims, nil) {
-			return errors.New("waybilljetstream: RequireClaims has a nil claim; pass claims made with waybill.NewClaim")
-		}
-		c.rules.Require(claims)
 		return nil
 	})
 }
 
-// ReportOnly switches enforcement off: messages that would be refused or held are counted, and reach the
-// handler. It sees no claims of an invalid waybill.
+// ReportOnly switches enforcement off: messages that would be refused or held are counted, and
+// reach the handler. It sees no claims of an invalid waybill.
 func ReportOnly() Option {
 	return rule(func(r *admission.Rules) { r.ReportOnly = true })
 }
@@ -61,26 +57,28 @@ func rule(set func(*admission.Rules)) Option {
 	})
 }
 
-// OnlySubjects publishes waybills only to subjects that match one of the patterns, with the wildcards of
-// NATS: "*" matches one token, and ">" at the end one or more. A message to another subject is published
-// without its waybill, counted as suppressed, and logged the first time. By default all subjects get
-// waybills. Dead letters always contain the token of the message that they copy.
+// OnlySubjects publishes waybills only to subjects that match one of the patterns, with the
+// wildcards of NATS: "*" matches one token, and ">" at the end one or more. A message to another
+// subject is published without its waybill, counted as suppressed, and logged the first time. By
+// default all subjects get waybills. Dead letters always contain the token of the message that they
+// copy.
 func OnlySubjects(patterns ...string) Option {
 	return option(func(c *config) error {
 		if len(patterns) == 0 {
 			return errors.New("waybilljetstream: OnlySubjects has no subjects; name them, " +
 				"or publish with jetstream.JetStream if no waybill is to be sent")
 		}
-		if err := c.sender.Only.Only(patterns); err != nil {
+		if err := c.sender.Only.Add(patterns); err != nil {
 			return fmt.Errorf("waybilljetstream: OnlySubjects: %w", err)
 		}
 		return nil
 	})
 }
 
-// DeadLetter publishes a copy of each refused message to the subject, which must belong to another stream,
-// before the message is terminated. If the stream does not acknowledge the copy, the message is not
-// terminated but delivered again. [HeaderReason] and the names next to it describe the copy's headers.
+// DeadLetter publishes a copy of each refused message to the subject, which must belong to another
+// stream, before the message is terminated. If the stream does not acknowledge the copy, the
+// message is not terminated but delivered again. [HeaderReason] and the names next to it describe
+// the copy's headers.
 func DeadLetter(to string) Option {
 	return option(func(c *config) error {
 		if !subject.Literal(to) {
@@ -92,15 +90,15 @@ func DeadLetter(to string) Option {
 	})
 }
 
-// AcceptExpired accepts waybills that expired up to d before their message was stored. It is for streams in
-// which the server itself stores messages: those with sources, and those with schedules. Nothing reports
-// when such a message was published, so without this option its waybill must still be valid when the server
-// copies it from the source, or when its schedule fires. Messages that were published to the stream itself
-// must be valid when they are stored, as always.
+// AcceptExpired accepts waybills that expired up to d before their message was stored. It is for
+// streams in which the server itself stores messages: those with sources, and those with schedules.
+// Nothing reports when such a message was published, so without this option its waybill must still
+// be valid when the server copies it from the source, or when its schedule fires. Messages that
+// were published to the stream itself must be valid when they are stored, as always.
 //
-// AcceptExpired weakens protection: for anyone who may publish to the source, or a schedule, a stolen token
-// lives longer by up to d. Servers that let clients write the headers Nats-Stream-Source and Nats-Scheduler
-// give that to anyone who may publish to the stream.
+// AcceptExpired weakens protection: for anyone who may publish to the source, or a schedule, a
+// stolen token lives longer by up to d. Servers that let clients write the headers
+// Nats-Stream-Source and Nats-Scheduler give that to anyone who may publish to the stream.
 func AcceptExpired(d time.Duration, streams ...string) Option {
 	return option(func(c *config) error {
 		if d <= 0 {
@@ -120,8 +118,9 @@ func AcceptExpired(d time.Duration, streams ...string) Option {
 	})
 }
 
-// MaxAge refuses, as expired, waybills of messages that were stored longer than d ago. Set it to the MaxAge
-// of the stream, so that an impossible stored time is not believed. By default any age is accepted.
+// MaxAge refuses, as expired, waybills of messages that were stored longer than d ago. Set it to
+// the MaxAge of the stream, so that an impossible stored time is not believed. By default any age
+// is accepted.
 func MaxAge(d time.Duration) Option {
 	return option(func(c *config) error {
 		if d <= 0 {
@@ -141,8 +140,8 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	})
 }
 
-// Logger sets the logger. The default is [slog.Default]. A JetStream logs messages that it could not
-// settle, and the first message to each subject whose waybill it does not publish because of
+// Logger sets the logger. The default is [slog.Default]. A JetStream logs messages that it could
+// not settle, and the first message to each subject whose waybill it does not publish because of
 // [OnlySubjects].
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *config) error {

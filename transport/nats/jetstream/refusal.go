@@ -4,8 +4,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// refusal is the reason why a message was not opened. It tells [JetStream.Settle] that the error is not the
-// handler's: a handler may fail with the same error, from a call that it made.
+// refusal is the reason why a message was not opened. It tells [JetStream.Settle] that the error is
+// not the handler's: a handler may fail with the same error, from a call that it made.
 type refusal struct {
 	reason error
 	held   bool // the outcome may change: neither Nak nor Term

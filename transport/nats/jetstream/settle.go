@@ -42,8 +42,8 @@ func settle(msg jetstream.Msg, err error) error {
 	}
 }
 
-// refuse copies a refused message to the dead letters and terminates it. If the copy fails, the message is
-// not terminated.
+// refuse copies a refused message to the dead letters and terminates it. If the copy fails, the
+// message is not terminated.
 func (s *JetStream) refuse(ctx context.Context, msg jetstream.Msg, r *refusal) error {
 	if r.held {
 		return once(msg.InProgress())

@@ -12,8 +12,8 @@ import (
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
-// original returns when the original of a dead letter was stored. ok is false if messages are not dead
-// letters, or if this one reports no time, or a time after its own.
+// original returns when the original of a dead letter was stored. ok is false if messages are not
+// dead letters, or if this one reports no time, or a time after its own.
 func (o *opener) original(msg jetstream.Msg, meta *jetstream.MsgMetadata) (stored time.Time, ok bool) {
 	if !o.letters {
 		return time.Time{}, false
@@ -32,8 +32,8 @@ const (
 	headerScheduler = "Nats-Scheduler"
 )
 
-// expiredSpan returns how long before its message was stored a token may have expired. A dead letter has
-// the original's headers under other names.
+// expiredSpan returns how long before its message was stored a token may have expired. A dead
+// letter has the original's headers under other names.
 func (s *JetStream) expiredSpan(h nats.Header, stream string, letter bool) time.Duration {
 	prefix := ""
 	if letter {
@@ -45,12 +45,14 @@ func (s *JetStream) expiredSpan(h nats.Header, stream string, letter bool) time.
 	return s.expired[stream]
 }
 
-// receive opens a message at its stored time, or else at a time up to span before, at which it is valid.
-func (s *JetStream) receive(ctx context.Context, values []string, stored time.Time, span time.Duration) delivery {
+// receive opens a message at its stored time, or else at a time up to span before, at which it is
+// valid.
+func (s *JetStream) receive(ctx context.Context, values []string, stored time.Time,
+	span time.Duration) delivery {
 	var d delivery
 	d.ctx, d.hop = s.auth.ReceiveAt(ctx, values, stored)
-	// When a token is valid is known only after it has been verified at some time, so bisect the span. That
-	// takes at most 20 steps for a week.
+	// When a token is valid is known only after it has been verified at some time, so bisect the
+	// span. That takes at most 20 steps for a week.
 	first, at := d, stored
 	for from, to := stored.Add(-span), stored; to.Sub(from) >= time.Second; {
 		switch err := d.hop.Err(); {

@@ -70,8 +70,8 @@ func Put(msg *nats.Msg, name, value string) {
 	Set(msg.Header, name, value)
 }
 
-// Copy returns msg with its own header map, without the waybill's headers: values that an application
-// sets by hand, or copies from a received message, are not sent.
+// Copy returns msg with its own header map, without the waybill's headers: values that an
+// application sets by hand, or copies from a received message, are not sent.
 func Copy(msg *nats.Msg) *nats.Msg {
 	h := maps.Clone(msg.Header)
 	Strip(h)

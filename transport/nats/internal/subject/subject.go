@@ -13,9 +13,9 @@ type Filter struct {
 	patterns   []string
 }
 
-// Only narrows the filter to subjects that match one of the patterns, which add to the patterns of
+// Add narrows the filter to subjects that match one of the patterns, which add to the patterns of
 // earlier calls.
-func (f *Filter) Only(patterns []string) error {
+func (f *Filter) Add(patterns []string) error {
 	for _, p := range patterns {
 		if !Valid(p) {
 			return fmt.Errorf("%q is not a subject pattern; write dot-separated tokens, with \"*\" for one token "+
@@ -44,7 +44,8 @@ func Valid(pattern string) bool {
 	return true
 }
 
-// Literal reports whether a message can be published to the subject: it is valid, and has no wildcard.
+// Literal reports whether a message can be published to the subject: it is valid, and has no
+// wildcard.
 func Literal(subject string) bool {
 	return Valid(subject) && !slices.ContainsFunc(strings.Split(subject, "."), func(token string) bool {
 		return token == "*" || token == ">"

@@ -68,11 +68,11 @@ func TestFilter(t *testing.T) {
 		t.Error("the zero Filter does not approve a")
 	}
 	for _, pattern := range []string{"a.>", "b"} {
-		if err := f.Only([]string{pattern}); err != nil {
+		if err := f.Add([]string{pattern}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := f.Only([]string{"c", "a..b"}); err == nil {
+	if err := f.Add([]string{"c", "a..b"}); err == nil {
 		t.Error("a bad pattern is no error")
 	}
 	for subject, want := range map[string]bool{"a": false, "a.b": true, "b": true, "c": false} {

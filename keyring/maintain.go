@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// What a ring that shall change its store may answer.
+// Errors of [Ring.Rotate] and [Ring.Revoke].
 var (
-	ErrFollows = errors.New("keyring: this ring only follows its source, it does not change it")
-	ErrClock   = errors.New("keyring: the clock differs too much from that of the store")
+	ErrFollows = errors.New("keyring: the ring only follows its source: to change it, open it with Maintain")
+	ErrClock   = errors.New("keyring: the clock differs too much from the store's clock")
 )
 
-// keeper is the state of a node that takes part in the rotation.
-type keeper struct {
-	jitter   map[string]time.Duration // of the proposal after each newest key
-	mendAt   time.Duration            // when to put back what the store lost; 0: it lost nothing
-	mends    int                      // one after the other
+// maintainer is the state of a node that takes part in the rotation.
+type maintainer struct {
+	jitter   map[string]time.Duration // of the proposal that follows each newest key
+	repairAt time.Duration            // when to put back what the store lost; 0: it lost nothing
+	repairs  int                      // in a row
 	holdOff  time.Duration            // until when nothing is proposed
-	failed   int                      // proposals that failed, one after the other
-	extended time.Duration            // when stored messages were last asked for
-	proposed []string                 // kids of a proposal of which the outcome is unknown
+	failed   int                      // proposals that failed in a row
+	extended time.Duration            // when NeededSince was last called
+	proposed []string                 // kids of a proposal whose outcome is unknown
 }
 
-// keep does what is due after a read: it proposes the next keys, or puts back what the store lost. It acts only on
-// what the read has shown; a store that it cannot read it does not write.
-func (f *follower) keep(ctx context.Context) {
+// maintain does what is due after a read: it proposes the next keys, or puts back what the store lost. It acts only on what the
+// read has shown, and does not write to a store that it cannot read.
+func (f *follower) maintain(ctx context.Context) {
 	own := f.ring.Set()
 	if !f.had.known() || f.had.set == nil && f.off.Union || own == nil || !own.lives(f.now()) {
 		return
@@ -38,20 +38,20 @@ func (f *follower) keep(ctx context.Context) {
 	lacks := !f.off.Union && (f.had.stale || !f.covers(f.had.set))
 	switch {
 	case !lacks:
-		f.mendAt = 0
-	case f.mendAt == 0:
-		f.mendAt = now + rand.N(min(time.Second, f.policy.Poll)<<min(f.mends, 8))
+		f.repairAt = 0
+	case f.repairAt == 0:
+		f.repairAt = now + rand.N(min(time.Second, f.policy.Poll)<<min(f.repairs, 8))
 	}
-	if !lacks && f.mends > 0 && now > f.mendAt+f.ring.window {
-		f.mends = 0
+	if !lacks && f.repairs > 0 && now > f.repairAt+f.ring.window {
+		f.repairs = 0
 	}
 	if f.wild() || now < f.holdOff {
 		return
 	}
-	mend := lacks && now >= f.mendAt
+	repair := lacks && now >= f.repairAt
 	protections := f.due(own)
 	next := f.needs(ctx, own)
-	if !mend && len(protections) == 0 && next == own {
+	if !repair && len(protections) == 0 && next == own {
 		return
 	}
 	keys, err := f.successors(own, protections)
@@ -62,23 +62,23 @@ func (f *follower) keep(ctx context.Context) {
 		f.complain(err)
 		return
 	}
-	if f.commit(ctx, next) == nil && mend {
-		f.mendAt = 0
-		f.mends++
+	if f.commit(ctx, next) == nil && repair {
+		f.repairAt = 0
+		f.repairs++
 		f.ring.n.repairs.Add(1)
-		f.logger.Warn("waybill: put back what the store had lost", "ring", next.String())
+		f.logger.Warn("waybill: restored keys that the store had lost", "ring", next.String())
 	}
 }
 
-// lives reports whether the set has a key that has not ended. Nothing is built on one without.
+// lives reports whether the set has a key that has not expired. Keys are only added to such a set.
 func (s *Set) lives(now time.Time) bool {
 	return slices.ContainsFunc(s.keys, func(k *Key) bool { return !k.over(now) })
 }
 
-// wild reports whether this node's clock forbids proposals.
+// wild reports whether this node's clock is too wrong to propose keys.
 func (f *follower) wild() bool { return f.skewed.Load() && !f.off.Guard }
 
-// settleOutcome looks whether a proposal came through of which that was unknown.
+// settleOutcome checks whether a proposal with unknown outcome was stored.
 func (f *follower) settleOutcome() {
 	if len(f.proposed) == 0 {
 		return
@@ -90,7 +90,7 @@ func (f *follower) settleOutcome() {
 	f.proposed = nil
 }
 
-// algorithms returns those that are rotated.
+// protections returns the protections whose keys are rotated.
 func (f *follower) protections(set *Set) []Protection {
 	if len(f.policy.Protections) > 0 {
 		return f.policy.Protections
@@ -105,7 +105,7 @@ func (f *follower) protections(set *Set) []Protection {
 	return protections
 }
 
-// last is the newest key of an algorithm, pending or not.
+// last returns the key of a protection with the latest NotBefore, pending or not.
 func (s *Set) last(protection Protection) *Key {
 	for _, k := range s.keys {
 		if k.protection == protection && k.CanIssue() {
@@ -115,7 +115,7 @@ func (s *Set) last(protection Protection) *Key {
 	return nil
 }
 
-// late returns by how much the next key of an algorithm is late, with and without this node's jitter.
+// late returns by how much the next key of a protection is late, with and without this node's jitter.
 func (f *follower) late(set *Set, protection Protection) (jittered, exact time.Duration) {
 	k := set.last(protection)
 	if k == nil {
@@ -134,8 +134,8 @@ func (f *follower) late(set *Set, protection Protection) (jittered, exact time.D
 	return exact - d, exact
 }
 
-// due returns the algorithms of which the next key is to be proposed. If it is time for one, those go along whose time
-// this node is only waiting out.
+// due returns the protections whose next key must be proposed. If one is due, it includes those that only wait for this node's
+// jitter.
 func (f *follower) due(set *Set) []Protection {
 	var protections []Protection
 	now := false
@@ -152,8 +152,8 @@ func (f *follower) due(set *Set) []Protection {
 	return protections
 }
 
-// successors makes the next keys. They issue a Period after those before them, and not sooner than a Delay from now, unless
-// otherwise nothing would issue.
+// successors makes the next keys. They issue a Period after their predecessors, but not sooner than a Delay from now unless
+// nothing else can issue.
 func (f *follower) successors(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
 	return f.policy.generate(protections, now, func(protection Protection) time.Time {
@@ -175,8 +175,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// keepAt is when the keeper has something to do.
-func (f *follower) keepAt(now time.Duration) time.Duration {
+// maintainAt returns when the maintainer next has something to do.
+func (f *follower) maintainAt(now time.Duration) time.Duration {
 	set := f.ring.Set()
 	at := f.next
 	if !f.had.known() || f.wild() || set == nil || !set.lives(f.now()) {
@@ -186,13 +186,13 @@ func (f *follower) keepAt(now time.Duration) time.Duration {
 		jittered, _ := f.late(set, protection)
 		at = min(at, now-jittered)
 	}
-	if f.mendAt != 0 {
-		at = min(at, f.mendAt)
+	if f.repairAt != 0 {
+		at = min(at, f.repairAt)
 	}
 	return max(at, f.holdOff)
 }
 
-// needs keeps the keys that stored messages need, while they have less than half a Horizon left.
+// needs keeps the keys that stored messages need and that have less than half a Horizon left.
 func (f *follower) needs(ctx context.Context, set *Set) *Set {
 	if f.needed == nil {
 		return set
@@ -212,23 +212,24 @@ func (f *follower) needs(ctx context.Context, set *Set) *Set {
 	defer cancel()
 	oldest, err := f.needed(ctx)
 	if err != nil {
-		f.logger.Warn("waybill: no keys are kept for stored messages, their age is not known", "error", err)
+		f.logger.Warn("waybill: cannot keep keys for stored messages, because their age is unknown", "error", err)
 		return set
 	}
 	if oldest.IsZero() {
-		return set // there are none
+		return set // there are no stored messages
 	}
 	short = slices.DeleteFunc(short, func(kid string) bool { return set.byID[kid].times.Expires.Before(oldest) })
 	return set.Keep(now.Add(f.policy.Horizon), short...)
 }
 
-// commit writes a set in the place of what the last read has shown. Only what the store has acknowledged, or has been
-// read back, is ever used.
+// commit replaces the ring of the last read by a set. A set is used only after the store has acknowledged it, or after it was
+// read back.
 func (f *follower) commit(ctx context.Context, next *Set) error {
 	data, err := f.wrapper.Wrap(f.domain, next.generation, next.SecretJWKS())
 	if err != nil {
-		f.complain(fmt.Errorf("keyring: the ring cannot be sealed: %w", err))
-		return fmt.Errorf("%w: %w", errSealing, err)
+		err = fmt.Errorf("%w: %w", errSealing, err)
+		f.complain(err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -241,7 +242,7 @@ func (f *follower) commit(ctx context.Context, next *Set) error {
 		f.rev, f.last = rev, data
 		f.had = content{set: next}
 		f.size.Store(int64(len(data)))
-		f.held.see(next, f.ring.since(), f.ring.window)
+		f.sighted.see(next, f.ring.since(), f.ring.window)
 		if err := f.install(next); err != nil {
 			return err
 		}
@@ -250,7 +251,7 @@ func (f *follower) commit(ctx context.Context, next *Set) error {
 	case errors.Is(err, ErrConflict):
 		f.ring.n.lost.Add(1)
 		f.had = content{}
-		f.next = 0 // look what the others did
+		f.next = 0 // read what the others wrote
 	default:
 		f.ring.n.unclear.Add(1)
 		f.had = content{}
@@ -260,34 +261,34 @@ func (f *follower) commit(ctx context.Context, next *Set) error {
 				f.proposed = append(f.proposed, k.kid)
 			}
 		}
-		f.logger.Warn("waybill: the outcome of a change of the key ring is unknown, it is read again", "error", err)
+		f.logger.Warn("waybill: outcome of a key ring change is unknown, reading the ring again", "error", err)
 	}
 	f.backOff()
 	return err
 }
 
-var errSealing = errors.New("keyring: the ring cannot be sealed")
+var errSealing = errors.New("keyring: cannot seal the ring")
 
 func (f *follower) complain(err error) {
 	f.ring.n.casErrors.Add(1)
 	f.backOff()
-	f.logger.Warn("waybill: the key ring cannot be changed", "error", err)
+	f.logger.Warn("waybill: cannot change the key ring", "error", err)
 }
 
-// backOff waits longer with each failure, so that a store without a leader is not stormed.
+// backOff waits longer after each failure, so that the nodes do not overload a store without a leader.
 func (f *follower) backOff() {
 	d := min(50*time.Millisecond<<min(f.failed, 16), 2*f.policy.Poll)
 	f.failed++
 	f.holdOff = f.ring.since() + d/2 + rand.N(d)
 }
 
-// change reads the store and writes what next makes of the ring, until that is there or ctx ends. A nil set says that
-// nothing is left to do. What is timed needs a right clock.
+// change reads the store and writes the set that next returns, until the store has it or ctx ends. A nil set means that nothing
+// is left to do. A timed change requires a correct clock.
 func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) error {
-	f := r.follower
-	if f == nil || f.store == nil {
+	if r == nil || r.follower == nil || r.follower.store == nil {
 		return ErrFollows
 	}
+	f := r.follower
 	for {
 		if !f.lock(ctx) {
 			return ctx.Err()
@@ -301,12 +302,12 @@ func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Se
 		}
 		pause(ctx, 20*time.Millisecond+rand.N(50*time.Millisecond<<min(failed, 6)))
 		if ctx.Err() != nil {
-			return errors.Join(fmt.Errorf("keyring: whether the ring was changed is not known: %w", ctx.Err()), err)
+			return errors.Join(fmt.Errorf("keyring: it is unknown whether the ring was changed: %w", ctx.Err()), err)
 		}
 	}
 }
 
-// attempt is one read and one write. It is not done while another attempt may do better.
+// attempt is one read and one write. It is not done if another attempt may succeed.
 func (f *follower) attempt(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) (done bool, err error) {
 	err = f.look(ctx)
 	own := f.ring.Set()
@@ -315,7 +316,7 @@ func (f *follower) attempt(ctx context.Context, timed bool, next func(own, store
 	case timed && f.wild():
 		return true, ErrClock
 	case own == nil || !readable && err != nil && !f.offline.Load():
-		return true, fmt.Errorf("keyring: the ring cannot be changed: %w", err)
+		return true, fmt.Errorf("keyring: cannot change the ring: %w", err)
 	case !readable:
 		return false, err
 	}
@@ -328,7 +329,7 @@ func (f *follower) attempt(ctx context.Context, timed bool, next func(own, store
 	return err == nil || errors.Is(err, errSealing), err
 }
 
-// wake has the loop look now.
+// wake makes the loop read now.
 func (f *follower) wake() {
 	select {
 	case f.want <- struct{}{}:
@@ -336,14 +337,15 @@ func (f *follower) wake() {
 	}
 }
 
-// Rotate proposes the next key of each algorithm now, out of turn, and returns when the store has them. They issue after
-// Policy.MinDelay, at once if otherwise nothing would. It works on a ring of [Maintain]; ctx bounds it.
+// Rotate makes the next key of each protection now, before it is due, and returns when the store has the keys. They issue after
+// Policy.MinDelay, or at once if nothing else can issue. Rotate requires a ring of [Maintain]; on any other it returns
+// [ErrFollows]. The context bounds it.
 func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 	var made []*Key
 	err := r.change(ctx, true, func(own, stored *Set) (*Set, error) {
 		f := r.follower
 		if made != nil && stored != nil && stored.byID[made[0].kid] != nil {
-			return nil, nil // an earlier attempt came through
+			return nil, nil // an earlier attempt succeeded
 		}
 		var err error
 		if made == nil {
@@ -351,7 +353,7 @@ func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 				return nil, err
 			}
 			if len(made) == 0 {
-				return nil, errors.New("keyring: the ring has no key that shows what to rotate: set Policy.Protections")
+				return nil, errors.New("keyring: the ring has no key that can issue: set Policy.Protections to the protections to make keys of")
 			}
 		}
 		return own.With(made...)
@@ -362,7 +364,7 @@ func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 	return made, nil
 }
 
-// early makes keys that issue as soon as every node can have them, or at once where nothing issues anyway.
+// early makes keys that issue as soon as every node can have them, or at once if nothing else can issue.
 func (f *follower) early(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
 	if f.skewed.Load() {
@@ -384,8 +386,9 @@ func (f *follower) early(set *Set, protections []Protection) ([]*Key, error) {
 	return keys, nil
 }
 
-// Revoke takes a key back: it opens and issues nothing any more, on no node. If nothing would issue in its place, a new key
-// does at once. Tokens under the key are refused from then on. It works on a ring of [Maintain]; ctx bounds it.
+// Revoke revokes a key and returns when the store has the revocation. Nodes that have read it neither open nor issue tokens of
+// that key. If no other key can issue in its place, Revoke adds a new one that issues at once. Revoke requires a ring of
+// [Maintain]; on any other it returns [ErrFollows]. The context bounds it.
 func (r *Ring) Revoke(ctx context.Context, kid, reason string) error {
 	return r.change(ctx, false, func(own, stored *Set) (*Set, error) {
 		if own.Revoked([]byte(kid)) && stored.Revoked([]byte(kid)) {
