@@ -16,8 +16,8 @@ type Call struct {
 
 // Send pins the waybill in ctx for one outgoing call, after the carrier has approved its
 // destination. It returns the reason why there is no waybill, [ErrForeignDomain] for a waybill of
-// another Authority, or [ErrExpired] for a waybill that has expired since it was received; see
-// [Reissue].
+// another Authority, or [ErrExpired] for a waybill that has expired since it was received, or is about
+// to; see [Reissue].
 func (a *Authority) Send(ctx context.Context) (*Call, error) {
 	s := scopeOf(ctx)
 	if s != nil && s.auth != a {
@@ -28,10 +28,16 @@ func (a *Authority) Send(ctx context.Context) (*Call, error) {
 		return nil, err
 	}
 	now := a.now()
-	if !now.Before(w.Expires().Add(a.leeway)) {
+	if !now.Before(w.Expires().Add(-sendMargin(w))) {
 		return nil, ErrExpired
 	}
 	return &Call{s: s, sent: w, last: brought{wb: w}, at: now}, nil
+}
+
+// sendMargin returns how long before its expiry a token is sent no more: it takes time to arrive, and
+// the leeway belongs to the receiver, for clocks that differ.
+func sendMargin(w *Waybill) time.Duration {
+	return min(time.Second, w.Expires().Sub(w.Issued())/10)
 }
 
 // Token returns the token to send.

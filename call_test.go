@@ -32,11 +32,22 @@ func TestSendExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		auth := authority(t)
 		ctx, _ := receive(t, auth, issue(t, auth).Token())
-		time.Sleep(waybill.DefaultLife + waybill.DefaultLeeway - time.Second)
+		time.Sleep(waybill.DefaultLife - time.Second - time.Nanosecond)
 		send(t, auth, ctx)
-		time.Sleep(time.Second)
+		time.Sleep(time.Nanosecond)
 		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
 			t.Errorf("got %v, want ErrExpired", err)
+		}
+	})
+	// The margin is a tenth of a short life.
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Life(time.Second))
+		ctx, _ := receive(t, auth, issue(t, auth).Token())
+		time.Sleep(800 * time.Millisecond)
+		send(t, auth, ctx)
+		time.Sleep(100 * time.Millisecond)
+		if _, err := auth.Send(ctx); err != waybill.ErrExpired {
+			t.Errorf("short life: got %v, want ErrExpired", err)
 		}
 	})
 	auth := authority(t)

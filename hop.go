@@ -76,7 +76,7 @@ func (h Hop) Renew() error {
 	if err != nil {
 		return err
 	}
-	s.cur.Store(next)
+	s.set(next)
 	return nil
 }
 
@@ -106,12 +106,13 @@ func (h Hop) Missed() int {
 	return h.s.missed
 }
 
-// Commit is [Hop.Return] at the end of the hop: later changes fail with [ErrCommitted].
+// Commit is [Hop.Return] at the end of the hop: later changes fail with [ErrCommitted], and the
+// context shows no waybill.
 func (h Hop) Commit(r Result) string {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
 	token := h.s.returned(r)
-	h.s.phase = committed
+	h.s.end()
 	return token
 }
 
@@ -119,7 +120,7 @@ func (h Hop) Commit(r Result) string {
 func (h Hop) Discard() {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
-	h.s.phase = committed
+	h.s.end()
 }
 
 // returned returns the token to send back. The caller holds mu.

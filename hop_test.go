@@ -34,9 +34,15 @@ func TestHopAnswers(t *testing.T) {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, test.changes...)
 			inside := string(now(t, ctx).Payload())
-			returned := hop.Commit(ended(!test.failed))
+			returned := hop.Return(ended(!test.failed))
 			if got := string(now(t, ctx).Payload()); got != inside {
-				t.Errorf("%s: the handler sees %s, want %s as before Commit", test.name, got, inside)
+				t.Errorf("%s: the handler sees %s, want %s as before Return", test.name, got, inside)
+			}
+			if again := hop.Commit(ended(!test.failed)); again != "" {
+				t.Errorf("%s: Commit after Return: got %q", test.name, again)
+			}
+			if _, err := waybill.FromContext(ctx); err != waybill.ErrCommitted {
+				t.Errorf("%s: after Commit: got %v, want ErrCommitted", test.name, err)
 			}
 			if (returned != "") != (test.want != "") {
 				t.Errorf("%s: got returned token %q, want claims %s", test.name, returned, test.want)

@@ -118,11 +118,11 @@ func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 		outcome = Unchanged
 	case c.sent == s.base && cur == c.last.wb && m.verbatim:
 		// This hop only forwarded: the returned token was made from the one that the hop received.
-		s.cur.Store(theirs)
+		s.set(theirs)
 		outcome = Relayed
 	case c.sent == s.base && m.verbatim && s.auth.readOnly(cur):
 		// Without a key to merge with, the last writer wins.
-		s.cur.Store(theirs)
+		s.set(theirs)
 		m.conflict = true
 	default:
 		if err := s.amend(cur, m.edits); err != nil {

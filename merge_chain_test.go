@@ -57,8 +57,17 @@ func TestJobAfterCommit(t *testing.T) {
 		t.Errorf("a response to the job: got %s, %v, want rejected", out, err)
 	}
 	wantIs(t, waybill.Lost(job), waybill.ErrCommitted)
-	wantClaim(t, job, Cell, "a")
-	wantNoClaim(t, job, Seats)
+	_, err := Cell.Lookup(job)
+	wantIs(t, err, waybill.ErrCommitted)
+	_, err = auth.Send(job)
+	wantIs(t, err, waybill.ErrCommitted)
+	if _, ok := Cell.Get(job); ok {
+		t.Error("a context that outlives its hop shows a claim")
+	}
+	_, err = waybill.FromContext(waybill.Detach(job))
+	wantIs(t, err, waybill.ErrCommitted)
+	_, err = waybill.Reissue(job)
+	wantIs(t, err, waybill.ErrCommitted)
 
 	change(t, detached, Cell.To("b"))
 	call = send(t, auth, detached)

@@ -142,7 +142,7 @@ func TestMergeAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		auth := authority(t)
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
-		time.Sleep(waybill.DefaultLife)
+		time.Sleep(waybill.DefaultLife - time.Minute)
 		call := send(t, auth, ctx)
 		returned := answer(t, auth, call.Token(), Cell.To("b"))
 		time.Sleep(time.Hour)

@@ -20,14 +20,17 @@ type scope struct {
 	base *Waybill // the waybill that the hop received, or nil
 	err  error    // why base is nil
 
-	cur atomic.Pointer[Waybill] // the current waybill, or nil
+	cur   atomic.Pointer[Waybill] // the current waybill, or nil
+	fresh atomic.Pointer[Waybill] // after Reissue: cur with a new life, for calls; else nil
+	over  atomic.Bool             // the hop has ended
 
 	mu      sync.Mutex // serialises writers
 	begun   bool       // a carrier has begun the hop, and will end it
 	phase   phase
 	emitted emission // the last token that was sent back
 	lost    []error
-	missed  int // changes that came too late
+	missed  int       // changes that came too late
+	renewed time.Time // when Reissue was called last; zero: never
 }
 
 // newReceived opens the token of an arrival in a new scope. Scope and arrival share one allocation.
@@ -154,16 +157,43 @@ func newLocal(ctx context.Context, a *Authority, w *Waybill) *scope {
 }
 
 // FromContext returns the current waybill in ctx, or the reason why there is none: [ErrNoWaybill],
-// or what was wrong with the token in the request.
+// or what was wrong with the token in the request. After the request of ctx has ended, the reason is
+// [ErrCommitted]; [Detach] keeps the waybill for background work.
 func FromContext(ctx context.Context) (*Waybill, error) {
 	s := scopeOf(ctx)
 	if s == nil {
 		return nil, ErrNoWaybill
 	}
+	if s.over.Load() {
+		outlived()
+		return nil, ErrCommitted
+	}
+	if w := s.fresh.Load(); w != nil {
+		return w, nil
+	}
 	if w := s.cur.Load(); w != nil {
 		return w, nil
 	}
 	return nil, s.err
+}
+
+// set makes w the current waybill. The caller holds mu.
+func (s *scope) set(w *Waybill) {
+	s.cur.Store(w)
+	if s.renewed.IsZero() || w == nil {
+		return
+	}
+	next, err := s.renewal(w, s.renewed)
+	if err != nil {
+		next = nil // calls send cur, or fail because it has expired
+	}
+	s.fresh.Store(next)
+}
+
+// end ends the hop: its context shows no waybill from now on. The caller holds mu.
+func (s *scope) end() {
+	s.phase = committed
+	s.over.Store(true)
 }
 
 // Without returns ctx without its waybill. Use it for work that is not part of the journey, and for
@@ -190,7 +220,11 @@ func Update(ctx context.Context, changes ...Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.cur.Load()
-	if from == nil {
+	switch {
+	case s.phase == committed:
+		outlived()
+		return ErrCommitted
+	case from == nil:
 		return s.err
 	}
 	if err := s.change(); err != nil {
@@ -229,7 +263,7 @@ func (s *scope) closed() error {
 func (s *scope) amend(from *Waybill, e edits) error {
 	next, err := s.version(from, e, time.Time{})
 	if err == nil && next != nil {
-		s.cur.Store(next)
+		s.set(next)
 	}
 	return err
 }
@@ -247,6 +281,12 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 	return s.auth.protect(from.Protection(), payload, exp)
 }
 
+// renewal returns w with a new life, for calls: it names no base, because it does not go back.
+func (s *scope) renewal(w *Waybill, now time.Time) (*Waybill, error) {
+	payload, exp := edits(nil).amend(w, "", now, s.auth.life)
+	return s.auth.protect(w.Protection(), payload, exp)
+}
+
 func (s *scope) start(changes []Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -260,44 +300,51 @@ func (s *scope) start(changes []Change) error {
 	if err != nil {
 		return err
 	}
-	s.cur.Store(w)
+	s.set(w)
 	return nil
 }
 
 // Detach returns a context for work that outlives the request. It has the current waybill, but no
-// deadline and no cancellation. Changes made there are sent with calls, and never go back.
+// deadline and no cancellation. Changes made there are sent with calls, and never go back. Call it
+// before the request ends: afterwards its context has no waybill.
 func Detach(ctx context.Context) context.Context {
 	detached := context.WithoutCancel(ctx)
 	s := scopeOf(ctx)
 	if s == nil {
 		return detached
 	}
-	d := newLocal(detached, s.auth, s.cur.Load())
-	d.err = s.err
+	w, err := FromContext(ctx)
+	d := newLocal(detached, s.auth, w)
+	d.err = err
 	return d
 }
 
-// Reissue returns a context whose waybill has a new life from now, within the absolute end of its
-// journey. In a handler of durable messages, call Reissue before making further calls: the waybill
-// was judged at the time the message was stored, and may have expired since. If the journey has
-// ended, the error is [ErrExpired].
+// Reissue gives the waybill in ctx a new life from now, within the absolute end of its journey, and
+// returns ctx. Calls made afterwards send the renewed token. A handler needs it if its waybill expires
+// before its last call: the handler of a durable message, whose waybill was judged at the time the
+// message was stored, or the handler of a long stream. It may be called again.
+//
+// Changes still go back to the caller, in a token with the life that the hop received. If the journey
+// has ended, the error is [ErrExpired].
 func Reissue(ctx context.Context) (context.Context, error) {
 	w, err := FromContext(ctx)
 	if err != nil {
 		return ctx, err
 	}
-	auth := scopeOf(ctx).auth
-	now := auth.now()
+	s := scopeOf(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.auth.now()
 	if !now.Before(w.Ends()) {
 		return ctx, ErrExpired
 	}
-	s := newLocal(ctx, auth, nil)
-	next, err := s.version(w, nil, now)
+	next, err := s.renewal(s.cur.Load(), now)
 	if err != nil {
 		return ctx, err
 	}
-	s.cur.Store(next)
-	return s, nil
+	s.renewed = now
+	s.fresh.Store(next)
+	return ctx, nil
 }
 
 // maxLost is how many errors a scope remembers. A long job may collect many.
