@@ -222,12 +222,17 @@ func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	p.Seconds(jose.Exp, exp.Unix())
 	p.Seconds(jose.End, end.Unix())
 	edits.appendNew(&p)
-	return a.protect(a.issues, p.Payload(), exp)
+	return a.protect(a.issues, p.Payload(), exp, basRoom)
 }
+
+// basRoom is the size of a "bas" member in a payload.
+const basRoom = len(`"bas":"0123456789012345678901",`)
 
 // protect makes a waybill from a payload. Its token is made on first use, with the key that is
 // active now. All errors occur here, where a handler sees them.
-func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybill, error) {
+//
+// A token that names no base leaves room for it, because every later change adds one.
+func (a *Authority) protect(p Protection, payload []byte, exp time.Time, reserve int) (*Waybill, error) {
 	set := a.ring.Set()
 	if set == nil {
 		return nil, fmt.Errorf("%w: the ring is not loaded", ErrNoKey)
@@ -240,13 +245,15 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time) (*Waybi
 		return nil, fmt.Errorf("%w: the ring has no %s key that is active and outlives the token; see waybill keys list",
 			ErrNoKey, p)
 	}
-	if n := key.Codec().Len(len(payload)); n > a.issueLimit {
-		return nil, fmt.Errorf("%w: it would have %d bytes, the limit is %d", ErrTooLarge, n, a.issueLimit)
+	if n := key.Codec().Len(len(payload) + reserve); n > a.issueLimit {
+		return nil, fmt.Errorf("%w: with room for later changes it would have %d bytes, the limit is %d",
+			ErrTooLarge, n, a.issueLimit)
 	}
 	w := newWaybill(a.domain, key, p)
 	w.body().key = key
 	if err := jose.ParseClaims(&w.body().claims, payload, a.domain); err != nil {
-		return nil, translate(err)
+		return nil, fmt.Errorf("%w: it has more than %d claims, or claims nested too deeply: %w",
+			ErrTooLarge, jose.MaxClaims, err)
 	}
 	return w, nil
 }

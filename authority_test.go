@@ -220,6 +220,47 @@ func TestLifeOverMaximum(t *testing.T) {
 	}
 }
 
+// TestRoomForChanges checks that every journey that can begin can also change and be renewed.
+func TestRoomForChanges(t *testing.T) {
+	for _, shape := range shapes {
+		auth := authority(t, shape.opt)
+		var largest *waybill.Waybill
+		for n := range waybill.DefaultIssueLimit {
+			wb, err := auth.Issue(Cell.To(strings.Repeat("x", n)))
+			if err != nil {
+				break
+			}
+			largest = wb
+		}
+		ctx, _ := receive(t, auth, largest.Token())
+		change(t, ctx, Cell.To("y"+strings.Repeat("x", len(must(Cell.Lookup(ctx))(t))-1)))
+		if _, err := waybill.Reissue(ctx); err != nil {
+			t.Errorf("%s: Reissue: %v", shape.name, err)
+		}
+		joined := must(auth.Join(t.Context(), waybill.RefuseDisagreement, ctx))(t)
+		send(t, auth, joined)
+	}
+}
+
+// TestManyClaims checks that more claims than a token can contain are a clear error.
+func TestManyClaims(t *testing.T) {
+	var declared []waybill.Declaration
+	var changes []waybill.Change
+	for i := range 300 {
+		c := waybill.NewClaim[int](fmt.Sprint("c", i))
+		declared = append(declared, c)
+		changes = append(changes, c.To(i))
+	}
+	auth := waybilltest.Authority(t, waybill.Claims(declared...), waybill.AcceptLimit(7168), waybill.IssueLimit(7168))
+	_, err := auth.Issue(changes...)
+	if !errors.Is(err, waybill.ErrTooLarge) || !strings.Contains(err.Error(), "more than 256 claims") {
+		t.Errorf("got %v, want ErrTooLarge that names the limit", err)
+	}
+	if _, err := auth.Issue(changes[:240]...); err != nil {
+		t.Errorf("240 claims: got %v", err)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	small := authority(t, waybill.IssueLimit(512))
 	size := func(n int) waybill.Change { return Cell.To(strings.Repeat("x", n)) }
@@ -237,9 +278,13 @@ func TestLimits(t *testing.T) {
 				t.Fatal(err)
 			case err != nil:
 				refused++
-				// The error names the size that the token would have had.
-				longer := issue(t, authority(t, shape.opt), size(n))
-				if want := fmt.Sprintf("%d bytes, the limit is 512", len(longer.Token())); !strings.Contains(err.Error(), want) || len(longer.Token()) <= 512 {
+				// The error names the size that the token has after its first change.
+				later := authority(t, shape.opt)
+				ctx, _ := receive(t, later, issue(t, later, size(n)).Token())
+				change(t, ctx, Stamp.To("x"))
+				change(t, ctx, Stamp.Delete())
+				longer := send(t, later, ctx).Token()
+				if want := fmt.Sprintf("%d bytes, the limit is 512", len(longer)); !strings.Contains(err.Error(), want) || len(longer) <= 512 {
 					t.Fatalf("%s: got %v, want %s", shape.name, err, want)
 				}
 			}

@@ -18,7 +18,8 @@ import (
 //	var Cell  = waybill.NewClaim[string]("cell")
 //	var Seats = waybill.NewClaim[int]("seats").Merge(waybill.Max)
 //
-// The value is encoded with encoding/json. A Claim is immutable and safe for concurrent use.
+// The value is encoded with encoding/json. A number in a value of type any is a [json.Number], so that no
+// digit is lost. A Claim is immutable and safe for concurrent use.
 type Claim[T any] struct{ def declaration }
 
 // Declaration is a [Claim] of any type, as an argument of [Claims] and of options that name claims.
@@ -34,14 +35,20 @@ type declaration struct {
 	name      string
 	fixed     bool
 	onSuccess bool
-	merge     mergeFunc // nil: the last writer wins
+	merge     mergeFunc                // nil: the last writer wins
+	check     func(value []byte) error // whether a value has the claim's type
 }
 
 // mergeFunc merges a claim that both sides changed. A nil value is an absent claim.
 type mergeFunc func(base, mine, theirs []byte) ([]byte, error)
 
 // NewClaim returns a claim with a name. [New] reports a name that a token cannot contain.
-func NewClaim[T any](name string) Claim[T] { return Claim[T]{declaration{name: name}} }
+func NewClaim[T any](name string) Claim[T] {
+	return Claim[T]{declaration{name: name, check: func(value []byte) error {
+		var v T
+		return decode(value, &v)
+	}}}
+}
 
 // Merge returns the claim with a rule for concurrent changes. The rule gets the value that both
 // sides started from (the zero value if there was none), and the value that each side changed it
@@ -194,21 +201,55 @@ func encode[T any](v T) ([]byte, error) {
 	if len(raw) > jose.MaxToken {
 		return nil, fmt.Errorf("%w: a value of %d bytes fits in no token", ErrTooLarge, len(raw))
 	}
+	if replaced(raw) {
+		return nil, fmt.Errorf("%w: a string is not valid UTF-8", ErrClaimType)
+	}
 	if !jose.ValidValue(raw) {
-		return nil, fmt.Errorf("%w: its JSON has duplicate names or invalid UTF-8", ErrClaimType)
+		return nil, fmt.Errorf("%w: its JSON has duplicate names or a value that no token can contain", ErrClaimType)
 	}
 	return raw, nil
 }
 
+// replaced reports whether encoding/json has replaced invalid UTF-8: it writes the escape \ufffd for that,
+// and the character itself for U+FFFD.
+func replaced(raw []byte) bool {
+	const escape = `\ufffd`
+	for rest := raw; ; {
+		i := bytes.Index(rest, []byte(escape))
+		if i < 0 {
+			return false
+		}
+		backslashes := 0
+		for j := i - 1; j >= 0 && rest[j] == '\\'; j-- {
+			backslashes++
+		}
+		if backslashes%2 == 0 {
+			return true
+		}
+		rest = rest[i+len(escape):]
+	}
+}
+
+// decode reads a value. Numbers keep their digits where the type does not say what they are.
 func decode[T any](raw []byte, v *T) error {
+	kind := reflect.TypeFor[T]().Kind()
 	if string(raw) == "null" {
-		switch reflect.TypeFor[T]().Kind() {
+		switch kind {
 		case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
 		default:
 			return ErrClaimType // encoding/json would leave the zero value
 		}
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
+	var err error
+	switch kind {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Array, reflect.Interface, reflect.Struct:
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		err = d.Decode(v)
+	default:
+		err = json.Unmarshal(raw, v)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrClaimType, err)
 	}
 	return nil

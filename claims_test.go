@@ -58,7 +58,34 @@ func TestClaimRoundTrip(t *testing.T) {
 	roundTrip(t, json.RawMessage(`{"a":[1,2]}`))
 	roundTrip(t, time.Unix(1e9, 0).UTC())
 	roundTrip[any](t, nil)
-	roundTrip[any](t, map[string]any{"a": []any{1.0, "b", nil}})
+	roundTrip[any](t, map[string]any{"a": []any{json.Number("1"), "b", nil}})
+	roundTrip[any](t, map[string]any{"id": json.Number("9007199254740993")})
+	roundTrip(t, "\\ufffd and \ufffd")
+}
+
+// TestInvalidUTF8 checks that a value is never stored as another one.
+func TestInvalidUTF8(t *testing.T) {
+	text, list, names := waybill.NewClaim[string]("text"), waybill.NewClaim[[]string]("list"), waybill.NewClaim[map[string]int]("names")
+	auth := waybilltest.Authority(t, waybill.Claims(text, list, names))
+	for name, change := range map[string]waybill.Change{
+		"string": text.To("a\xff"), "after a backslash": text.To(`\` + "\xff"), "in a list": list.To([]string{"ok", "\xc3"}),
+		"a name": names.To(map[string]int{"\xff": 1}),
+	} {
+		if _, err := auth.Issue(change); !errors.Is(err, waybill.ErrClaimType) || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("%s: got %v, want ErrClaimType about UTF-8", name, err)
+		}
+	}
+}
+
+// TestWithKeepsNumbers checks that a change of one member leaves the digits of the others.
+func TestWithKeepsNumbers(t *testing.T) {
+	c := waybill.NewClaim[map[string]any]("m")
+	auth := waybilltest.Authority(t, waybill.Claims(c))
+	ctx := waybilltest.Context(t, auth, c.To(map[string]any{"id": int64(9007199254740993)}))
+	change(t, ctx, c.With(func(m map[string]any) map[string]any { m["x"] = 1; return m }))
+	if got := string(now(t, ctx).Payload()); !strings.Contains(got, `"id":9007199254740993`) {
+		t.Errorf("got %s, want all digits of id", got)
+	}
 }
 
 // TestClaimAbsentOrIllTyped reads claims from one token with claims of other types.

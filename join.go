@@ -146,7 +146,7 @@ func (j *joined) claim(name string) error {
 		j.disagreed = append(j.disagreed, name)
 		return nil
 	}
-	value, err := j.fold(name, def.merge)
+	value, err := j.fold(name, def.merged)
 	j.edits.set(name, value)
 	return err
 }

@@ -2,6 +2,7 @@ package waybill
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -95,7 +96,23 @@ func (c *Call) open(returned string) (*Waybill, error) {
 			return nil, ErrRegistered
 		}
 	}
+	if err := c.reservedPrefix(w); err != nil {
+		return nil, err
+	}
 	return w, nil
+}
+
+// reservedPrefix rejects a change of a claim whose name is reserved for this module.
+func (c *Call) reservedPrefix(w *Waybill) (err error) {
+	for _, side := range []*Waybill{w, c.sent} {
+		side.body().claims.All(func(name, _ []byte) bool {
+			if bytes.HasPrefix(name, []byte(reservedPrefix)) && !same(w.raw(string(name)), c.sent.raw(string(name))) {
+				err = fmt.Errorf("%w: %q", ErrRegistered, name)
+			}
+			return err == nil
+		})
+	}
+	return err
 }
 
 // merge merges theirs into the scope. The caller holds the scope's lock.
@@ -133,10 +150,7 @@ func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 	if m.conflict {
 		outcome = Conflict
 	}
-	if len(m.dropped) > 0 {
-		return outcome, fmt.Errorf("%w: %q", ErrNotAccepted, m.dropped)
-	}
-	return outcome, nil
+	return outcome, errors.Join(m.dropped...)
 }
 
 // readOnly reports whether this node cannot change w because it has no private key.
@@ -160,7 +174,7 @@ type merger struct {
 	edits    edits
 	verbatim bool // the result is theirs, unchanged
 	conflict bool
-	dropped  []string
+	dropped  []error // the claims that were not merged
 }
 
 // run merges each claim of theirs, base and sent. The other side did not change a claim that only
@@ -214,10 +228,13 @@ func (m *merger) claim(name string) error {
 	}
 	switch {
 	case !accepted:
-		m.dropped = append(m.dropped, name)
+		m.drop(fmt.Errorf("%w: %q", ErrNotAccepted, name))
 		return nil
 	case def != nil && def.fixed:
 		return fmt.Errorf("%w: %q", ErrFixed, name)
+	case def != nil && theirs != nil && def.check(theirs) != nil:
+		m.drop(fmt.Errorf("%w: %q", ErrClaimType, name))
+		return nil
 	case same(base, mine):
 		m.edits.set(name, theirs)
 		return nil
@@ -235,12 +252,29 @@ func (m *merger) claim(name string) error {
 		m.edits.set(name, theirs)
 		return nil
 	}
-	merged, err := def.merge(base, mine, theirs)
+	merged, err := def.merged(base, mine, theirs)
 	if err != nil {
-		return fmt.Errorf("%w: %q: %w", ErrMerge, name, err)
+		m.drop(fmt.Errorf("%w: %q: %w", ErrMerge, name, err))
+		return nil
 	}
 	m.edits.set(name, merged)
 	return nil
+}
+
+// drop leaves one claim as it is here.
+func (m *merger) drop(why error) {
+	m.verbatim = false
+	m.dropped = append(m.dropped, why)
+}
+
+// merged is the claim's rule. A rule that panics costs its claim and not the process.
+func (d *declaration) merged(base, mine, theirs []byte) (value []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the rule panicked: %v", v)
+		}
+	}()
+	return d.merge(base, mine, theirs)
 }
 
 // same reports whether two raw values are equal; nil is an absent claim and equals only nil.

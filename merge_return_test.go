@@ -179,15 +179,13 @@ func TestMergeRevoked(t *testing.T) {
 func TestMergeRuleFails(t *testing.T) {
 	auth := authority(t, waybill.IssueLimit(512))
 	roomy := authority(t)
-	text := waybill.NewClaim[string]("seats")
-	loose := waybilltest.Authority(t, waybill.Claims(text, Cell, waybill.NewClaim[string]("tenant")))
+	loose := waybilltest.Authority(t, waybill.Claims(Cell, waybill.NewClaim[string]("tenant")))
 	for _, test := range []struct {
 		name   string
 		by     *waybill.Authority
 		theirs []waybill.Change
 		want   error
 	}{
-		{"ill-typed", loose, []waybill.Change{text.To("many"), Cell.To("t")}, waybill.ErrMerge},
 		{"fixed", loose, []waybill.Change{waybill.NewClaim[string]("tenant").To("evil"), Cell.To("t")}, waybill.ErrFixed},
 		{"fixed, deleted", loose, []waybill.Change{waybill.NewClaim[string]("tenant").Delete(), Cell.To("t")}, waybill.ErrFixed},
 		{"too large together", roomy, []waybill.Change{Cell.To("t"), Receipt.To(strings.Repeat("x", 200))}, waybill.ErrTooLarge},
@@ -229,5 +227,53 @@ func TestLostIsBounded(t *testing.T) {
 	lost, ok := waybill.Lost(job).(interface{ Unwrap() []error })
 	if !ok || len(lost.Unwrap()) > 32 || !errors.Is(waybill.Lost(job), waybill.ErrMalformed) {
 		t.Errorf("got %d errors, want at least one and at most 32", strings.Count(waybill.Lost(job).Error(), "\n")+1)
+	}
+}
+
+// TestMergeDropsOneClaim checks that a claim that cannot be merged costs itself, and no other claim of the
+// returned token, nor the process.
+func TestMergeDropsOneClaim(t *testing.T) {
+	broken := waybill.NewClaim[int]("broken").Merge(func(_, _, _ int) int { panic("a rule's bug") })
+	auth := waybilltest.Authority(t, waybill.Claims(Cell, Seats, broken))
+	text := waybill.NewClaim[string]("seats")
+	loose := waybilltest.Authority(t, waybill.Claims(text, Cell, broken))
+	for _, test := range []struct {
+		name   string
+		mine   []waybill.Change
+		theirs []waybill.Change
+		want   error
+		claims string
+	}{
+		{"ill-typed, relayed otherwise", nil, []waybill.Change{text.To("many"), Cell.To("t")}, waybill.ErrClaimType, `"cell":"t","seats":1`},
+		{"ill-typed, changed here too", []waybill.Change{Seats.To(2)}, []waybill.Change{text.To("many"), Cell.To("t")}, waybill.ErrClaimType, `"cell":"t","seats":2`},
+		{"the rule panics", []waybill.Change{broken.To(1)}, []waybill.Change{broken.To(2), Cell.To("t")}, waybill.ErrMerge, `"cell":"t","seats":1,"broken":1`},
+	} {
+		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Seats.To(1)).Token())
+		call := send(t, auth, ctx)
+		change(t, ctx, test.mine...)
+		out, err := call.Merge(answer(t, loose, call.Token(), test.theirs...), waybill.Succeeded)
+		if out != waybill.Merged || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
+			t.Errorf("%s: got %s, %v, Lost %v, want merged and %v", test.name, out, err, waybill.Lost(ctx), test.want)
+		}
+		wantClaims(t, must(auth.Open(hop.Commit(waybill.Succeeded)))(t), test.claims)
+	}
+}
+
+// TestMergeReservedPrefix checks that a callee cannot set claims of this module.
+func TestMergeReservedPrefix(t *testing.T) {
+	s := newShop(t)
+	seconds := time.Now().Unix()
+	base := fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d,"wb_rel":"v1"}`, seconds, seconds+100, seconds+1000)
+	token := s.issue(base)
+	for name, payload := range map[string]string{
+		"added":   strings.Replace(base, `"wb_rel"`, `"bas":"`+basOf(token)+`","wb_cell":"x","wb_rel"`, 1),
+		"changed": strings.Replace(base, `"wb_rel":"v1"`, `"bas":"`+basOf(token)+`","wb_rel":"v2"`, 1),
+		"removed": strings.Replace(base, `,"wb_rel":"v1"`, `,"bas":"`+basOf(token)+`"`, 1),
+	} {
+		ctx, _ := receive(t, s.auth, token)
+		out, err := send(t, s.auth, ctx).Merge(s.issue(payload), waybill.Succeeded)
+		if out != waybill.Rejected || !errors.Is(err, waybill.ErrRegistered) {
+			t.Errorf("%s: got %s, %v, want rejected, ErrRegistered", name, out, err)
+		}
 	}
 }

@@ -187,8 +187,11 @@ func (c *config) declared() (map[string]*declaration, error) {
 // 7800, and this token profile.
 var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
 
+// reservedPrefix begins the names of claims that later versions of this module define.
+const reservedPrefix = "wb_"
+
 func checkName(name string) error {
-	if slices.Contains(reserved, name) || strings.HasPrefix(name, "wb_") {
+	if slices.Contains(reserved, name) || strings.HasPrefix(name, reservedPrefix) {
 		return fmt.Errorf("waybill: claim name %q is reserved", name)
 	}
 	ok := len(name) > 0 && len(name) <= 128

@@ -278,13 +278,17 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 		bas = s.base.base()
 	}
 	payload, exp := e.amend(from, bas, renew, s.auth.life)
-	return s.auth.protect(from.Protection(), payload, exp)
+	reserve := 0
+	if bas == "" {
+		reserve = basRoom
+	}
+	return s.auth.protect(from.Protection(), payload, exp, reserve)
 }
 
 // renewal returns w with a new life, for calls: it names no base, because it does not go back.
 func (s *scope) renewal(w *Waybill, now time.Time) (*Waybill, error) {
 	payload, exp := edits(nil).amend(w, "", now, s.auth.life)
-	return s.auth.protect(w.Protection(), payload, exp)
+	return s.auth.protect(w.Protection(), payload, exp, basRoom)
 }
 
 func (s *scope) start(changes []Change) error {

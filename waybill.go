@@ -93,6 +93,22 @@ func (w *Waybill) Ends() time.Time { return w.time(func(c *jose.Claims) int64 { 
 // Has reports whether the claim is present, with a value of any type.
 func (w *Waybill) Has(name string) bool { return w.raw(name) != nil }
 
+// Check returns nil if the waybill has all of these claims with values of their types, and otherwise an
+// error that wraps [ErrMissingClaim] and names the claim.
+func (w *Waybill) Check(claims ...Declaration) error {
+	for _, c := range claims {
+		def := c.declare()
+		raw := w.raw(def.name)
+		if raw == nil {
+			return fmt.Errorf("%w: %s", ErrMissingClaim, def.name)
+		}
+		if err := def.check(raw); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrMissingClaim, def.name, err)
+		}
+	}
+	return nil
+}
+
 // Payload returns a copy of the JSON object with all claims, as the token contains it.
 func (w *Waybill) Payload() []byte { return append([]byte(nil), w.body().claims.Payload()...) }
 

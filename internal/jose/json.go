@@ -9,9 +9,13 @@ import (
 	"unicode/utf8"
 )
 
+// MaxClaims is the largest number of claims of a token.
+const MaxClaims = 256
+
 const (
-	maxDepth   = 32
-	maxMembers = 256 // of one object; the search for doubles is quadratic
+	maxDepth    = 32
+	maxMembers  = MaxClaims // of one object
+	manyMembers = 32        // of one object; duplicates among more are found by a map
 )
 
 // member is one name and value of an object, as positions in its text. A token is at most 7 KiB.
@@ -157,7 +161,8 @@ func (s *scanner) object(depth int) error {
 		return nil
 	}
 	first := s.n
-	var names map[string]bool // after their escapes, from the first name on that has one
+	var names map[string]bool // unescaped: from the first escaped name on, and of large objects
+	escapes := false
 	for {
 		nameStart := s.i + 1
 		escaped, err := s.str()
@@ -165,7 +170,8 @@ func (s *scanner) object(depth int) error {
 			return err
 		}
 		m := member{nameStart: uint16(nameStart), nameEnd: uint16(s.i - 1)}
-		if escaped && names == nil {
+		escapes = escapes || escaped
+		if names == nil && (escaped || s.n-first == manyMembers) {
 			names = make(map[string]bool)
 			for i := first; i < s.n; i++ {
 				names[unquote(s.at(i).name(s.b))] = true
@@ -187,7 +193,7 @@ func (s *scanner) object(depth int) error {
 		m.valueEnd = uint16(s.i)
 		s.push(m)
 		if s.take('}') {
-			s.escaped = names != nil // the outermost object comes last
+			s.escaped = escapes // the outermost object comes last
 			return nil
 		}
 		if !s.take(',') {

@@ -7,7 +7,6 @@ package admission
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/waybill-go/waybill"
@@ -17,9 +16,9 @@ import (
 // Rules are the admission rules of one server. The zero Rules admit a request without a waybill,
 // and refuse one whose waybill is invalid.
 type Rules struct {
-	Required   bool     // refuse a request without a waybill
-	ReportOnly bool     // refuse nothing, and count the requests that would be refused
-	Claims     []string // names of required claims; implies Required
+	Required   bool                  // refuse a request without a waybill
+	ReportOnly bool                  // refuse nothing, and count the requests that would be refused
+	Claims     []waybill.Declaration // required claims; implies Required
 }
 
 // Require adds required claims, for the option RequireClaims.
@@ -30,9 +29,7 @@ func (r *Rules) Require(claims []waybill.Declaration) error {
 	if slices.Contains(claims, nil) {
 		return errors.New("RequireClaims has a nil claim: pass claims made with waybill.NewClaim")
 	}
-	for _, c := range claims {
-		r.Claims = append(r.Claims, c.Name())
-	}
+	r.Claims = append(r.Claims, claims...)
 	return nil
 }
 
@@ -74,10 +71,5 @@ func (r Rules) lacks(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	for _, name := range r.Claims {
-		if !wb.Has(name) {
-			return fmt.Errorf("%w: %s", waybill.ErrMissingClaim, name)
-		}
-	}
-	return nil
+	return wb.Check(r.Claims...)
 }

@@ -50,7 +50,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("Require(%v): got no error", bad)
 		}
 	}
-	watched = admission.Rules{Required: true, ReportOnly: true, Claims: []string{"cell"}}
+	watched = admission.Rules{Required: true, ReportOnly: true, Claims: []waybill.Declaration{cell}}
 	rec := telemetry.New("http", nil, nil)
 	for _, test := range []struct {
 		name string
