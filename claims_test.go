@@ -327,13 +327,13 @@ func TestTooManyClaims(t *testing.T) {
 		changes = append(changes, c.To(0))
 	}
 	auth := waybilltest.Authority(t, waybill.Claims(declared...), waybill.AcceptLimit(7168), waybill.IssueLimit(7168))
-	if wb, err := auth.Issue(changes...); !errors.Is(err, waybill.ErrMalformed) {
-		t.Errorf("257 claims: got %v, %v, want ErrMalformed", wb, err)
+	if wb, err := auth.Issue(changes...); !errors.Is(err, waybill.ErrTooLarge) {
+		t.Errorf("257 claims: got %v, %v, want ErrTooLarge", wb, err)
 	}
 	ctx := waybilltest.Context(t, auth, changes[:249]...) // with "bas" there is room for one more
 	change(t, ctx, changes[1])
 	before := now(t, ctx)
-	wantIs(t, waybill.Update(ctx, changes[249], changes[250]), waybill.ErrMalformed)
+	wantIs(t, waybill.Update(ctx, changes[249], changes[250]), waybill.ErrTooLarge)
 	if now(t, ctx) != before {
 		t.Error("a failed change changed the waybill")
 	}
