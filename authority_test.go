@@ -584,7 +584,7 @@ func TestJourneyKeepsProtection(t *testing.T) {
 			auth := authority(t, to.opt, waybill.AlsoOpen(from.is))
 			ctx, hop := receive(t, auth, issue(t, authority(t, from.opt)).Token())
 			change(t, ctx, Cell.To("b"))
-			returned := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+			returned := must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t)
 			if got := returned.Protection(); got != from.is {
 				t.Errorf("%s changed at %s: got %v, want it unchanged", from.name, to.name, got)
 			}
@@ -604,7 +604,7 @@ func TestUnknownClaimsSurvive(t *testing.T) {
 	token := key.Codec().Issue([]byte(payload), "shop")
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, Cell.To("b"), Seats.Delete(), Price.To(3))
-	got := must(auth.Open(hop.Commit(waybill.Succeeded)))(t).Payload()
+	got := must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t).Payload()
 	bas := fmt.Sprintf(`"bas":"%s",`, basOf(token))
 	if !bytes.Contains(got, []byte(bas)) {
 		t.Fatalf("got %s, want it with %s", got, bas)

@@ -8,10 +8,10 @@ import (
 // Call is one outgoing call or message. It keeps the token that was sent, for all attempts.
 // [Authority.Send] makes one; the zero Call is not valid.
 type Call struct {
-	s    *scope
-	sent *Waybill
-	last brought // the base of the next merge: the token sent, or the previous returned token
-	at   time.Time
+	s       *scope
+	sent    *Waybill
+	brought []brought // the returned tokens that were merged, in order
+	at      time.Time
 }
 
 // Send pins the waybill in ctx for one outgoing call, after the carrier has approved its
@@ -31,7 +31,7 @@ func (a *Authority) Send(ctx context.Context) (*Call, error) {
 	if !now.Before(w.Expires().Add(-sendMargin(w))) {
 		return nil, ErrExpired
 	}
-	return &Call{s: s, sent: w, last: brought{wb: w}, at: now}, nil
+	return &Call{s: s, sent: w, at: now}, nil
 }
 
 // sendMargin returns how long before its expiry a token is sent no more: it takes time to arrive, and

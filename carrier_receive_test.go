@@ -142,7 +142,7 @@ func TestExtractLeaves(t *testing.T) {
 			}
 			wantClaim(t, child, Cell, "a")
 			change(t, child, Cell.To("b"))
-			if hop.Return(waybill.Succeeded) == "" {
+			if single(hop.Return(waybill.Succeeded)) == "" {
 				t.Errorf("source %v: the change does not go back", source != nil)
 			}
 			// The hop's own token belongs to this request. Another token is another message.

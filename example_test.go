@@ -52,7 +52,7 @@ func Example() {
 	}
 
 	// The change returns with the response.
-	if _, err := call.Merge(hop.Commit(waybill.Succeeded), waybill.Succeeded); err != nil {
+	if _, err := call.Merge(list(single(hop.Commit(waybill.Succeeded))), waybill.Succeeded); err != nil {
 		panic(err)
 	}
 	seats, _ := Seats.Get(ctx)
@@ -146,15 +146,15 @@ func ExampleClaim_Merge() {
 		if err := waybill.Update(handler, Visited.With(func(v []string) []string { return append(v, place) })); err != nil {
 			panic(err)
 		}
-		return hop.Commit(waybill.Succeeded)
+		return single(hop.Commit(waybill.Succeeded))
 	}
 	prices, _ := auth.Send(ctx)
 	stock, _ := auth.Send(ctx)
 	answers := []string{visit(prices.Token(), "prices"), visit(stock.Token(), "stock")}
-	if _, err := stock.Merge(answers[1], waybill.Succeeded); err != nil {
+	if _, err := stock.Merge(list(answers[1]), waybill.Succeeded); err != nil {
 		panic(err)
 	}
-	if _, err := prices.Merge(answers[0], waybill.Succeeded); err != nil {
+	if _, err := prices.Merge(list(answers[0]), waybill.Succeeded); err != nil {
 		panic(err)
 	}
 	fmt.Println(Visited.Get(ctx))

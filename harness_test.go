@@ -85,7 +85,7 @@ func answer(t testing.TB, auth *waybill.Authority, token string, changes ...wayb
 	t.Helper()
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, changes...)
-	returned := hop.Commit(waybill.Succeeded)
+	returned := single(hop.Commit(waybill.Succeeded))
 	if returned == "" {
 		t.Fatal("the service returned no token")
 	}
@@ -158,4 +158,23 @@ func ended(ok bool) waybill.Result {
 		return waybill.Succeeded
 	}
 	return waybill.Failed
+}
+
+// single is the token that a hop returns, or "". Only a hop without a private key returns several.
+func single(tokens []string) string {
+	switch len(tokens) {
+	case 0:
+		return ""
+	case 1:
+		return tokens[0]
+	}
+	panic("several returned tokens")
+}
+
+// list is what an answer with one returned token brings, or with none.
+func list(token string) []string {
+	if token == "" {
+		return nil
+	}
+	return []string{token}
 }

@@ -80,9 +80,10 @@ func (h Hop) Renew() error {
 	return nil
 }
 
-// Return returns the token to send back now, or "" if nothing has changed since the last one. A hop
-// that [Failed] does not send back changes of [Claim.OnSuccess] claims.
-func (h Hop) Return(r Result) string {
+// Return returns the token to send back now, or none if nothing has changed since the last time. A hop
+// that [Failed] does not send back changes of [Claim.OnSuccess] claims. A hop without a private key may
+// return up to four tokens, which [Call.Merge] accepts in the same order.
+func (h Hop) Return(r Result) []string {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
 	return h.s.returned(r)
@@ -90,12 +91,12 @@ func (h Hop) Return(r Result) string {
 
 // FinalReturn is [Hop.Return] for a carrier that cannot send another token later: in the same step
 // it makes later changes fail with [ErrTooLate], so that no change is lost in between.
-func (h Hop) FinalReturn(r Result) string {
+func (h Hop) FinalReturn(r Result) []string {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
-	token := h.s.returned(r)
+	tokens := h.s.returned(r)
 	h.s.phase = max(h.s.phase, late)
-	return token
+	return tokens
 }
 
 // Missed returns how many changes failed with [ErrTooLate]. The carrier counts them when the hop
@@ -108,12 +109,12 @@ func (h Hop) Missed() int {
 
 // Commit is [Hop.Return] at the end of the hop: later changes fail with [ErrCommitted], and the
 // context shows no waybill.
-func (h Hop) Commit(r Result) string {
+func (h Hop) Commit(r Result) []string {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
-	token := h.s.returned(r)
+	tokens := h.s.returned(r)
 	h.s.end()
-	return token
+	return tokens
 }
 
 // Discard ends the hop and sends nothing back, because its handler panicked or did not run.
@@ -123,21 +124,28 @@ func (h Hop) Discard() {
 	h.s.end()
 }
 
-// returned returns the token to send back. The caller holds mu.
-func (s *scope) returned(r Result) string {
+// returned returns the tokens to send back. The caller holds mu.
+func (s *scope) returned(r Result) []string {
 	cur := s.cur.Load()
 	now := emission{cur, r}
 	if cur == s.base || s.phase != live || now == s.emitted {
-		return ""
+		return nil
+	}
+	if len(s.heads) > 0 && s.auth.readOnly(cur) {
+		tokens := s.headsOf(r)
+		if tokens != nil {
+			s.emitted = now
+		}
+		return tokens
 	}
 	if r == Failed {
 		cur = s.withoutOnSuccess(cur)
 	}
 	if cur == nil || cur == s.base {
-		return ""
+		return nil
 	}
 	s.emitted = now
-	return cur.Token()
+	return []string{cur.Token()}
 }
 
 // withoutOnSuccess returns cur with the OnSuccess claims as they were received, or nil if that

@@ -34,11 +34,11 @@ func TestHopAnswers(t *testing.T) {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, test.changes...)
 			inside := string(now(t, ctx).Payload())
-			returned := hop.Return(ended(!test.failed))
+			returned := single(hop.Return(ended(!test.failed)))
 			if got := string(now(t, ctx).Payload()); got != inside {
 				t.Errorf("%s: the handler sees %s, want %s as before Return", test.name, got, inside)
 			}
-			if again := hop.Commit(ended(!test.failed)); again != "" {
+			if again := single(hop.Commit(ended(!test.failed))); again != "" {
 				t.Errorf("%s: Commit after Return: got %q", test.name, again)
 			}
 			if _, err := waybill.FromContext(ctx); err != waybill.ErrCommitted {
@@ -49,7 +49,7 @@ func TestHopAnswers(t *testing.T) {
 			} else if returned != "" {
 				wantClaims(t, must(auth.Open(returned))(t), test.want)
 			}
-			if again := hop.Commit(ended(!test.failed)); again != "" {
+			if again := single(hop.Commit(ended(!test.failed))); again != "" {
 				t.Errorf("%s: committed twice, got %q", test.name, again)
 			}
 			if err := waybill.Lost(ctx); err != nil {
@@ -66,23 +66,23 @@ func TestHopReturns(t *testing.T) {
 	for _, result := range []waybill.Result{waybill.Succeeded, waybill.Failed} {
 		failed := result == waybill.Failed
 		ctx, hop := receive(t, auth, token)
-		if got := hop.Return(result); got != "" {
+		if got := single(hop.Return(result)); got != "" {
 			t.Errorf("nothing changed: got %q", got)
 		}
 		for n := 1; n < 4; n++ {
 			change(t, ctx, Seats.To(n), Receipt.To("r"))
-			wb := must(auth.Open(hop.Return(result)))(t)
+			wb := must(auth.Open(single(hop.Return(result))))(t)
 			if got, _ := Seats.Of(wb); got != n {
 				t.Errorf("got %d, want %d", got, n)
 			}
 			if wb.Has("receipt") == failed {
 				t.Errorf("failed %v: got receipt %v", failed, wb.Has("receipt"))
 			}
-			if got := hop.Return(result); got != "" {
+			if got := single(hop.Return(result)); got != "" {
 				t.Errorf("failed %v: the same token was returned twice", failed)
 			}
 		}
-		if got := hop.Commit(result); got != "" {
+		if got := single(hop.Commit(result)); got != "" {
 			t.Errorf("failed %v: the same token was returned again at the end", failed)
 		}
 	}
@@ -91,10 +91,10 @@ func TestHopReturns(t *testing.T) {
 	for _, changes := range [][]waybill.Change{{Receipt.To("r")}, {Receipt.To("r"), Seats.To(1)}} {
 		ctx, hop := receive(t, auth, token)
 		change(t, ctx, changes...)
-		if wb := must(auth.Open(hop.Return(waybill.Succeeded)))(t); !wb.Has("receipt") {
+		if wb := must(auth.Open(single(hop.Return(waybill.Succeeded))))(t); !wb.Has("receipt") {
 			t.Error("a success returned no receipt")
 		}
-		if wb := must(auth.Open(hop.Commit(waybill.Failed)))(t); wb.Has("receipt") {
+		if wb := must(auth.Open(single(hop.Commit(waybill.Failed))))(t); wb.Has("receipt") {
 			t.Error("a failure returned a receipt")
 		}
 	}
@@ -103,19 +103,19 @@ func TestHopReturns(t *testing.T) {
 	change(t, ctx, Seats.To(5))
 	hop.FinalReturn(waybill.Succeeded)
 	change2 := waybill.Update(ctx, Seats.To(6))
-	if got := hop.Return(waybill.Succeeded); got != "" || change2 != waybill.ErrTooLate {
+	if got := single(hop.Return(waybill.Succeeded)); got != "" || change2 != waybill.ErrTooLate {
 		t.Errorf("after FinalReturn: got %q", got)
 	}
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
-	if got := hop.FinalReturn(waybill.Succeeded); got == "" {
+	if got := single(hop.FinalReturn(waybill.Succeeded)); got == "" {
 		t.Error("FinalReturn returned nothing")
 	}
 	wantIs(t, waybill.Update(ctx, Seats.To(6)), waybill.ErrTooLate)
 	ctx, hop = receive(t, auth, token)
 	change(t, ctx, Seats.To(5))
 	hop.Discard()
-	if got := hop.Commit(waybill.Succeeded); got != "" {
+	if got := single(hop.Commit(waybill.Succeeded)); got != "" {
 		t.Errorf("discarded: got %q", got)
 	}
 }
@@ -141,7 +141,7 @@ func TestRenew(t *testing.T) {
 			}
 			wb := now(t, ctx)
 			if test.want == 0 {
-				if wb.Token() != base.Token() || hop.Commit(waybill.Succeeded) != "" {
+				if wb.Token() != base.Token() || single(hop.Commit(waybill.Succeeded)) != "" {
 					t.Errorf("after %v: renewed, want it unchanged", test.at)
 				}
 				continue
@@ -153,10 +153,10 @@ func TestRenew(t *testing.T) {
 			if call.Token() == base.Token() {
 				t.Errorf("after %v: the old token is still sent", test.at)
 			}
-			if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
+			if out, err := call.Merge(list(answer(t, auth, call.Token(), Cell.To("b"))), waybill.Succeeded); out != waybill.Merged || err != nil {
 				t.Errorf("after %v: Merge: got %s, %v", test.at, out, err)
 			}
-			returned := must(auth.Open(hop.Commit(waybill.Failed)))(t) // also if the hop failed
+			returned := must(auth.Open(single(hop.Commit(waybill.Failed))))(t) // also if the hop failed
 			wantClaims(t, returned, `"cell":"b"`)
 			if !returned.Expires().Equal(wb.Expires()) {
 				t.Errorf("after %v: the returned token lost the new life", test.at)
@@ -171,7 +171,7 @@ func TestRenew(t *testing.T) {
 			if err := hop.Renew(); err != nil {
 				t.Fatal(err)
 			}
-			last = must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+			last = must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t)
 			if last.Expires().After(last.Ends()) {
 				t.Fatalf("got %s, want exp within end", last.Payload())
 			}
@@ -216,8 +216,8 @@ func TestReadOnlyHop(t *testing.T) {
 			ctx, hop := receive(t, reader, token)
 			call := send(t, reader, ctx)
 			returned := answer(t, edge, call.Token(), test.change)
-			must(call.Merge(returned, waybill.Succeeded))(t)
-			if got := hop.Commit(waybill.Failed); (got == returned) != (test.lost == nil) || got != "" && got != returned {
+			must(call.Merge(list(returned), waybill.Succeeded))(t)
+			if got := single(hop.Commit(waybill.Failed)); (got == returned) != (test.lost == nil) || got != "" && got != returned {
 				t.Errorf("failed: got %q, want the returned token verbatim or nothing", got)
 			}
 			if err := waybill.Lost(ctx); !errors.Is(err, test.lost) {

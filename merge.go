@@ -44,20 +44,26 @@ func OnlyClaims(claims ...Declaration) MergeOption {
 	return mergeOption(func(a *answer) { a.accept = names })
 }
 
-// Merge merges the token that the call's response returned into the context that the call was made
-// in. A call that [Failed] does not change [Claim.OnSuccess] claims; changes of these claims by an
-// earlier token of the same call are undone.
+// maxReturns bounds the tokens that come back with one answer, and those that a hop without a private key
+// keeps for its caller.
+const maxReturns = 4
+
+// Merge merges the tokens that the call's answer returned into the scope that the call was made in. A
+// call that [Failed] brings no changes of [Claim.OnSuccess] claims, and takes back those that an
+// earlier token of the same call brought.
 //
-// A token that was not made from the one that this call sent, or that is altered or too large, is
-// rejected as a whole: the error says why, [Lost] reports it to the handler, and the call's own
-// result is not affected. A call may return several tokens; each is compared with the one before.
-// If several callees respond to one message, merge each response with its own copy of the Call.
+// An answer returns one token, or several in order, at most four, if it comes from a hop that cannot
+// merge them itself. Pass all raw values. A token that was made neither from the one that this call
+// sent, nor from an earlier one of the same call, or that is altered or too large, is rejected as a
+// whole: the error says why, [Lost] reports it to the handler, and the call's own result is not
+// affected. If several callees answer one message, merge each answer into its own copy of the Call.
 //
-// The merge is three-way, on application claims: a claim that one side changed gets that value, and
-// a claim that both sides changed follows its rule. The token is judged at the time the call was
-// sent.
-func (c *Call) Merge(returned string, r Result, opts ...MergeOption) (Outcome, error) {
-	if returned == "" {
+// The merge is three-way, on application claims: a claim that one side changed gets that value, a
+// claim that both changed follows its rule. A claim that cannot be merged, because its value does not
+// have the declared type, its rule fails, or [OnlyClaims] does not name it, keeps its value here; the
+// error names it. Tokens are judged at the time the call was sent.
+func (c *Call) Merge(returned []string, r Result, opts ...MergeOption) (Outcome, error) {
+	if len(returned) == 0 {
 		return Unchanged, nil
 	}
 	a := answer{result: r}
@@ -65,41 +71,84 @@ func (c *Call) Merge(returned string, r Result, opts ...MergeOption) (Outcome, e
 		o.apply(&a)
 	}
 	s := c.s
-	theirs, err := c.open(returned)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	outcome := Rejected
-	if err == nil {
-		outcome, err = c.merge(theirs, a)
-	}
-	if err != nil {
+	if len(returned) > maxReturns {
+		err := fmt.Errorf("%w: %d returned tokens, the limit is %d", ErrMalformed, len(returned), maxReturns)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.lose(err)
+		return Rejected, err
 	}
-	return outcome, err
+	known, whole := c.known(returned)
+	var outcome Outcome
+	var errs []error
+	for _, token := range returned {
+		theirs, named, err := c.open(token, known)
+		if err == nil {
+			known = append(known, theirs)
+		}
+		s.mu.Lock()
+		one := Rejected
+		if err == nil {
+			one, err = c.merge(theirs, named, whole, a)
+		}
+		if err != nil {
+			s.lose(err)
+			errs = append(errs, err)
+		}
+		s.mu.Unlock()
+		outcome = together(outcome, one)
+	}
+	return outcome, errors.Join(errs...)
 }
 
-// open verifies that a callee made the returned token from the one that this call sent.
-func (c *Call) open(returned string) (*Waybill, error) {
-	w, err := c.s.auth.OpenAt(returned, c.at)
-	if err != nil {
-		return nil, err
+// together returns the outcome of several tokens: the one that says most about what was merged.
+func together(a, b Outcome) Outcome {
+	for _, o := range []Outcome{Conflict, Merged, Relayed, Unchanged} {
+		if a == o || b == o {
+			return o
+		}
 	}
-	if w.Protection() != c.sent.Protection() {
-		return nil, fmt.Errorf("%w: the returned token has another one than the token sent", ErrProtection)
+	return Rejected
+}
+
+// known returns the tokens that a returned one can be made from. It reports whether this answer repeats
+// the whole of what the call has brought, as a hop does that cannot merge it. A later answer that does
+// not takes the place of the ones before.
+func (c *Call) known(returned []string) (tokens []*Waybill, whole bool) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	tokens, whole = []*Waybill{c.sent}, true
+	for _, b := range c.brought {
+		tokens = append(tokens, b.wb)
+		whole = whole && slices.Contains(returned, b.wb.Token())
 	}
-	if w.text(jose.Bas) != c.sent.base() {
-		return nil, ErrStale
+	return tokens, whole
+}
+
+// open verifies that a callee made the returned token from a known one, and returns both.
+func (c *Call) open(returned string, known []*Waybill) (w, named *Waybill, err error) {
+	w, err = c.s.auth.OpenAt(returned, c.at)
+	switch {
+	case errors.Is(err, ErrNoWaybill):
+		return nil, nil, fmt.Errorf("%w: an empty returned token", ErrMalformed)
+	case err != nil:
+		return nil, nil, err
+	case w.Protection() != c.sent.Protection():
+		return nil, nil, fmt.Errorf("%w: the returned token has another one than the token sent", ErrProtection)
 	}
+	bas := w.text(jose.Bas)
+	i := slices.IndexFunc(known, func(k *Waybill) bool { return bas == k.base() })
+	if i < 0 {
+		return nil, nil, ErrStale
+	}
+	named = known[i]
 	for _, name := range reserved {
 		// The aud is the domain, however it is spelled, and the bas is compared above.
 		if name != jose.Aud && name != jose.Bas && !same(w.raw(name), c.sent.raw(name)) {
-			return nil, ErrRegistered
+			return nil, nil, ErrRegistered
 		}
 	}
-	if err := c.reservedPrefix(w); err != nil {
-		return nil, err
-	}
-	return w, nil
+	return w, named, c.reservedPrefix(w)
 }
 
 // reservedPrefix rejects a change of a claim whose name is reserved for this module.
@@ -115,15 +164,35 @@ func (c *Call) reservedPrefix(w *Waybill) (err error) {
 	return err
 }
 
+// base returns the token that theirs is compared with: itself, if it was merged before; the previous
+// token of the call, whose place it takes; or the token that it was made from.
+func (c *Call) base(theirs, named *Waybill, whole bool) (base brought, replaces bool) {
+	for _, b := range c.brought {
+		if b.wb.Token() == theirs.Token() {
+			return b, true
+		}
+	}
+	if n := len(c.brought); n > 0 && !whole {
+		return c.brought[n-1], true
+	}
+	for _, b := range c.brought {
+		if b.wb == named {
+			return b, false
+		}
+	}
+	return brought{wb: c.sent}, false
+}
+
 // merge merges theirs into the scope. The caller holds the scope's lock.
-func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
+func (c *Call) merge(theirs, named *Waybill, whole bool, a answer) (Outcome, error) {
 	s := c.s
 	if err := s.closed(); err != nil {
 		return Rejected, err
 	}
 	cur := s.cur.Load()
+	base, replaces := c.base(theirs, named, whole)
 	m := merger{
-		auth: s.auth, accept: a.accept, sent: c.sent, base: c.last, mine: cur,
+		auth: s.auth, accept: a.accept, sent: c.sent, base: base, mine: cur,
 		theirs: brought{theirs, a.result}, verbatim: true,
 	}
 	if err := m.run(); err != nil {
@@ -133,24 +202,44 @@ func (c *Call) merge(theirs *Waybill, a answer) (Outcome, error) {
 	switch {
 	case !m.edits.change(cur):
 		outcome = Unchanged
-	case c.sent == s.base && cur == c.last.wb && m.verbatim:
+	case m.verbatim && c.sent == s.base && named == s.base && cur == base.wb && len(s.heads) <= 1:
 		// This hop only forwarded: the returned token was made from the one that the hop received.
-		s.set(theirs)
+		s.head(theirs, base.wb)
 		outcome = Relayed
-	case c.sent == s.base && m.verbatim && s.auth.readOnly(cur):
-		// Without a key to merge with, the last writer wins.
-		s.set(theirs)
-		m.conflict = true
+	case m.verbatim && s.auth.readOnly(cur) && s.names(named):
+		// Without a key to merge with, the caller gets this token in addition.
+		if !replaces {
+			base.wb = nil
+		}
+		if err := s.head(theirs, base.wb); err != nil {
+			return Rejected, err
+		}
+		outcome = Relayed
 	default:
 		if err := s.amend(cur, m.edits); err != nil {
 			return Rejected, err
 		}
 	}
-	c.last = m.theirs
-	if m.conflict {
+	c.keep(m.theirs, replaces)
+	if m.conflict && outcome != Relayed {
 		outcome = Conflict
 	}
 	return outcome, errors.Join(m.dropped...)
+}
+
+// keep remembers a token of the call.
+func (c *Call) keep(b brought, replaces bool) {
+	if n := len(c.brought); replaces && n > 0 {
+		for i := range c.brought {
+			if c.brought[i].wb.Token() == b.wb.Token() {
+				c.brought[i] = b
+				return
+			}
+		}
+		c.brought[n-1] = b
+		return
+	}
+	c.brought = append(c.brought[:len(c.brought):len(c.brought)], b)
 }
 
 // readOnly reports whether this node cannot change w because it has no private key.

@@ -28,14 +28,14 @@ func TestMiddleDeclaresNothing(t *testing.T) {
 		{second, []waybill.Change{Seats.To(9), Price.To(5)}, waybill.Conflict}, // the change of seats is lost, the price is kept
 		{third, []waybill.Change{Cell.Delete()}, waybill.Merged},
 	} {
-		out, err := step.call.Merge(answer(t, front, step.call.Token(), step.theirs...), waybill.Succeeded)
+		out, err := step.call.Merge(list(answer(t, front, step.call.Token(), step.theirs...)), waybill.Succeeded)
 		if out != step.out || err != nil {
 			t.Errorf("got %s, %v, want %s", out, err, step.out)
 		}
 	}
-	returned := hop.Commit(waybill.Succeeded)
+	returned := single(hop.Commit(waybill.Succeeded))
 	wantSet(t, "the middle hop", must(middle.Open(returned))(t), `"price":5,"seats":3`)
-	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Merged || err != nil {
+	if out, err := call.Merge(list(returned), waybill.Succeeded); out != waybill.Merged || err != nil {
 		t.Errorf("front: got %s, %v, want merged", out, err)
 	}
 	wantSet(t, "the front hop", now(t, frontCtx), `"price":5,"seats":4`)
@@ -49,11 +49,11 @@ func TestJobAfterCommit(t *testing.T) {
 	job, detached := context.WithoutCancel(ctx), waybill.Detach(ctx)
 	call := send(t, auth, job)
 	returned := answer(t, auth, call.Token(), Seats.To(2))
-	if hop.Commit(waybill.Succeeded) != "" {
+	if single(hop.Commit(waybill.Succeeded)) != "" {
 		t.Error("nothing changed, but a token was returned")
 	}
 	wantIs(t, waybill.Update(job, Cell.To("b")), waybill.ErrCommitted)
-	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Rejected {
+	if out, err := call.Merge(list(returned), waybill.Succeeded); out != waybill.Rejected {
 		t.Errorf("a response to the job: got %s, %v, want rejected", out, err)
 	}
 	wantIs(t, waybill.Lost(job), waybill.ErrCommitted)
@@ -71,7 +71,7 @@ func TestJobAfterCommit(t *testing.T) {
 
 	change(t, detached, Cell.To("b"))
 	call = send(t, auth, detached)
-	must(call.Merge(answer(t, auth, call.Token(), Seats.To(2)), waybill.Succeeded))(t)
+	must(call.Merge(list(answer(t, auth, call.Token(), Seats.To(2))), waybill.Succeeded))(t)
 	wantClaim(t, detached, Cell, "b")
 	wantClaim(t, detached, Seats, 2)
 }

@@ -42,7 +42,7 @@ func TestMergeOrder(t *testing.T) {
 		for len(returned) < 4 {
 			ctx, hop := receive(t, auth, token)
 			change(t, ctx, random()...)
-			if u := hop.Commit(waybill.Succeeded); u != "" {
+			if u := single(hop.Commit(waybill.Succeeded)); u != "" {
 				returned = append(returned, u)
 			}
 		}
@@ -51,7 +51,7 @@ func TestMergeOrder(t *testing.T) {
 			ctx, _ := receive(t, auth, token)
 			calls := []*waybill.Call{send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx), send(t, auth, ctx)}
 			for i, u := range order {
-				must(calls[i].Merge(u, waybill.Succeeded))(t)
+				must(calls[i].Merge(list(u), waybill.Succeeded))(t)
 			}
 			got := fmt.Sprint(values(now(t, ctx)))
 			if want == "" {

@@ -83,7 +83,7 @@ func TestMergeRejects(t *testing.T) {
 			ctx, hop := receive(t, s.auth, token)
 			before := now(t, ctx)
 			call := send(t, s.auth, ctx)
-			out, err := call.Merge(test.returned, waybill.Succeeded)
+			out, err := call.Merge(list(test.returned), waybill.Succeeded)
 			if out != waybill.Rejected || !errors.Is(err, test.want) {
 				t.Errorf("got %s, %v, want rejected, %v", out, err, test.want)
 			}
@@ -95,10 +95,10 @@ func TestMergeRejects(t *testing.T) {
 			}
 			// A valid response to the same call is still merged: a failed attempt does not affect
 			// the others.
-			if out, err := call.Merge(altered(sid, sid), waybill.Succeeded); out != waybill.Relayed || err != nil {
+			if out, err := call.Merge(list(altered(sid, sid)), waybill.Succeeded); out != waybill.Relayed || err != nil {
 				t.Errorf("the valid token: got %s, %v, want relayed", out, err)
 			}
-			if hop.Commit(waybill.Succeeded) != altered(sid, sid) {
+			if single(hop.Commit(waybill.Succeeded)) != altered(sid, sid) {
 				t.Error("the valid token was not relayed")
 			}
 		})
@@ -115,7 +115,7 @@ func publicToken(t testing.TB, s shop, payload string) []byte {
 func TestMergeOfNothing(t *testing.T) {
 	auth := authority(t)
 	ctx := waybilltest.Context(t, auth)
-	if out, err := send(t, auth, ctx).Merge("", waybill.Succeeded); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
+	if out, err := send(t, auth, ctx).Merge(list(""), waybill.Succeeded); out != waybill.Unchanged || err != nil || waybill.Lost(ctx) != nil {
 		t.Errorf("got %s, %v, want unchanged", out, err)
 	}
 }
@@ -123,13 +123,13 @@ func TestMergeOfNothing(t *testing.T) {
 func TestMergeTooLate(t *testing.T) {
 	auth := authority(t)
 	for want, end := range map[error]func(waybill.Hop){
-		waybill.ErrCommitted: func(h waybill.Hop) { h.Commit(waybill.Succeeded) },
-		waybill.ErrTooLate:   func(h waybill.Hop) { h.FinalReturn(waybill.Succeeded) },
+		waybill.ErrCommitted: func(h waybill.Hop) { single(h.Commit(waybill.Succeeded)) },
+		waybill.ErrTooLate:   func(h waybill.Hop) { single(h.FinalReturn(waybill.Succeeded)) },
 	} {
 		ctx, hop := receive(t, auth, issue(t, auth).Token())
 		call := send(t, auth, ctx)
 		end(hop)
-		out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded)
+		out, err := call.Merge(list(answer(t, auth, call.Token(), Cell.To("b"))), waybill.Succeeded)
 		if out != waybill.Rejected || !errors.Is(err, want) || !errors.Is(waybill.Lost(ctx), want) {
 			t.Errorf("got %s, %v, Lost %v, want rejected, %v", out, err, waybill.Lost(ctx), want)
 		}
@@ -146,10 +146,10 @@ func TestMergeAfterExpiry(t *testing.T) {
 		call := send(t, auth, ctx)
 		returned := answer(t, auth, call.Token(), Cell.To("b"))
 		time.Sleep(time.Hour)
-		if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
+		if out, err := call.Merge(list(returned), waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("got %s, %v, want relayed", out, err)
 		}
-		if hop.Commit(waybill.Succeeded) != returned {
+		if single(hop.Commit(waybill.Succeeded)) != returned {
 			t.Error("the returned token was not relayed")
 		}
 	})
@@ -169,7 +169,7 @@ func TestMergeRevoked(t *testing.T) {
 	if err := ring.Swap(must(keyring.ParseSet([]byte(revoked)))(t)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Rejected || !errors.Is(err, waybill.ErrRevokedKey) {
+	if out, err := call.Merge(list(returned), waybill.Succeeded); out != waybill.Rejected || !errors.Is(err, waybill.ErrRevokedKey) {
 		t.Errorf("got %s, %v, want rejected, ErrRevokedKey", out, err)
 	}
 }
@@ -194,7 +194,7 @@ func TestMergeRuleFails(t *testing.T) {
 		call := send(t, auth, ctx)
 		change(t, ctx, Seats.To(2), Stamp.To(strings.Repeat("y", 50)))
 		before := now(t, ctx)
-		out, err := call.Merge(answer(t, test.by, call.Token(), test.theirs...), waybill.Succeeded)
+		out, err := call.Merge(list(answer(t, test.by, call.Token(), test.theirs...)), waybill.Succeeded)
 		if out != waybill.Rejected || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
 			t.Errorf("%s: got %s, %v, want rejected, %v", test.name, out, err, test.want)
 		}
@@ -206,7 +206,7 @@ func TestMergeRuleFails(t *testing.T) {
 	// A fixed claim cannot be changed by a relay either.
 	ctx, _ := receive(t, auth, issue(t, auth, Tenant.To("acme")).Token())
 	call := send(t, auth, ctx)
-	out, err := call.Merge(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil")), waybill.Succeeded)
+	out, err := call.Merge(list(answer(t, loose, call.Token(), waybill.NewClaim[string]("tenant").To("evil"))), waybill.Succeeded)
 	if out != waybill.Rejected || !errors.Is(err, waybill.ErrFixed) {
 		t.Errorf("relay: got %s, %v, want rejected, ErrFixed", out, err)
 	}
@@ -220,7 +220,7 @@ func TestLostIsBounded(t *testing.T) {
 	job := must(auth.Start(t.Context()))(t)
 	call := send(t, auth, job)
 	for range 10_000 {
-		if out, _ := call.Merge("garbage", waybill.Succeeded); out != waybill.Rejected {
+		if out, _ := call.Merge(list("garbage"), waybill.Succeeded); out != waybill.Rejected {
 			t.Fatalf("got %s, want rejected", out)
 		}
 	}
@@ -251,11 +251,11 @@ func TestMergeDropsOneClaim(t *testing.T) {
 		ctx, hop := receive(t, auth, issue(t, auth, Cell.To("a"), Seats.To(1)).Token())
 		call := send(t, auth, ctx)
 		change(t, ctx, test.mine...)
-		out, err := call.Merge(answer(t, loose, call.Token(), test.theirs...), waybill.Succeeded)
+		out, err := call.Merge(list(answer(t, loose, call.Token(), test.theirs...)), waybill.Succeeded)
 		if out != waybill.Merged || !errors.Is(err, test.want) || !errors.Is(waybill.Lost(ctx), test.want) {
 			t.Errorf("%s: got %s, %v, Lost %v, want merged and %v", test.name, out, err, waybill.Lost(ctx), test.want)
 		}
-		wantClaims(t, must(auth.Open(hop.Commit(waybill.Succeeded)))(t), test.claims)
+		wantClaims(t, must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t), test.claims)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestMergeReservedPrefix(t *testing.T) {
 		"removed": strings.Replace(base, `,"wb_rel":"v1"`, `,"bas":"`+basOf(token)+`"`, 1),
 	} {
 		ctx, _ := receive(t, s.auth, token)
-		out, err := send(t, s.auth, ctx).Merge(s.issue(payload), waybill.Succeeded)
+		out, err := send(t, s.auth, ctx).Merge(list(s.issue(payload)), waybill.Succeeded)
 		if out != waybill.Rejected || !errors.Is(err, waybill.ErrRegistered) {
 			t.Errorf("%s: got %s, %v, want rejected, ErrRegistered", name, out, err)
 		}

@@ -41,27 +41,27 @@ func TestFailedTakesBack(t *testing.T) {
 		call := send(t, auth, ctx)
 		calleeCtx, callee := receive(t, auth, call.Token())
 		change(t, calleeCtx, test.theirs...)
-		first := callee.Return(waybill.Succeeded)
+		first := single(callee.Return(waybill.Succeeded))
 		if test.kept {
 			change(t, calleeCtx, Tags.To(nil), Tags.Delete()) // another token with the same claims
 		}
-		second := callee.Commit(ended(test.kept))
+		second := single(callee.Commit(ended(test.kept)))
 		if test.kept {
 			second = first
 		}
 		if test.mine != nil {
 			change(t, ctx, test.mine...)
 		}
-		must(call.Merge(first, waybill.Succeeded))(t)
+		must(call.Merge(list(first), waybill.Succeeded))(t)
 		wantSet(t, test.name+", first", now(t, ctx), test.first)
 		if test.since != nil {
 			change(t, ctx, test.since...)
 		}
-		if out, err := call.Merge(second, waybill.Failed); out != test.out || err != nil {
+		if out, err := call.Merge(list(second), waybill.Failed); out != test.out || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", test.name, out, err, test.out)
 		}
 		wantSet(t, test.name+", second", now(t, ctx), test.second)
-		if got := hop.Commit(waybill.Succeeded); test.out == waybill.Relayed && got != second {
+		if got := single(hop.Commit(waybill.Succeeded)); test.out == waybill.Relayed && got != second {
 			t.Errorf("%s: the second token was not relayed verbatim", test.name)
 		}
 	}
@@ -75,16 +75,16 @@ func TestFailedThenSucceeded(t *testing.T) {
 	call, other := send(t, auth, ctx), send(t, auth, ctx)
 	returned := answer(t, auth, call.Token(), Receipt.To("r2"))
 	for range 2 {
-		if out, err := call.Merge(returned, waybill.Failed); out != waybill.Unchanged || err != nil {
+		if out, err := call.Merge(list(returned), waybill.Failed); out != waybill.Unchanged || err != nil {
 			t.Errorf("failed: got %s, %v, want unchanged", out, err)
 		}
 		wantClaim(t, ctx, Receipt, "r1")
 	}
-	must(call.Merge(returned, waybill.Succeeded))(t)
+	must(call.Merge(list(returned), waybill.Succeeded))(t)
 	wantClaim(t, ctx, Receipt, "r2")
 	// A failed call does not undo the changes of another call.
-	must(other.Merge(answer(t, auth, other.Token(), Receipt.To("r3")), waybill.Succeeded))(t)
-	must(call.Merge(returned, waybill.Failed))(t)
+	must(other.Merge(list(answer(t, auth, other.Token(), Receipt.To("r3"))), waybill.Succeeded))(t)
+	must(call.Merge(list(returned), waybill.Failed))(t)
 	wantClaim(t, ctx, Receipt, "r3")
 }
 
@@ -99,11 +99,11 @@ func TestNotAcceptedTwice(t *testing.T) {
 	calleeCtx, callee := receive(t, edge, call.Token())
 	change(t, calleeCtx, Cell.To("evil"))
 	accept := waybill.OnlyClaims(Seats)
-	if out, err := call.Merge(callee.Return(waybill.Succeeded), waybill.Succeeded, accept); out != waybill.Unchanged || !errors.Is(err, waybill.ErrNotAccepted) {
+	if out, err := call.Merge(list(single(callee.Return(waybill.Succeeded))), waybill.Succeeded, accept); out != waybill.Unchanged || !errors.Is(err, waybill.ErrNotAccepted) {
 		t.Errorf("got %s, %v, want unchanged, ErrNotAccepted", out, err)
 	}
 	change(t, calleeCtx, Seats.To(2))
-	if out, err := call.Merge(callee.Commit(waybill.Succeeded), waybill.Succeeded, accept); out != waybill.Rejected || !errors.Is(err, waybill.ErrReadOnly) {
+	if out, err := call.Merge(list(single(callee.Commit(waybill.Succeeded))), waybill.Succeeded, accept); out != waybill.Rejected || !errors.Is(err, waybill.ErrReadOnly) {
 		t.Errorf("got %s, %v, want rejected, ErrReadOnly", out, err)
 	}
 	wantClaim(t, ctx, Cell, "a")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,7 +97,7 @@ func TestMergeTable(t *testing.T) {
 			// Mine is set by another call, to a service that can set any value, because front may
 			// not declare the claim.
 			other := send(t, front, ctx)
-			if _, err := other.Merge(answer(t, loose, other.Token(), raw(test.claim, test.mine)), waybill.Succeeded); err != nil {
+			if _, err := other.Merge(list(answer(t, loose, other.Token(), raw(test.claim, test.mine))), waybill.Succeeded); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,7 +105,7 @@ func TestMergeTable(t *testing.T) {
 		if test.theirs != test.base {
 			returned = answer(t, loose, call.Token(), raw(test.claim, test.theirs))
 		}
-		out, err := call.Merge(returned, waybill.Succeeded)
+		out, err := call.Merge(list(returned), waybill.Succeeded)
 		if out != test.out || err != nil {
 			t.Errorf("%s: got %s, %v, want %s", name, out, err, test.out)
 		}
@@ -115,7 +116,7 @@ func TestMergeTable(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
-		committed := hop.Commit(waybill.Succeeded)
+		committed := single(hop.Commit(waybill.Succeeded))
 		if out == waybill.Relayed && committed != returned {
 			t.Errorf("%s: the returned token was not relayed verbatim", name)
 		}
@@ -142,16 +143,16 @@ func TestRelayVerbatim(t *testing.T) {
 			t.Fatalf("%s: an unchanged waybill was not forwarded verbatim", shape.name)
 		}
 		returned := answer(t, auth, secondCall.Token(), Cell.To("b"))
-		if out, err := secondCall.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
+		if out, err := secondCall.Merge(list(returned), waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, second, Cell, "b")
-		relayed := secondHop.Commit(waybill.Succeeded)
-		if out, err := firstCall.Merge(relayed, waybill.Succeeded); out != waybill.Relayed || err != nil {
+		relayed := single(secondHop.Commit(waybill.Succeeded))
+		if out, err := firstCall.Merge(list(relayed), waybill.Succeeded); out != waybill.Relayed || err != nil {
 			t.Errorf("%s: got %s, %v, want relayed", shape.name, out, err)
 		}
 		wantClaim(t, first, Cell, "b")
-		if got := firstHop.Commit(waybill.Succeeded); got != returned || relayed != returned {
+		if got := single(firstHop.Commit(waybill.Succeeded)); got != returned || relayed != returned {
 			t.Errorf("%s: got %s and %s, want %s verbatim", shape.name, relayed, got, returned)
 		}
 	}
@@ -169,7 +170,7 @@ func TestRelayThenChange(t *testing.T) {
 		"changed before the call": nil,
 		"changed after the call":  func(ctx context.Context, _ *waybill.Call) { change(t, ctx, Price.To(1)) },
 		"changed after the answer": func(ctx context.Context, c *waybill.Call) {
-			must(c.Merge(answer(t, auth, c.Token(), Cell.To("b")), waybill.Succeeded))(t)
+			must(c.Merge(list(answer(t, auth, c.Token(), Cell.To("b"))), waybill.Succeeded))(t)
 			change(t, ctx, Price.To(1))
 		},
 	} {
@@ -182,10 +183,10 @@ func TestRelayThenChange(t *testing.T) {
 			meddle(ctx, c)
 		}
 		returned := answer(t, auth, c.Token(), Cell.To("b"))
-		if _, err := c.Merge(returned, waybill.Succeeded); err != nil {
+		if _, err := c.Merge(list(returned), waybill.Succeeded); err != nil {
 			t.Fatal(err)
 		}
-		got := hop.Commit(waybill.Succeeded)
+		got := single(hop.Commit(waybill.Succeeded))
 		if got == returned {
 			t.Errorf("%s: relayed verbatim, want the change of this service in it", name)
 		}
@@ -197,7 +198,7 @@ func TestRelayThenChange(t *testing.T) {
 			t.Errorf("%s: got cell %q, want b", name, cell)
 		}
 	}
-	if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
+	if out, err := call.Merge(list(answer(t, auth, call.Token(), Cell.To("b"))), waybill.Succeeded); out != waybill.Merged || err != nil {
 		t.Errorf("got %s, %v, want merged", out, err)
 	}
 	wantClaim(t, outer, Seats, 1)
@@ -228,7 +229,7 @@ func TestMergeOptions(t *testing.T) {
 	} {
 		ctx, _ := receive(t, auth, issue(t, auth, Cell.To("a"), Receipt.To("r1")).Token())
 		call := send(t, auth, ctx)
-		out, err := call.Merge(answer(t, auth, call.Token(), test.theirs...), test.result, test.opts...)
+		out, err := call.Merge(list(answer(t, auth, call.Token(), test.theirs...)), test.result, test.opts...)
 		if out != test.out || !errors.Is(err, test.err) || (err != nil) != (test.err != nil) {
 			t.Errorf("%s: got %s, %v, want %s, %v", test.name, out, err, test.out, test.err)
 		}
@@ -254,13 +255,13 @@ func TestTwoReturnsOfOneCall(t *testing.T) {
 		}
 		calleeCtx, callee := receive(t, auth, call.Token())
 		change(t, calleeCtx, Cell.To("b"))
-		first := callee.Return(waybill.Succeeded)
+		first := single(callee.Return(waybill.Succeeded))
 		change(t, calleeCtx, Cell.Delete(), Seats.To(2))
-		second := callee.Commit(waybill.Succeeded)
+		second := single(callee.Commit(waybill.Succeeded))
 
-		must(call.Merge(first, waybill.Succeeded))(t)
+		must(call.Merge(list(first), waybill.Succeeded))(t)
 		wantClaim(t, ctx, Cell, "b")
-		if out, err := call.Merge(first, waybill.Succeeded); out != waybill.Unchanged || err != nil {
+		if out, err := call.Merge(list(first), waybill.Succeeded); out != waybill.Unchanged || err != nil {
 			t.Errorf("the same again: got %s, %v, want unchanged", out, err)
 		}
 		// A change of this service in between is kept, unless the second token changes the same
@@ -268,13 +269,13 @@ func TestTwoReturnsOfOneCall(t *testing.T) {
 		if busy {
 			change(t, ctx, Tags.To([]string{"x"}))
 		}
-		must(call.Merge(second, waybill.Succeeded))(t)
+		must(call.Merge(list(second), waybill.Succeeded))(t)
 		wantNoClaim(t, ctx, Cell)
 		wantClaim(t, ctx, Seats, 2)
 		if busy {
 			wantClaim(t, ctx, Price, 9)
 		}
-		if got := hop.Commit(waybill.Succeeded); !busy && got != second {
+		if got := single(hop.Commit(waybill.Succeeded)); !busy && got != second {
 			t.Error("the second token was not relayed verbatim")
 		}
 	}
@@ -284,10 +285,10 @@ func TestTwoReturnsOfOneCall(t *testing.T) {
 	call := send(t, auth, ctx)
 	calleeCtx, callee := receive(t, auth, call.Token())
 	change(t, calleeCtx, Cell.To("b"))
-	must(call.Merge(callee.Return(waybill.Succeeded), waybill.Succeeded))(t)
+	must(call.Merge(list(single(callee.Return(waybill.Succeeded))), waybill.Succeeded))(t)
 	change(t, ctx, Cell.To("mine"))
 	change(t, calleeCtx, Seats.To(5))
-	must(call.Merge(callee.Commit(waybill.Succeeded), waybill.Succeeded))(t)
+	must(call.Merge(list(single(callee.Commit(waybill.Succeeded))), waybill.Succeeded))(t)
 	wantClaim(t, ctx, Cell, "mine")
 	wantClaim(t, ctx, Seats, 5)
 }
@@ -303,32 +304,33 @@ func TestReadOnlyRelays(t *testing.T) {
 	ctx, hop := receive(t, reader, token)
 	call := send(t, reader, ctx)
 	returned := answer(t, edge, call.Token(), Cell.To("b"))
-	if out, err := call.Merge(returned, waybill.Succeeded); out != waybill.Relayed || err != nil {
+	if out, err := call.Merge(list(returned), waybill.Succeeded); out != waybill.Relayed || err != nil {
 		t.Errorf("got %s, %v, want relayed", out, err)
 	}
 	wantClaim(t, ctx, Cell, "b")
-	if got := hop.Commit(waybill.Succeeded); got != returned {
+	if got := single(hop.Commit(waybill.Succeeded)); got != returned {
 		t.Errorf("got %q, want the returned token verbatim", got)
 	}
 
-	// Two calls sent the same token: the last response wins, and its outcome is a conflict.
+	// Two calls sent the same token: both go back, and the handler sees the newer one.
 	ctx, hop = receive(t, reader, token)
 	one, two := send(t, reader, ctx), send(t, reader, ctx)
-	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
+	first := answer(t, edge, one.Token(), Seats.To(1))
+	must(one.Merge(list(first), waybill.Succeeded))(t)
 	returned = answer(t, edge, two.Token(), Seats.To(2))
-	if out, err := two.Merge(returned, waybill.Succeeded); out != waybill.Conflict || err != nil {
-		t.Errorf("got %s, %v, want conflict", out, err)
+	if out, err := two.Merge(list(returned), waybill.Succeeded); out != waybill.Relayed || err != nil {
+		t.Errorf("got %s, %v, want relayed", out, err)
 	}
 	wantClaim(t, ctx, Seats, 2)
-	if got := hop.Commit(waybill.Succeeded); got != returned {
-		t.Errorf("got %q, want the last returned token verbatim", got)
+	if got := hop.Commit(waybill.Succeeded); !slices.Equal(got, []string{first, returned}) {
+		t.Errorf("got %q, want both returned tokens verbatim, in order", got)
 	}
 
 	// The same change again changes nothing.
 	ctx, _ = receive(t, reader, token)
 	one, two = send(t, reader, ctx), send(t, reader, ctx)
-	must(one.Merge(answer(t, edge, one.Token(), Seats.To(1)), waybill.Succeeded))(t)
-	if out, err := two.Merge(answer(t, edge, two.Token(), Seats.To(1)), waybill.Succeeded); out != waybill.Unchanged || err != nil {
+	must(one.Merge(list(answer(t, edge, one.Token(), Seats.To(1))), waybill.Succeeded))(t)
+	if out, err := two.Merge(list(answer(t, edge, two.Token(), Seats.To(1))), waybill.Succeeded); out != waybill.Unchanged || err != nil {
 		t.Errorf("the same change twice: got %s, %v, want unchanged", out, err)
 	}
 
@@ -348,10 +350,10 @@ func TestReadOnlyRelays(t *testing.T) {
 			ctx, _ := receive(t, reader, token)
 			call, other := send(t, reader, ctx), send(t, reader, ctx)
 			if second {
-				must(other.Merge(answer(t, edge, other.Token(), Seats.To(7)), waybill.Succeeded))(t)
+				must(other.Merge(list(answer(t, edge, other.Token(), Seats.To(7))), waybill.Succeeded))(t)
 			}
 			before := now(t, ctx)
-			out, err := call.Merge(answer(t, edge, call.Token(), test.change, Seats.To(9)), test.result, test.opts...)
+			out, err := call.Merge(list(answer(t, edge, call.Token(), test.change, Seats.To(9))), test.result, test.opts...)
 			if out != waybill.Rejected || !errors.Is(err, test.want) || waybill.Lost(ctx) == nil {
 				t.Errorf("%s, second %v: got %s, %v, want rejected, %v", test.name, second, out, err, test.want)
 			}
@@ -371,10 +373,10 @@ func TestMergeWithOneKey(t *testing.T) {
 		auth := must(waybill.New("shop", ringOf(t, "shop", lasting(t, alg)), declareAll(), opt))(t)
 		ctx, hop := receive(t, auth, issue(t, auth, Seats.To(1)).Token())
 		one, two := send(t, auth, ctx), send(t, auth, ctx)
-		must(one.Merge(answer(t, auth, one.Token(), Seats.To(3), Price.To(5)), waybill.Succeeded))(t)
-		if out, err := two.Merge(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
+		must(one.Merge(list(answer(t, auth, one.Token(), Seats.To(3), Price.To(5))), waybill.Succeeded))(t)
+		if out, err := two.Merge(list(answer(t, auth, two.Token(), Seats.To(2), Cell.To("b"))), waybill.Succeeded); out != waybill.Merged || err != nil {
 			t.Errorf("%s: got %s, %v, want merged", alg, out, err)
 		}
-		wantClaims(t, must(auth.Open(hop.Commit(waybill.Succeeded)))(t), `"seats":3,"price":5,"cell":"b"`)
+		wantClaims(t, must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t), `"seats":3,"price":5,"cell":"b"`)
 	}
 }

@@ -25,6 +25,7 @@ type scope struct {
 	over  atomic.Bool             // the hop has ended
 
 	mu      sync.Mutex // serialises writers
+	heads   []*Waybill // see heads.go
 	begun   bool       // a carrier has begun the hop, and will end it
 	phase   phase
 	emitted emission // the last token that was sent back
@@ -179,6 +180,7 @@ func FromContext(ctx context.Context) (*Waybill, error) {
 
 // set makes w the current waybill. The caller holds mu.
 func (s *scope) set(w *Waybill) {
+	s.heads = nil
 	s.cur.Store(w)
 	if s.renewed.IsZero() || w == nil {
 		return

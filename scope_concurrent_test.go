@@ -38,7 +38,7 @@ func TestConcurrentMerges(t *testing.T) {
 		var local atomic.Int64
 		for i := range n {
 			all.Go(func() {
-				if out, err := calls[i].Merge(returned[i], waybill.Succeeded); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
+				if out, err := calls[i].Merge(list(returned[i]), waybill.Succeeded); err != nil || out == waybill.Conflict || out == waybill.Unchanged {
 					t.Errorf("call %d: got %s, %v, want its change merged", i, out, err)
 				}
 			})
@@ -54,7 +54,7 @@ func TestConcurrentMerges(t *testing.T) {
 			})
 		}
 		all.Wait()
-		wb := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+		wb := must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t)
 		for i, c := range own {
 			if got, ok := c.Of(wb); !ok || got != i {
 				t.Errorf("%s: got %v, %v, want %d", c.Name(), got, ok, i)

@@ -44,7 +44,7 @@ func TestStartInHop(t *testing.T) {
 			t.Errorf("%q: started twice: got %v, want ErrStarted", values, err)
 		}
 		change(t, ctx, Cell.To("b"))
-		returned := hop.Commit(waybill.Failed) // a new journey also returns from a failed call
+		returned := single(hop.Commit(waybill.Failed)) // a new journey also returns from a failed call
 		wb := must(auth.Open(returned))(t)
 		wantClaims(t, wb, `"cell":"b","receipt":"r"`)
 		if strings.Contains(string(wb.Payload()), `"bas"`) {
@@ -103,7 +103,7 @@ func TestUpdateErrors(t *testing.T) {
 	ctx, hop = receive(t, reader, issue(t, edge, Cell.To("a")).Token())
 	wantIs(t, waybill.Update(ctx, Cell.To("b")), waybill.ErrReadOnly)
 	wantClaim(t, ctx, Cell, "a")
-	if got := hop.Commit(waybill.Succeeded); got != "" {
+	if got := single(hop.Commit(waybill.Succeeded)); got != "" {
 		t.Errorf("a node that cannot issue sent back %q", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestUpdateCopiesTimes(t *testing.T) {
 		time.Sleep(14 * time.Minute)
 		change(t, ctx, Cell.To("b"))
 		change(t, ctx, Cell.To("c"))
-		next := must(auth.Open(hop.Commit(waybill.Succeeded)))(t)
+		next := must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t)
 		if next.ID() != base.ID() || !next.Issued().Equal(base.Issued()) || !next.Expires().Equal(base.Expires()) || !next.Ends().Equal(base.Ends()) {
 			t.Errorf("got %s, want sid, iat, exp and end of %s", next.Payload(), base.Payload())
 		}
@@ -218,7 +218,7 @@ func TestDetach(t *testing.T) {
 
 	// The job's changes are sent with its calls, and the returned tokens of its calls are merged.
 	call := send(t, auth, job)
-	out, err := call.Merge(answer(t, auth, call.Token(), Seats.To(3)), waybill.Succeeded)
+	out, err := call.Merge(list(answer(t, auth, call.Token(), Seats.To(3))), waybill.Succeeded)
 	if out != waybill.Merged || err != nil {
 		t.Errorf("got %s, %v, want merged", out, err)
 	}
@@ -261,7 +261,7 @@ func TestReissue(t *testing.T) {
 		if strings.Contains(string(next.Payload()), `"bas"`) {
 			t.Errorf("got %s, want no bas", next.Payload())
 		}
-		if out, err := call.Merge(answer(t, auth, call.Token(), Cell.To("b")), waybill.Succeeded); out != waybill.Merged || err != nil {
+		if out, err := call.Merge(list(answer(t, auth, call.Token(), Cell.To("b"))), waybill.Succeeded); out != waybill.Merged || err != nil {
 			t.Errorf("Merge: got %s, %v, want merged", out, err)
 		}
 		wantClaim(t, fresh, Cell, "b")
@@ -337,7 +337,7 @@ func TestReissueInHop(t *testing.T) {
 					t.Error("Reissue in a hop returned another context")
 				}
 				call := send(t, auth, ctx)
-				if out, err := call.Merge(answer(t, auth, call.Token(), Seats.To(n)), waybill.Succeeded); out != waybill.Merged || err != nil {
+				if out, err := call.Merge(list(answer(t, auth, call.Token(), Seats.To(n))), waybill.Succeeded); out != waybill.Merged || err != nil {
 					t.Fatalf("%s: renewal %d: got %s, %v, want merged", shape.name, n, out, err)
 				}
 				wantClaim(t, ctx, Seats, n)
@@ -346,7 +346,7 @@ func TestReissueInHop(t *testing.T) {
 					t.Errorf("%s: a change after Reissue lives until %v", shape.name, got.Expires())
 				}
 			}
-			if out, err := outer.Merge(hop.Commit(waybill.Succeeded), waybill.Succeeded); out != waybill.Merged && out != waybill.Relayed || err != nil {
+			if out, err := outer.Merge(list(single(hop.Commit(waybill.Succeeded))), waybill.Succeeded); out != waybill.Merged && out != waybill.Relayed || err != nil {
 				t.Errorf("%s: the caller: got %s, %v, want merged", shape.name, out, err)
 			}
 			wantClaim(t, caller, Seats, 5)

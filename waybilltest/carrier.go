@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 // Headers are the headers of a request, a message or a response. The waybill's headers have the
@@ -108,6 +109,26 @@ var (
 func (c carrierCheck) authority(opts ...waybill.Option) *waybill.Authority {
 	c.t.Helper()
 	return Authority(c.t, append(opts, waybill.Claims(checkCell, checkSeats, checkReceipt))...)
+}
+
+// reader returns an Authority that can verify and cannot issue.
+func (c carrierCheck) reader(opts ...waybill.Option) *waybill.Authority {
+	c.t.Helper()
+	var public []*keyring.Key
+	for _, k := range keys.Keys() {
+		if k.Protection() == keyring.Public {
+			public = append(public, k.Public())
+		}
+	}
+	set, err := keyring.NewSet(Domain, public...)
+	if err != nil {
+		c.t.Fatalf("waybilltest: %v", err)
+	}
+	auth, err := waybill.New(Domain, keyring.NewRing(set), append(opts, waybill.Claims(checkCell, checkSeats, checkReceipt))...)
+	if err != nil {
+		c.t.Fatalf("waybilltest: %v", err)
+	}
+	return auth
 }
 
 // journey returns the context of a caller that has a waybill.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/waybill-go/waybill"
@@ -14,6 +15,8 @@ var wayBack = []property{
 	{"changes return on error", carrierCheck.changesOnError},
 	{"nothing changed", carrierCheck.unchanged},
 	{"token pinned", carrierCheck.pinned},
+	{"several returned tokens", carrierCheck.several},
+	{"several returned tokens relayed", carrierCheck.relaysSeveral},
 	{"rejected tokens", carrierCheck.rejects},
 	{"uninvited token", carrierCheck.uninvited},
 	{"panic returns nothing", carrierCheck.panicsRaw},
@@ -156,16 +159,16 @@ func (c carrierCheck) rejects() {
 		{"a token of another journey", func(Headers) []string { return []string{stranger} }, waybill.ErrStale},
 		{"the sent token", func(h Headers) []string { return h[waybill.Header] }, waybill.ErrStale},
 		{"garbage", func(Headers) []string { return []string{"garbage"} }, waybill.ErrMalformed},
-		{"two tokens", func(h Headers) []string {
-			return []string{c.returned(auth, h, checkCell.To("one")), c.returned(auth, h, checkCell.To("two"))}
+		{"more than four tokens", func(h Headers) []string {
+			return slices.Repeat([]string{c.returned(auth, h, checkCell.To("many"))}, 5)
 		}, waybill.ErrMalformed},
 	} {
 		c.answer(ctx, auth, func(h Headers) Headers { return Headers{waybill.HeaderReturn: bad.answer(h)} })
 		wantClaim(c, ctx, checkCell, "a", bad.name+" was returned and merged: pass every returned token "+
 			"to Call.Merge, and change nothing without it")
 		if lost := waybill.Lost(ctx); !errors.Is(lost, bad.want) {
-			c.t.Errorf("%s was returned, and Lost reports %v, want %v: pass the returned value to "+
-				"Call.Merge; join several values with a comma", bad.name, lost, bad.want)
+			c.t.Errorf("%s was returned, and Lost reports %v, want %v: pass all returned values to "+
+				"Call.Merge", bad.name, lost, bad.want)
 		}
 	}
 	c.answer(ctx, auth, func(h Headers) Headers {
@@ -182,7 +185,65 @@ func (c carrierCheck) returned(auth *waybill.Authority, h Headers, changes ...wa
 		c.t.Errorf("the peer cannot change the token it received: %v; send the result of Call.Token byte "+
 			"for byte", err)
 	}
-	return hop.Commit(waybill.Succeeded)
+	tokens := hop.Commit(waybill.Succeeded)
+	if len(tokens) != 1 {
+		return ""
+	}
+	return tokens[0]
+}
+
+// several checks that a caller merges all tokens that an answer returns: a hop with public keys only
+// cannot merge what its calls returned, and returns it all.
+func (c carrierCheck) several() {
+	auth := c.authority()
+	ctx := c.journey(auth)
+	c.answer(ctx, auth, func(h Headers) Headers {
+		first := c.returned(auth, h, checkCell.To("b"))
+		return Headers{waybill.HeaderReturn: {
+			first,
+			c.returned(auth, h, checkSeats.To(5)),
+			c.returned(auth, Headers{waybill.Header: {first}}, checkReceipt.To("r2")),
+		}}
+	})
+	const all = "a response with several returned tokens brings only some of their changes: pass all values, " +
+		"in order, to one Call.Merge"
+	wantClaim(c, ctx, checkCell, "b", all)
+	wantClaim(c, ctx, checkSeats, 5, all)
+	wantClaim(c, ctx, checkReceipt, "r2", all)
+	if lost := waybill.Lost(ctx); lost != nil {
+		c.t.Errorf("the caller lost a change: %v; %s", lost, all)
+	}
+}
+
+// relaysSeveral checks that a hop with public keys only returns what several of its calls brought.
+func (c carrierCheck) relaysSeveral() {
+	public := waybill.Protect(waybill.Public)
+	auth, reader := c.authority(public), c.reader(public)
+	s, _ := c.service(reader, func(ctx context.Context) error {
+		one, err := reader.Send(ctx)
+		if err != nil {
+			return err
+		}
+		two, err := reader.Send(ctx)
+		if err != nil {
+			return err
+		}
+		for call, change := range map[*waybill.Call]waybill.Change{one: checkCell.To("b"), two: checkSeats.To(5)} {
+			h := Headers{waybill.Header: {call.Token()}}
+			if _, err := call.Merge([]string{c.returned(auth, h, change)}, waybill.Succeeded); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	ctx := c.journey(auth)
+	if _, err := c.Call(ctx, auth, s); err != nil {
+		c.t.Fatalf("a service with public keys only failed: %v; admit tokens that it can verify", err)
+	}
+	const both = "the caller misses a change that a service with public keys relayed: send all tokens of " +
+		"Hop.Commit, in order, and pass all values to Call.Merge"
+	wantClaim(c, ctx, checkCell, "b", both)
+	wantClaim(c, ctx, checkSeats, 5, both)
 }
 
 // uninvited checks that a call without a token merges no returned token.

@@ -30,6 +30,10 @@ func (c carrierCheck) arrives() {
 	ctx := c.journey(auth)
 	sent, _ := waybill.FromContext(ctx)
 	v, _ := c.call(ctx, auth, "a call with a waybill", nil)
+	if errors.Is(v.err, waybill.ErrCommitted) {
+		c.t.Fatalf("the handler has no waybill, because its hop has ended: call Hop.Commit only after the " +
+			"handler has returned")
+	}
 	if v.wb == nil {
 		c.t.Fatalf("the handler has no waybill although its caller has one: %v; send Call.Token() as "+
 			"waybill.Header, and pass the received values to Authority.Receive", v.err)

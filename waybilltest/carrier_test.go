@@ -96,11 +96,10 @@ func (l *loop) merge(auth *waybill.Authority, ctx context.Context, call *waybill
 	if call == nil || len(returned) == 0 || l.fault == "no way back" {
 		return
 	}
-	token := strings.Join(returned, ",")
-	if l.fault == "first of two" {
-		token = returned[0]
+	if l.fault == "first of several returned" {
+		returned = returned[:1]
 	}
-	call.Merge(token, resultOf(failed && l.fault != "merges success"))
+	call.Merge(returned, resultOf(failed && l.fault != "merges success"))
 }
 
 // serve is the server side. It returns a panic as an error.
@@ -145,7 +144,10 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 	case "commits success":
 		return returnOf(hop.Commit(waybill.Succeeded)), err
 	case "empty return":
-		return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(resultOf(err != nil))}}, err
+		return waybilltest.Headers{waybill.HeaderReturn: {strings.Join(hop.Commit(resultOf(err != nil)), "")}}, err
+	case "returns one of several":
+		tokens := hop.Commit(resultOf(err != nil))
+		return returnOf(tokens[:min(1, len(tokens))]), err
 	}
 	return returnOf(hop.Commit(resultOf(err != nil))), err
 }
@@ -177,11 +179,11 @@ func resultOf(failed bool) waybill.Result {
 	return waybill.Succeeded
 }
 
-func returnOf(token string) waybilltest.Headers {
-	if token == "" {
+func returnOf(tokens []string) waybilltest.Headers {
+	if len(tokens) == 0 {
 		return nil
 	}
-	return waybilltest.Headers{waybill.HeaderReturn: {token}}
+	return waybilltest.Headers{waybill.HeaderReturn: tokens}
 }
 
 func TestCheckCarrier(t *testing.T) {
@@ -216,11 +218,12 @@ func TestCheckCarrier(t *testing.T) {
 		{"merges success", "by a call that failed: pass waybill.Failed to Call.Merge"},
 		{"empty return", "leave the header out"},
 		{"pinned late", "merge the returned token with the Call whose token was sent"},
-		{"one call for a context", "a valid returned token was not merged"},
+		{"one call for a context", "make a new Call with Authority.Send"},
 		{"shared journeys", "two users share one journey"},
 		{"merges uninvited", "got one from its response"},
 		{"handler not called", "the handler did not run within"},
-		{"first of two", "two tokens was returned and merged"},
+		{"first of several returned", "pass all values"},
+		{"returns one of several", "send all tokens of Hop.Commit"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // timeouts pass at once
