@@ -20,6 +20,7 @@ var wayIn = []property{
 	{"journeys of an inherited context", carrierCheck.begun},
 	{"expired on the way out", carrierCheck.expired},
 	{"another Authority's waybill", carrierCheck.foreign},
+	{"Extract in a handler", carrierCheck.extracts},
 	{"hop ends", carrierCheck.ends},
 	{"panic", carrierCheck.panics},
 }
@@ -252,19 +253,38 @@ func (c carrierCheck) expired() {
 	}
 }
 
-// ends checks that a change after the hop has ended returns an error.
+// extracts checks that a propagator in the handler, which finds no token because the carrier removed it,
+// leaves the journey alone.
+func (c carrierCheck) extracts() {
+	auth := c.authority()
+	ctx := c.journey(auth)
+	c.call(ctx, auth, "a call whose handler extracts its trace", func(ctx context.Context) error {
+		ctx, _ = auth.Extract(ctx, nil, nil)
+		wantClaim(c, ctx, checkCell, "a", "a handler that extracts its trace with OpenTelemetry loses its journey: begin the "+
+			"hop with Authority.Receive, and end it only after the handler has returned")
+		return c.change(checkCell.To("b"))(ctx)
+	})
+	if !c.OneWay {
+		wantClaim(c, ctx, checkCell, "b", "a change made after a handler extracted its trace does not go back: begin the hop "+
+			"with Authority.Receive")
+	}
+}
+
+// ends checks that the context shows no waybill after the hop has ended, and that a change returns an
+// error.
 func (c carrierCheck) ends() {
 	auth := c.authority()
 	v, _ := c.call(c.journey(auth), auth, "a call", nil)
 	for late := time.Now().Add(carrierPatience); ; time.Sleep(time.Millisecond) {
 		err := waybill.Update(v.ctx, checkCell.To("late"))
-		if errors.Is(err, waybill.ErrCommitted) || errors.Is(err, waybill.ErrTooLate) {
+		_, shown := waybill.FromContext(v.ctx)
+		if errors.Is(err, waybill.ErrCommitted) && errors.Is(shown, waybill.ErrCommitted) {
 			return
 		}
 		if time.Now().After(late) {
-			c.t.Fatalf("an Update %v after the response returned %v, want ErrCommitted or ErrTooLate: "+
-				"the change is lost silently; call Hop.Commit or Hop.Discard when the handler has returned",
-				carrierPatience, err)
+			c.t.Fatalf("%v after the response, Update returns %v and FromContext %v, want ErrCommitted: a change is lost "+
+				"silently, and a context that is kept shows one request's journey to another; call Hop.Commit or "+
+				"Hop.Discard when the handler has returned", carrierPatience, err, shown)
 		}
 	}
 }
