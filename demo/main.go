@@ -70,9 +70,8 @@ func run(args []string) error {
 	seed := flags.Uint64("seed", 1, "decides who books what, and who is killed when")
 	journeys := flags.Int("journeys", 300, "how many trips are booked at least; with fewer there are fewer kills")
 	minute := flags.Bool("show", false, "with --headless: the 60-second show of the page instead")
-	store := flags.Bool("store", false, "book the same trips through a central session store, too")
-	report := flags.String("report", "", "with --headless: write report.json and plots into this `directory`")
-	trace := flags.Bool("trace", false, "print the trace of one booking")
+	store := flags.Bool("store", false, "also book the same trips through a central session store")
+	report := flags.String("report", "", "with --headless: write report.json into this `directory`")
 	format := flags.String("o", "text", "text or json: how the verdict is printed")
 	flags.Parse(args)
 	if flags.NArg() > 0 || *journeys < 1 || *format != "text" && *format != "json" {
@@ -83,7 +82,7 @@ func run(args []string) error {
 	defer stop()
 	ctx = untilOrphaned(ctx)
 	o := show.Options{
-		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Trace: *trace, Report: *report,
+		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Report: *report,
 		// For tests: a fault that the verdict must notice.
 		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
 	}

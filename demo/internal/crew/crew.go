@@ -1,5 +1,5 @@
-// Package crew is replicas that somebody else starts, and starts again when they end: containers, say. They are known by
-// their signs of life, and end because they are asked to, over the broker.
+// Package crew is the replicas in containers, which an engine starts again when they end. They are known by their signs
+// of life, and end because they are asked to, over the broker.
 package crew
 
 import (
@@ -12,13 +12,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
-// silence is after how long without a sign of life a replica counts as down, and forgotten is when it is none any more:
-// it was replaced by another, or is not wanted any longer.
+// A replica counts as down after silence without a sign of life. After forgotten it is no replica any more: it was
+// replaced, or is not wanted any longer.
 const (
 	silence   = 2 * time.Second
 	forgotten = 20 * time.Second
@@ -36,7 +35,6 @@ type Crew struct {
 
 	mu   sync.Mutex
 	over map[string]string // the life of a replica that was ended here; by name
-	held time.Time         // until when all lines are held
 }
 
 // Follow returns the replicas of some roles that the observer sees.
@@ -70,10 +68,7 @@ func (c *Crew) Starting(string) bool { return false }
 // PID returns 0: in its container each is process 1.
 func (c *Crew) PID(string) int { return 0 }
 
-// Memory returns nothing: a container does not say.
-func (c *Crew) Memory() map[string]fleet.Memory { return nil }
-
-// Crashes returns nothing: whoever ends containers from outside asks nobody here.
+// Crashes returns nothing: nobody here is told why a container ended.
 func (c *Crew) Crashes() []string { return nil }
 
 // Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker knows. It may be back
@@ -118,24 +113,6 @@ func (c *Crew) Restart(ctx context.Context, name string) error {
 	return nil
 }
 
-// Pause has all replicas hold their lines to the broker.
-func (c *Crew) Pause(d time.Duration) {
-	c.mu.Lock()
-	c.held = time.Now().Add(d)
-	c.mu.Unlock()
-	for _, name := range c.Names("") {
-		c.nc.Publish(subject+name, []byte(hold+d.String()))
-	}
-	c.nc.Flush()
-}
-
-// Paused reports whether they do.
-func (c *Crew) Paused() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Before(c.held)
-}
-
 // end gives an order to end, and notes which life is over.
 func (c *Crew) end(ctx context.Context, name, order string) (life string, err error) {
 	if life, err = c.ask(ctx, name, order); err != nil {
@@ -147,7 +124,7 @@ func (c *Crew) end(ctx context.Context, name, order string) (life string, err er
 	return life, nil
 }
 
-// ask gives an order, and returns the life of whoever has got it. One whose line is held answers when it is not any more.
+// ask gives an order, and returns the life that has received it. A replica whose line is paused answers afterwards.
 func (c *Crew) ask(ctx context.Context, name, order string) (life string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -59,7 +59,4 @@ func TestPace(t *testing.T) {
 	if lap, all := p.Lap(), p.Total(); lap.Steps != 1 || all.Steps != 101 || all.Max < 59e3 {
 		t.Errorf("then: got %+v and %+v, want 1 and 101 steps, a minute at most", lap, all)
 	}
-	if sizes := p.Sizes(); len(sizes) != 1 || sizes[0].Tokens != 100 {
-		t.Errorf("sizes: got %+v, want 100 of one", sizes)
-	}
 }

@@ -71,20 +71,3 @@ func (p *Pace) figures(h *hdrhistogram.Histogram) Figures {
 		p.bytes.ValueAtQuantile(50), p.bytes.Max(),
 	}
 }
-
-// Sizes returns how many tokens were how large, smallest first.
-func (p *Pace) Sizes() []Size {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.make()
-	var sizes []Size
-	for _, b := range p.bytes.Distribution() {
-		if b.Count > 0 {
-			sizes = append(sizes, Size{b.From, b.Count})
-		}
-	}
-	return sizes
-}
-
-// Size is a size in bytes, and how many tokens had it.
-type Size struct{ Bytes, Tokens int64 }

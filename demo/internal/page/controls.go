@@ -6,8 +6,8 @@ import (
 	"net/url"
 )
 
-// Controls is what the buttons do. A method returns when its effect has begun, within a second: what takes longer goes on
-// after it, and is seen in the snapshots. The context is the request's. All methods may be called at the same time.
+// Controls is what the buttons do. A method returns when its effect has begun, within a second. A longer effect goes on
+// after that, and is seen in the snapshots. The context is the request's. All methods may be called at the same time.
 type Controls interface {
 	Kill(ctx context.Context, replica string) error // with SIGKILL; a random one that is up, if empty. It stays down
 	Restart(ctx context.Context, replica string) error
@@ -24,14 +24,14 @@ type Controls interface {
 	Replay(ctx context.Context) error
 	SendAbroad(ctx context.Context) error
 
-	// Report returns a file of the report of the last show that is over: report.json, or a plot.
-	Report(ctx context.Context, file string) ([]byte, error)
+	// Report returns the report of the last show that is over, as JSON.
+	Report(ctx context.Context) ([]byte, error)
 
 	// Trace returns the spans of a trace, a parent before its children.
 	Trace(ctx context.Context, id string) ([]Span, error)
 }
 
-// What controls answer, wrapped with words that the visitor can read. Any other error is the demo's own fault.
+// The errors of controls, wrapped with words that the visitor can read. Any other error is a fault of the demo.
 var (
 	ErrUnknown = errors.New("there is no such thing") // no such replica, key, step or trace
 	ErrNotNow  = errors.New("not now")                // a show is running, there is no token yet, the key is gone, …

@@ -3,9 +3,7 @@ package page
 import (
 	"encoding/json"
 	"errors"
-	"mime"
 	"net/http"
-	"path"
 )
 
 // action is what a POST does.
@@ -35,14 +33,9 @@ func (p *Page) route(mux *http.ServeMux) {
 	} {
 		mux.HandleFunc("POST /api/"+control, func(w http.ResponseWriter, r *http.Request) { answer(w, do(r), nil) })
 	}
-	mux.HandleFunc("GET /api/report/{file}", func(w http.ResponseWriter, r *http.Request) {
-		data, err := c.Report(r.Context(), r.PathValue("file"))
-		if err != nil {
-			answer(w, err, nil)
-			return
-		}
-		w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(r.PathValue("file"))))
-		w.Write(data)
+	mux.HandleFunc("GET /api/report/report.json", func(w http.ResponseWriter, r *http.Request) {
+		data, err := c.Report(r.Context())
+		answer(w, err, json.RawMessage(data))
 	})
 	mux.HandleFunc("GET /api/trace/{id}", func(w http.ResponseWriter, r *http.Request) {
 		spans, err := c.Trace(r.Context(), r.PathValue("id"))
@@ -50,7 +43,7 @@ func (p *Page) route(mux *http.ServeMux) {
 	})
 }
 
-// answer sends what a control came to: nothing more than that it was done, or what was asked for, or why not.
+// answer sends the outcome of a control: that it was done, or what was asked for, or why not.
 func answer(w http.ResponseWriter, err error, body any) {
 	switch {
 	case errors.Is(err, ErrUnknown):

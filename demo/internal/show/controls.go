@@ -54,7 +54,7 @@ func (l *Live) Kill(ctx context.Context, replica string) error {
 	if !l.stage.fleet.Up(replica) {
 		return fmt.Errorf("%w: %s is down already", page.ErrNotNow, replica)
 	}
-	_, err := l.stage.kill(ctx, replica)
+	_, err := l.stage.kill(ctx, replica, replica+" killed")
 	time.AfterFunc(fate, func() { l.rescue(replica) })
 	return err
 }
@@ -159,7 +159,7 @@ func (l *Live) PauseBroker(context.Context) error {
 	if err := l.free(); err != nil {
 		return err
 	}
-	if l.stage.hub.Paused() {
+	if l.stage.pauses.Paused() {
 		return fmt.Errorf("%w: the broker is paused already", page.ErrNotNow)
 	}
 	l.stage.pauseBroker(brokerPause)
@@ -183,6 +183,36 @@ func (l *Live) SetStore(ctx context.Context, on bool) error {
 	}
 	l.stage.tell(page.Note, "", "%s", text)
 	return nil
+}
+
+// Show60 implements page.Controls.
+func (l *Live) Show60(context.Context) error {
+	if err := l.free(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	rolling := l.rolling
+	l.mu.Unlock()
+	if rolling {
+		return fmt.Errorf("%w: a rolling restart is under way", page.ErrNotNow)
+	}
+	a := l.begin()
+	go func() {
+		if _, err := l.perform(l.ctx, a); err != nil && l.ctx.Err() == nil {
+			l.stage.tell(page.Note, "", "There is no verdict on this show: %v.", err)
+		}
+	}()
+	return nil
+}
+
+// Report implements page.Controls.
+func (l *Live) Report(context.Context) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.report == nil {
+		return nil, fmt.Errorf("%w: no show is over yet", page.ErrNotNow)
+	}
+	return l.report, nil
 }
 
 // NewJourney implements page.Controls.

@@ -9,7 +9,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 )
 
-// probe is a journey of our own, and what an attacker would do with its waybill.
+// probe is a journey of the demo itself, and what an attacker would do with its waybill.
 type probe struct {
 	forged  visitor.Forged
 	tickets int  // of a journey that paid three times
@@ -17,7 +17,7 @@ type probe struct {
 	done    bool
 }
 
-// booking is the visitor's trip. It pays twice.
+// booking is the probe's trip. It pays twice.
 var booking = []struct {
 	step string
 	ask  url.Values

@@ -89,17 +89,17 @@ func claims(t *testing.T, values map[string]any) trip.State {
 
 // TestJudgeOfNothing checks that a run in which nothing happened, or only a misrouted call, does not pass.
 func TestJudgeOfNothing(t *testing.T) {
-	s := &script{stage: newStage(plan{})}
+	s := &storm{stage: newStage(plan{})}
 	s.fleet, s.js = &fleet.Fleet{}, brokertest.JetStream(t)
 	s.driver.Trouble.Misrouted.Add(1)
 	v := &Verdict{}
-	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
+	if err := v.judgeStorm(t.Context(), s, 1); err != nil {
 		t.Fatal(err)
 	}
 	s.until = time.Now()
 	s.ledger.Swapped(keys.Swap{})
 	s.ledger.Swapped(keys.Swap{Active: time.Now().Add(time.Hour)}) // not yet
-	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
+	if err := v.judgeStorm(t.Context(), s, 1); err != nil {
 		t.Fatal(err)
 	}
 	failed := v.Failed()
@@ -132,7 +132,7 @@ func TestKills(t *testing.T) {
 		{"one service spared", append(slices.Clone(all[:5]), all[0]), false},
 	} {
 		v := &Verdict{}
-		v.kills(&script{kills: c.kills}, len(Roles))
+		v.kills(&storm{kills: c.kills}, len(Roles))
 		if got := v.Lines[0]; got.OK != c.ok {
 			t.Errorf("%s: got ok %v (%s), want %v", c.name, got.OK, got.Value, c.ok)
 		}

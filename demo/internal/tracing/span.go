@@ -3,7 +3,6 @@ package tracing
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,13 +95,4 @@ func texts(attrs []*commonpb.KeyValue) map[string]string {
 		}
 	}
 	return kept
-}
-
-// Orphans returns the spans whose parent is missing.
-func Orphans(spans []Span) []Span {
-	known := map[string]bool{"": true}
-	for _, s := range spans {
-		known[s.ID] = true
-	}
-	return slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return known[s.Parent] })
 }

@@ -49,7 +49,7 @@ func Setup(replica, collector string) (flush func(), err error) {
 		return nil
 	}
 	if collector != "" {
-		if err := add(otlptracehttp.WithEndpointURL(collector)); err != nil {
+		if err := add(otlptracehttp.WithEndpointURL(collector), otlptracehttp.WithCompression(otlptracehttp.NoCompression)); err != nil {
 			return nil, err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -206,29 +205,10 @@ func (v *Visitor) Journey(ctx context.Context) page.Journey {
 		p.Left = max(0, time.Until(expires(j.token)).Seconds())
 	}
 	for i, s := range p.Steps {
-		p.Steps[i].Hops = hops(v.Observer.Hops(s.Trace))
+		p.Steps[i].Hops = v.Observer.Hops(s.Trace)
 	}
 	if j.paid > 0 {
 		p.Tickets = v.tickets(ctx, j.id)
 	}
 	return p
-}
-
-// hops tells them as the page shows them.
-func hops(of []watch.Hop) []page.Hop {
-	shown := make([]page.Hop, len(of))
-	for i, h := range of {
-		shown[i] = page.Hop{
-			Replica: h.Replica, Via: h.Via, Bytes: h.Bytes, KID: h.KID, Left: h.Left.Seconds(), Changed: h.Changed,
-			Verify: float64(h.Verify.Nanoseconds()) / 1000, Span: h.Span,
-		}
-	}
-	return shown
-}
-
-// State returns the claims as the visitor was last told.
-func (v *Visitor) State() trip.State {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return maps.Clone(v.now.state)
 }

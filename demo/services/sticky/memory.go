@@ -8,7 +8,6 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/services/sessiond"
 )
 
 // memory is a server's own sessions. They live as long as a waybill does, and no longer than the server.
@@ -31,7 +30,7 @@ func (m *memory) Load(_ context.Context, id string) (trip.State, error) {
 	defer m.mu.Unlock()
 	s, ok := m.all[id]
 	if !ok || time.Now().After(s.until) {
-		return nil, sessiond.ErrUnknown
+		return nil, errUnknown
 	}
 	return maps.Clone(s.state), nil
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/services/sessiond"
 )
 
 // wait is how long Redis may take for an answer, with all that it needs: a connection, perhaps another one.
@@ -46,7 +45,7 @@ func (r *redisStore) Load(ctx context.Context, id string) (s trip.State, err err
 	data, err := r.client.Get(ctx, keyOf(id)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return nil, sessiond.ErrUnknown
+		return nil, errUnknown
 	case err != nil:
 		return nil, err
 	}

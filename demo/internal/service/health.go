@@ -1,4 +1,4 @@
-package container
+package service
 
 import (
 	"errors"
@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// HealthAddress is where a container tells how it is, to itself alone.
+// HealthAddress is where a container tells its health, to itself alone.
 const HealthAddress = "127.0.0.1:9100"
 
 var (
 	errStarting = errors.New("starting")
-	errDraining = errors.New("ending: only what is under way is done")
+	errDraining = errors.New("ending: only requests under way are finished")
 )
 
-// health answers whether a replica can do its work. The zero value is one that starts.
-type health struct{ check atomic.Pointer[func() error] }
+// healthCheck answers whether a replica can do its work. The zero value is a replica that starts.
+type healthCheck struct{ check atomic.Pointer[func() error] }
 
-func (h *health) serves(check func() error) { h.check.CompareAndSwap(nil, &check) }
+func (h *healthCheck) serves(check func() error) { h.check.CompareAndSwap(nil, &check) }
 
-func (h *health) drains() {
+func (h *healthCheck) drains() {
 	check := func() error { return errDraining }
 	h.check.Store(&check)
 }
 
 // ServeHTTP implements http.Handler.
-func (h *health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (h *healthCheck) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	err := errStarting
 	if check := h.check.Load(); check != nil {
 		err = (*check)()
@@ -39,8 +39,8 @@ func (h *health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// Check asks the replica in the same container how it is. It is the container's health check: an image made from nothing
-// has no other program to ask with.
+// Check asks the replica in the same container for its health. It is the container's health check, because an image
+// without a shell has no other program to ask with.
 func Check(addr string) error {
 	client := http.Client{Timeout: 2 * time.Second}
 	res, err := client.Get("http://" + addr)

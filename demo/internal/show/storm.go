@@ -2,7 +2,6 @@ package show
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -16,10 +15,10 @@ const (
 	calm   = 30 * time.Second
 )
 
-// Swaps is how many changes of the issuing key a run waits for, at least.
-const Swaps = 2
+// swapsWanted is how many changes of the issuing key a storm waits for, at least.
+const swapsWanted = 2
 
-// gap is the time between two events: long enough for the travellers to be everywhere again.
+// gap is the time between two kills: long enough for the travellers to be everywhere again.
 const gap = 500 * time.Millisecond
 
 // kill is one SIGKILL that interrupted something.
@@ -28,29 +27,28 @@ type kill struct {
 	cut     int // requests and messages that the process was handling
 }
 
-// script is what goes wrong, and when. The seed decides.
-type script struct {
+// storm is the show without a page: kills without a pause, while the services rotate their keys. The seed decides.
+type storm struct {
 	*stage
 	rng   *rand.Rand
 	kills []kill
 	probe probe
 
-	// Between these a change of keys counts: there are travellers everywhere when it comes, and for a while after it.
+	// A change of keys counts between these times: there are travellers everywhere when it comes, and for a while after it.
 	from, until time.Time
 }
 
-// killsOf is how many kills go with so many journeys: two rounds over all services with the usual 300, one at least.
+// killsOf is how many kills go with so many journeys: two rounds over all services with the usual 300, at least one.
 func killsOf(journeys int) int { return max(len(Roles), 2*len(Roles)*journeys/300) }
 
-// storm starts bookings until there are enough and the script is over. It returns why bookings failed.
-func (s *script) storm(ctx context.Context, journeys int) (failures []string, err error) {
+// run starts bookings until there are enough and the kills are over.
+func (s *storm) run(ctx context.Context, journeys int) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over := make(chan error, 1)
-	go func() { over <- s.run(ctx, killsOf(journeys)) }()
-	l := &load{stage: s.stage, rate: rate}
+	go func() { over <- s.rage(ctx, killsOf(journeys)) }()
 	running := true
-	l.run(ctx, func(n int) bool {
+	s.book(ctx, rate, func(n int) bool {
 		select {
 		case err = <-over:
 			running = false
@@ -69,15 +67,15 @@ func (s *script) storm(ctx context.Context, journeys int) (failures []string, er
 	if err == nil {
 		err = ctx.Err()
 	}
-	return l.failures, err
+	return err
 }
 
-// run kills n times, and returns when the services have also changed their keys often enough.
-func (s *script) run(ctx context.Context, n int) error {
+// rage kills n times, and returns when the services have also changed their keys often enough.
+func (s *storm) rage(ctx context.Context, n int) error {
 	s.from = time.Now().Add(2 * gap)
 	var victims []string
 	for len(victims) < n {
-		round := append([]string(nil), Roles...)
+		round := slices.Clone(Roles)
 		s.rng.Shuffle(len(round), func(i, k int) { round[i], round[k] = round[k], round[i] })
 		victims = append(victims, round...)
 	}
@@ -92,9 +90,9 @@ func (s *script) run(ctx context.Context, n int) error {
 	if err := s.probe.run(ctx, s.stage); err != nil {
 		return err
 	}
-	for late := time.Now().Add((Swaps + 2) * hectic); ; {
+	for late := time.Now().Add((swapsWanted + 2) * hectic); ; {
 		s.until = time.Now().Add(-2 * gap)
-		if len(s.swaps()) >= Swaps || time.Now().After(late) { // the verdict says which
+		if len(s.swaps()) >= swapsWanted || time.Now().After(late) { // the verdict says which
 			return nil
 		}
 		if err := pause(ctx, gap/5); err != nil {
@@ -104,7 +102,7 @@ func (s *script) run(ctx context.Context, n int) error {
 }
 
 // swaps returns the changes of keys that count.
-func (s *script) swaps() []ledger.Swap {
+func (s *storm) swaps() []ledger.Swap {
 	return slices.DeleteFunc(s.ledger.Swaps(), func(swap ledger.Swap) bool {
 		return swap.Active.Before(s.from) || swap.Active.After(s.until)
 	})
@@ -112,13 +110,13 @@ func (s *script) swaps() []ledger.Swap {
 
 // strike kills a replica of a role while it is handling something, and starts it again where it was. A kill that came
 // just too late to interrupt anything does not count.
-func (s *script) strike(ctx context.Context, role string) error {
+func (s *storm) strike(ctx context.Context, role string) error {
 	for {
 		name, err := s.busy(ctx, s.rng, role)
 		if err != nil {
 			return err
 		}
-		cut, err := s.kill(ctx, name)
+		cut, err := s.kill(ctx, name, name+" killed")
 		if err != nil {
 			return err
 		}
@@ -130,18 +128,4 @@ func (s *script) strike(ctx context.Context, role string) error {
 			return nil
 		}
 	}
-}
-
-// busy picks a replica of a role, and returns when it is in the middle of something.
-func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name string, err error) {
-	names := s.up(role)
-	if len(names) == 0 {
-		return "", fmt.Errorf("no %s is up", role)
-	}
-	name = names[rng.IntN(len(names))]
-	if err := s.observer.Busy(ctx, name); err != nil {
-		return "", fmt.Errorf("waiting for work at %s: %w", name, err)
-	}
-	// Somewhere in the middle of it.
-	return name, pause(ctx, time.Duration(rng.Int64N(int64(8*time.Millisecond))))
 }
