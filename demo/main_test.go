@@ -83,8 +83,8 @@ func TestHeadless(t *testing.T) {
 		t.Logf("%s: %s", l.Name, l.Value)
 	}
 	want := []string{
-		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
-		"claims changed by parallel calls", "misrouted", "tickets", "duplicates", "key swap 1", "key swap 2", "key swaps",
+		"journeys", "all booked", "steps acknowledged", "kills", "retries", "next step on another gateway",
+		"claims changed by parallel calls", "key swap 1", "key swap 2", "key swaps", "misrouted", "tickets", "duplicates",
 		"forged tokens", "replayed payment", "foreign host", "unexpected exits", "next to it, sticky", "lost",
 	}
 	if !slices.Equal(names, want) {

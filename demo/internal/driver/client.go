@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,8 +21,7 @@ import (
 
 // Trouble is what travellers were told of, or noticed themselves.
 type Trouble struct {
-	Cut       atomic.Int64 // calls whose callee died while it was answering, at any hop
-	Retries   atomic.Int64 // calls made again, at any hop
+	Retries   atomic.Int64 // calls made again, by the travellers or the balancer
 	Failed    atomic.Int64 // requests that were given up
 	Misrouted atomic.Int64 // quotes asked of a cell that was not the journey's
 	PaidTwice atomic.Int64 // journeys whose traveller clicked twice
@@ -50,7 +47,7 @@ type Reply struct {
 	Status  int
 	Answer  gateway.Answer
 	Update  string // what the browser keeps from now on; empty if it is the same
-	Retries int64  // at any hop
+	Retries int64  // by the traveller or the balancer
 	Refusal string // why the gateway's middleware did not let the request in, as it says so
 	sent    ledger.Sent
 }
@@ -93,9 +90,6 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*net.OpError](err); !ok || e.Op != "dial" {
-			c.trouble.Cut.Add(1)
-		}
 		return r, err
 	}
 	defer res.Body.Close()
@@ -106,22 +100,15 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	err = json.NewDecoder(res.Body).Decode(&body)
 	r.Answer, r.Refusal = body.Answer, body.Reason
 	if err != nil && res.StatusCode < 500 {
-		c.trouble.Cut.Add(1) // the balancer died in the middle of it: nothing was acknowledged
-		return r, err
+		return r, err // the balancer died in the middle of it: nothing was acknowledged
 	}
 	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header, token)
-	r.Retries = number(res.Header, lb.HeaderRetries) + r.Answer.Cut
+	r.Retries, _ = strconv.ParseInt(res.Header.Get(lb.HeaderRetries), 10, 64)
 	c.trouble.Retries.Add(r.Retries)
-	c.trouble.Cut.Add(number(res.Header, lb.HeaderCut) + r.Answer.Cut)
 	if r.Status == http.StatusMisdirectedRequest {
 		c.trouble.Misrouted.Add(1)
 	}
 	return r, nil
-}
-
-func number(h http.Header, name string) int64 {
-	n, _ := strconv.ParseInt(h.Get(name), 10, 64)
-	return n
 }
 
 // keyID reads the kid of a token. A signed token hides nothing from whoever carries it.

@@ -32,7 +32,6 @@ type Report struct {
 	Steps    int     `json:"steps"` // acknowledged
 	Lost     int     `json:"lost"`  // journeys that lost something which was acknowledged
 
-	Cut       int64 `json:"cut"`     // calls whose callee died while it was answering
 	Retries   int64 `json:"retries"` // calls made again
 	Misrouted int64 `json:"misrouted"`
 
@@ -197,7 +196,7 @@ func (d *drive) report() Report {
 	r := Report{
 		Lane: d.driver.Lane.Name, URL: d.url, Seconds: time.Since(d.began).Seconds(),
 		Started: totals.Started, Finished: totals.Finished, Steps: totals.Steps, Lost: len(losses),
-		Cut: trouble.Cut.Load(), Retries: trouble.Retries.Load(), Misrouted: trouble.Misrouted.Load(),
+		Retries: trouble.Retries.Load(), Misrouted: trouble.Misrouted.Load(),
 		Unavailable: d.driver.Unavailable().Seconds(),
 		Replicas:    maps.Clone(d.replicas), Keys: maps.Clone(d.keys),
 		Losses: losses, Failures: append([]string(nil), d.failures...),
@@ -210,7 +209,7 @@ func (d *drive) report() Report {
 func (r Report) print(w io.Writer) {
 	fmt.Fprintf(w, "%d journeys begun, %d finished, %d failed in %.0f s; %d steps by %d replicas under %d keys\n",
 		r.Started, r.Finished, len(r.Failures), r.Seconds, r.Steps, len(r.Replicas), len(r.Keys))
-	fmt.Fprintf(w, "%d calls cut off, %d made again, %d misrouted%s\n", r.Cut, r.Retries, r.Misrouted, r.outage())
+	fmt.Fprintf(w, "%d calls made again, %d misrouted%s\n", r.Retries, r.Misrouted, r.outage())
 	for _, f := range r.Failures {
 		fmt.Fprintf(w, "  failed: %s\n", f)
 	}

@@ -129,7 +129,6 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 		grpc.WithDefaultServiceConfig(policy),
 		grpc.WithDefaultCallOptions(grpc.CallContentSubtype(codec{}.Name())),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
-		grpc.WithStatsHandler(attempts{}),
 		grpc.WithDisableServiceConfig(), // no TXT records
 		// A replica that is cut off says nothing: what it has not confirmed after Timeout is lost, and is sent to another.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 2 * time.Second}),

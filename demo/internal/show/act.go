@@ -13,12 +13,12 @@ import (
 // minuteLength is how long the 60-second show is. The last seconds are for bookings to end.
 const minuteLength = 60 * time.Second
 
-// act is the 60-second show on a stage. The seed decides which replicas are hit.
+// act is a show on a stage: the 60-second show, or a storm. The seed decides which replicas are hit.
 type act struct {
 	*stage
 	rng      *rand.Rand
 	probe    probe
-	kills    int
+	kills    []kill
 	draining atomic.Bool            // no new bookings, please
 	scene    atomic.Pointer[string] // what happens now
 	began    time.Time
@@ -28,6 +28,14 @@ type act struct {
 	misrouted int64
 	failed    int
 	since     float64 // seconds after the stage's start
+
+	storm storm
+}
+
+// kill is one SIGKILL.
+type kill struct {
+	replica string
+	cut     int // requests and messages that the process was handling
 }
 
 func newAct(s *stage, seed uint64) *act {
@@ -79,6 +87,14 @@ func (a *act) play(ctx context.Context) error {
 	return pause(ctx, time.Until(a.began.Add(minuteLength)))
 }
 
+// strike kills a replica and notes that.
+func (a *act) strike(ctx context.Context, name, label string) (cut int, err error) {
+	if cut, err = a.kill(ctx, name, label); err == nil {
+		a.kills = append(a.kills, kill{name, cut})
+	}
+	return cut, err
+}
+
 // strike kills a replica of a role in the middle of its work, and brings it back after a second.
 func strike(role string) func(*act, context.Context) error {
 	return func(a *act, ctx context.Context) error {
@@ -86,10 +102,9 @@ func strike(role string) func(*act, context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := a.kill(ctx, name, name+" killed"); err != nil {
+		if _, err := a.strike(ctx, name, name+" killed"); err != nil {
 			return err
 		}
-		a.kills++
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}
@@ -123,10 +138,9 @@ func (a *act) decimate(ctx context.Context) error {
 			if role == "gateway" && i == (left+1)%len(names) {
 				label = "one of each left"
 			}
-			if _, err := a.kill(ctx, name, label); err != nil {
+			if _, err := a.strike(ctx, name, label); err != nil {
 				return err
 			}
-			a.kills++
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,26 +63,24 @@ func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
 	}
 	fmt.Fprintf(w, "\nOne journey, hop by hop:\n\n")
 	printHops(w, hops)
-	var v *Verdict
+	a, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	play := a.play
 	if o.Minute {
 		fmt.Fprintf(w, "\nNow %d bookings begin in each second, and for a minute this happens to the fleet:\n\n", rate)
 		s.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
-		go l.drive(measuring)
-		if v, err = l.perform(ctx, l.begin()); err != nil {
-			return nil, err
-		}
-		fmt.Fprintln(w)
 	} else {
 		fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
-		storm := &storm{stage: s, rng: rand.New(rand.NewPCG(o.Seed, 0))}
-		if err := storm.run(ctx, o.Journeys); err != nil {
-			return nil, err
-		}
-		v = &Verdict{Seed: o.Seed}
-		if err := v.judgeStorm(ctx, storm, o.Journeys); err != nil {
-			return nil, err
-		}
+		play, a.storm.journeys = a.rage, o.Journeys
 	}
+	go l.drive(measuring)
+	v, err := l.perform(ctx, a, play)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(w)
 	stop()
 	v.Hops, v.Seconds = hops, s.at()
 	if o.Report == "" {

@@ -37,7 +37,7 @@ const (
 // frame is the time between two snapshots.
 const frame = 200 * time.Millisecond
 
-// Live is a stage with a bot, on which the 60-second show can be played. With a page it implements page.Controls.
+// Live is a stage with a bot, on which a show can be played.
 type Live struct {
 	plan  plan
 	stage *stage
@@ -45,7 +45,7 @@ type Live struct {
 	ready atomic.Bool     // everything runs
 
 	mu      sync.Mutex
-	act     *act // the 60-second show; nil if there was none
+	act     *act // the show; nil if there was none
 	verdict *Verdict
 	report  []byte // of the last show that is over
 	rolling bool
@@ -54,8 +54,6 @@ type Live struct {
 	rates rates
 	moves moves
 }
-
-var _ page.Controls = (*Live)(nil)
 
 func newLive(ctx context.Context, p plan) *Live { return &Live{plan: p, stage: newStage(p), ctx: ctx} }
 
@@ -73,7 +71,7 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 
 	l := newLive(ctx, plan{seed: o.Seed, rate: easy, think: unhurried, period: calm, keep: remembered})
 	defer l.stage.close()
-	shown := page.New(l)
+	shown := page.New(l.controls())
 	srv := &http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}
 	go srv.Serve(lis)
 	defer srv.Close()
@@ -113,7 +111,7 @@ func Page(ctx context.Context, e *service.Env) error {
 		lis.Close()
 		return err
 	}
-	shown := page.New(l)
+	shown := page.New(l.controls())
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -171,23 +169,26 @@ func (l *Live) drive(ctx context.Context) {
 	}
 }
 
-// begin begins the 60-second show.
-func (l *Live) begin() *act {
+// begin begins a show, which has to be performed.
+func (l *Live) begin() (*act, error) {
 	a := newAct(l.stage, l.plan.seed)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.rolling || l.act != nil && l.verdict == nil {
+		return nil, fmt.Errorf("%w: a rolling restart or a show is under way", page.ErrNotNow)
+	}
 	l.act, l.verdict = a, nil
-	return a
+	return a, nil
 }
 
 // lateness is how long the last bookings of a show may take to end after it. A traveller tries a step for 30 s.
 const lateness = 40 * time.Second
 
 // perform plays a show that has begun, and judges it.
-func (l *Live) perform(ctx context.Context, a *act) (*Verdict, error) {
+func (l *Live) perform(ctx context.Context, a *act, play func(context.Context) error) (*Verdict, error) {
 	s := l.stage
-	s.tell(page.Note, "show", "The 60-second show begins.")
-	failure := a.play(ctx)
+	s.tell(page.Note, "show", "The show begins.")
+	failure := play(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (l *Live) perform(ctx context.Context, a *act) (*Verdict, error) {
 		}
 	}
 	v := &Verdict{Seed: l.plan.seed, Seconds: time.Since(a.began).Seconds()}
-	v.judgeShow(ctx, a, l.plan.keep == 0, failure)
+	v.judge(ctx, a, l.plan.keep == 0, failure)
 	report, err := v.report(s, a.since)
 	if err != nil {
 		return nil, err

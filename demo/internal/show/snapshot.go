@@ -32,7 +32,7 @@ func (l *Live) snapshot(ctx context.Context) page.Snapshot {
 	s.Journey = l.stage.visitor.Journey(ctx)
 	s.Keys = l.keys(tally.Opened)
 	s.Fleet = l.fleet(tally, s.Keys)
-	s.Show = l.show()
+	s.Show = l.progress()
 	return s
 }
 
@@ -82,8 +82,8 @@ func (l *Live) keys(opened map[string]int) []page.Key {
 	return keys
 }
 
-// show is the progress of the show, for the page.
-func (l *Live) show() *page.Show {
+// progress is how far the show is, for the page.
+func (l *Live) progress() *page.Show {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.act == nil {

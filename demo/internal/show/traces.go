@@ -1,7 +1,6 @@
 package show
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -76,8 +75,8 @@ func (m *moves) between(from, to tracing.Span) []page.Move {
 	return all
 }
 
-// Trace implements page.Controls.
-func (l *Live) Trace(_ context.Context, id string) ([]page.Span, error) {
+// trace returns the spans of a trace.
+func (l *Live) trace(id string) ([]page.Span, error) {
 	spans := l.stage.spans.Trace(id)
 	if len(spans) == 0 {
 		return nil, fmt.Errorf("%w as the trace %q; the newest ones are kept", page.ErrUnknown, id)

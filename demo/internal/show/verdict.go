@@ -12,7 +12,6 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
 	"github.com/waybill-go/waybill/demo/internal/driver"
-	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/watch"
@@ -62,32 +61,9 @@ func (v *Verdict) check(name string, ok bool, format string, args ...any) *Line 
 	return &v.Lines[len(v.Lines)-1]
 }
 
-// judgeStorm fills in the lines after a storm.
-func (v *Verdict) judgeStorm(ctx context.Context, s *storm, journeys int) error {
-	t, trouble := s.ledger.Totals(), &s.driver.Trouble
-	all := t.Finished == t.Started && t.Finished >= journeys
-	v.check("journeys", all, "%d booked of %d started", t.Finished, t.Started).Detail = s.failed()
-	v.check("steps acknowledged", t.Steps >= 6*journeys, "%d", t.Steps)
-	v.kills(s, killsOf(journeys))
-	v.check("calls interrupted", trouble.Cut.Load() > 0, "%d, seen by their callers", trouble.Cut.Load())
-	v.check("retries", trouble.Retries.Load() > 0, "%d", trouble.Retries.Load())
-	share := 100 * t.Elsewhere / max(1, t.Moves)
-	v.check("next step on another gateway", share >= 50, "%d %% (50 %% at least)", share)
-	// Two claims by the calls for a flight, three by those for a hotel.
-	v.check("claims changed by parallel calls", t.Parallel == 5*t.Finished, "%d of %d merged", t.Parallel, 5*t.Finished)
-	v.check("misrouted", trouble.Misrouted.Load() == 0, "%d", trouble.Misrouted.Load())
-	if err := v.tickets(ctx, s.stage); err != nil {
-		return err
-	}
-	v.swaps(s.swaps())
-	v.attacks(s.probe)
-	v.lost(s.stage, make([]page.Card, len(s.lanes())))
-	return nil
-}
-
-// judgeShow fills in the lines after the 60-second show: what happened since it began. The tickets of a stage whose
-// ledgers keep all pages are compared with the pages; otherwise there may just be none twice.
-func (v *Verdict) judgeShow(ctx context.Context, a *act, keepsAll bool, err error) {
+// judge fills in the lines: what happened since the show began. The tickets of a stage whose ledgers keep all pages are
+// compared with the pages. Otherwise there may just be none twice.
+func (v *Verdict) judge(ctx context.Context, a *act, keepsAll bool, err error) {
 	s, now := a.stage, a.stage.cards()
 	if err != nil {
 		v.check("the show", false, "%v", err)
@@ -95,7 +71,11 @@ func (v *Verdict) judgeShow(ctx context.Context, a *act, keepsAll bool, err erro
 	booked, failures := now[0].Finished-a.cards[0].Finished, s.failed()
 	v.check("journeys", booked > 0 && len(failures) == a.failed, "%d booked, %d failed", booked, len(failures)-a.failed).
 		Detail = failures[a.failed:]
-	v.check("kills", a.kills > 0, "%d by SIGKILL, and a rolling restart", a.kills)
+	if a.storm.journeys > 0 {
+		v.storm(a)
+	} else {
+		v.check("kills", len(a.kills) > 0, "%d by SIGKILL, and a rolling restart", len(a.kills))
+	}
 	misrouted := s.driver.Trouble.Misrouted.Load() - a.misrouted
 	v.check("misrouted", misrouted == 0, "%d", misrouted)
 	if keepsAll {
@@ -169,39 +149,6 @@ func (v *Verdict) Failed() []string {
 		}
 	}
 	return names
-}
-
-func (v *Verdict) kills(s *storm, want int) {
-	times := map[string]int{}
-	cut := 0
-	var detail []string
-	for _, k := range s.kills {
-		times[roleOf(k.replica)]++
-		cut += k.cut
-	}
-	for _, role := range Roles {
-		detail = append(detail, fmt.Sprintf("%s ×%d", role, times[role]))
-	}
-	v.check("kills", len(s.kills) >= want && len(times) == len(Roles),
-		"%d by SIGKILL (%s), with %d requests and messages in hand", len(s.kills), strings.Join(detail, ", "), cut)
-}
-
-// swaps checks that tokens were opened under the old key and the new after each change. It describes the first ones.
-func (v *Verdict) swaps(all []ledger.Swap) {
-	var unproven []string
-	for i, swap := range all {
-		proven := swap.UnderOld > 0 && swap.UnderNew > 0
-		told := fmt.Sprintf("after %s of %s took over: opened %d under it, %d still under %s",
-			swap.New, swap.By, swap.UnderNew, swap.UnderOld, swap.Old)
-		if i < swapsWanted {
-			v.check(fmt.Sprintf("key swap %d", i+1), proven, "%s", told)
-		}
-		if !proven {
-			unproven = append(unproven, told)
-		}
-	}
-	v.check("key swaps", len(all) >= swapsWanted && len(unproven) == 0, "%d, by the services among themselves", len(all)).
-		Detail = unproven
 }
 
 // tickets compares the stream with the tickets that the travellers have.

@@ -26,5 +26,4 @@ type Answer struct {
 	State   trip.State `json:"state"`             // the claims, as they stand in the waybill that goes back with this
 	Flights []string   `json:"flights,omitempty"` // what a search found
 	Error   string     `json:"error,omitempty"`   // why the step was not done
-	Cut     int64      `json:"cut,omitempty"`     // calls behind the gateway that were cut off, and repeated
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/rpc"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/demo/services/cart"
 	"github.com/waybill-go/waybill/demo/services/payment"
 	"github.com/waybill-go/waybill/demo/services/pricing"
@@ -93,7 +92,6 @@ func (s *server) serve(name string, do step) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
-		ctx, cuts := watch.CountCuts(ctx)
 		done := s.env.Watch.Begin(ctx, "HTTP")
 
 		answer := Answer{Gateway: s.env.Name}
@@ -105,7 +103,6 @@ func (s *server) serve(name string, do step) http.Handler {
 		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
 			answer.Error = err.Error()
 		}
-		answer.Cut = cuts.Load()
 		if wb, err := waybill.FromContext(ctx); err == nil {
 			answer.Journey, answer.State = wb.ID(), trip.StateOf(wb)
 		}

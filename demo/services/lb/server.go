@@ -19,11 +19,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/sticky"
 )
 
-// What the balancer tells its client of the trouble that it had.
-const (
-	HeaderRetries = "Demo-Retries" // how often it tried again
-	HeaderCut     = "Demo-Cut"     // how many of these because a backend died while it was answering
-)
+// HeaderRetries tells the client how often the balancer tried again.
+const HeaderRetries = "Demo-Retries"
 
 // Run serves until ctx is done.
 func Run(ctx context.Context, e *service.Env) error {

@@ -77,23 +77,13 @@ func (s *store) serve(conn redcon.Conn, cmd redcon.Command) {
 			conn.WriteBulk(value)
 		}
 	case name == "set" && len(cmd.Args) >= 3:
-		if s.change(conn, func(b *bbolt.Bucket) error { return b.Put(cmd.Args[1], cmd.Args[2]) }) {
-			conn.WriteString("OK")
+		err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(sessions).Put(cmd.Args[1], cmd.Args[2]) })
+		if err != nil {
+			conn.WriteError("ERR " + err.Error())
+			return
 		}
-	case name == "del" && len(cmd.Args) == 2:
-		if s.change(conn, func(b *bbolt.Bucket) error { return b.Delete(cmd.Args[1]) }) {
-			conn.WriteInt(1)
-		}
+		conn.WriteString("OK")
 	default:
 		conn.WriteError("ERR unknown command '" + name + "'")
 	}
-}
-
-// change makes a change and reports whether it is written. If it is not, the client is told why.
-func (s *store) change(conn redcon.Conn, do func(*bbolt.Bucket) error) bool {
-	err := s.db.Update(func(tx *bbolt.Tx) error { return do(tx.Bucket(sessions)) })
-	if err != nil {
-		conn.WriteError("ERR " + err.Error())
-	}
-	return err == nil
 }

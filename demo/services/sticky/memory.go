@@ -48,14 +48,6 @@ func (m *memory) Save(_ context.Context, id string, s trip.State) error {
 	return nil
 }
 
-// End implements sessions.
-func (m *memory) End(_ context.Context, id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.all, id)
-	return nil
-}
-
 // empty returns when there are no sessions that are not over, or after a while.
 func (m *memory) empty(within time.Duration) {
 	for late := time.Now().Add(within); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {

@@ -63,11 +63,4 @@ func (r *redisStore) Save(ctx context.Context, id string, s trip.State) error {
 	return r.client.Set(ctx, keyOf(id), data, keys.Life).Err()
 }
 
-// End implements sessions.
-func (r *redisStore) End(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	return r.client.Del(ctx, keyOf(id)).Err()
-}
-
 func keyOf(id string) string { return "session:" + id }

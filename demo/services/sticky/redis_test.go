@@ -105,12 +105,6 @@ func TestRedis(t *testing.T) {
 			t.Errorf("%s lives for %v, want %v", key, left, keys.Life)
 		}
 	}
-	if err := other.End(ctx, "a"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := one.Load(ctx, "a"); !errors.Is(err, errUnknown) {
-		t.Errorf("ended: got %v, want ErrUnknown", err)
-	}
 	if s, err := one.Load(ctx, "b"); err != nil || !isAbroad(s) {
 		t.Errorf("beside it: got %s, %v", s, err)
 	}
@@ -132,7 +126,6 @@ func TestRedisKilled(t *testing.T) {
 	for what, do := range map[string]func() error{
 		"load": func() error { _, err := store.Load(ctx, "a"); return err },
 		"save": func() error { return store.Save(ctx, "b", abroad) },
-		"end":  func() error { return store.End(ctx, "a") },
 	} {
 		began := time.Now()
 		err := do()

@@ -23,15 +23,11 @@ var errUnknown = errors.New("unknown session")
 type sessions interface {
 	Load(ctx context.Context, id string) (trip.State, error) // errUnknown if there is none
 	Save(ctx context.Context, id string, s trip.State) error
-	End(ctx context.Context, id string) error
 }
 
 // patience is how long a server that is to end waits for its sessions to end. The orchestrators' usual half a minute is
 // for sessions of minutes; a booking here takes seconds.
 const patience = 5 * time.Second
-
-// linger is how long a session outlives its end, for clients that did not receive the answer and ask again.
-const linger = 30 * time.Second
 
 // Run serves until ctx is done, and its own sessions have ended or have had their time.
 func Run(ctx context.Context, e *service.Env) error {
@@ -108,9 +104,6 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 		return id, err
 	}
 	answer.State = state
-	if name == gateway.Ticket {
-		time.AfterFunc(linger, func() { in.End(context.WithoutCancel(ctx), id) })
-	}
 	return id, in.Save(ctx, id, state)
 }
 
