@@ -20,7 +20,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/show"
@@ -83,8 +82,6 @@ func run(args []string) error {
 	ctx = untilOrphaned(ctx)
 	o := show.Options{
 		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Report: *report,
-		// For tests: a fault that the verdict must notice.
-		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
 	}
 	if !*headless {
 		return show.Serve(ctx, o, os.Stdout)

@@ -8,20 +8,49 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/show"
+	"github.com/waybill-go/waybill/demo/internal/visitor"
 	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
 // TestMain makes the test binary the demo itself, for the tests that run it and for the processes that it starts.
 func TestMain(m *testing.M) {
 	if os.Getenv("WAYBILL_DEMO_MAIN") != "" {
+		sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE"))
 		main()
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// sabotage makes the demo do one thing that the verdict must notice. The faults are placed where the journey can go on, so
+// that no request fails and only the ledger can tell.
+func sabotage(fault string) {
+	var once atomic.Bool
+	switch fault {
+	case "drop": // an answer's update is thrown away
+		driver.Interfere = func(step, came, _ string) string {
+			if step == gateway.Currency && once.CompareAndSwap(false, true) {
+				return ""
+			}
+			return came
+		}
+	case "replay": // an answer's update is replaced by an older one
+		driver.Interfere = func(step, came, before string) string {
+			if step == gateway.Pay && once.CompareAndSwap(false, true) {
+				return before
+			}
+			return came
+		}
+	case "forge": // a valid token is passed off as a forged one
+		visitor.Forge = func(token string) []visitor.Forgery { return []visitor.Forgery{{What: "nothing", Token: token}} }
+	}
 }
 
 // command returns the demo with its temporary files in a directory of their own.

@@ -79,6 +79,24 @@ func (c *Client) Post(ctx context.Context, step string, q url.Values, token stri
 	}
 }
 
+// Take does a step until it is done: while the answer is that it is not done yet, it asks again with the token of that
+// answer, and tells pending.
+func (c *Client) Take(ctx context.Context, step string, q url.Values, token string, pending func(Reply)) (Reply, error) {
+	for {
+		r, err := c.Post(ctx, step, q, token)
+		if err != nil || r.Status != http.StatusAccepted {
+			return r, err
+		}
+		pending(r)
+		if r.Update != "" {
+			token = r.Update
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return r, fmt.Errorf("%s: not done yet: %w", step, err)
+		}
+	}
+}
+
 func (c *Client) once(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	r := Reply{sent: ledger.Sent{KID: keyID(token), At: time.Now()}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+c.lane.path+step+"?"+q.Encode(), nil)

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/ledger"
@@ -17,30 +16,23 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Sabotage is a fault that waybills do not survive. Tests use it to see that the ledger notices.
-type Sabotage string
-
-// The faults, done once in a run.
-const (
-	Drop   Sabotage = "drop"   // an answer's update is thrown away
-	Replay Sabotage = "replay" // an answer's update is replaced by an older one
-)
+// Interfere returns the update that a traveller gets, of the one that came and the one before. Tests replace it by a fault,
+// to see that the ledger notices.
+var Interfere = func(step, came, before string) string { return came }
 
 // Driver books trips in a lane.
 type Driver struct {
-	Lane     Lane
-	Ledger   *ledger.Ledger
-	Seed     uint64
-	Think    time.Duration // on average, between two steps
-	Sabotage Sabotage
-	Trouble  Trouble
-	Pace     Pace
+	Lane    Lane
+	Ledger  *ledger.Ledger
+	Seed    uint64
+	Think   time.Duration // on average, between two steps
+	Trouble Trouble
+	Pace    Pace
 
 	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
 	Heard func(ledger.Sent, gateway.Answer)
 
-	client   *Client
-	saboteur atomic.Bool // has done it
+	client *Client
 }
 
 // Connect says where the balancer is.
@@ -84,12 +76,11 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 		if err != nil {
 			return fmt.Errorf("journey %d: %w", n, err)
 		}
-		d.Pace.took(time.Since(due), len(token))
+		d.Pace.took(time.Since(due))
 		if v.step == gateway.Search {
 			flights = r.Answer.Flights
 		}
-		update := d.sabotage(v.step, r.Update, older)
-		if update != "" {
+		if update := Interfere(v.step, r.Update, older); update != "" {
 			token, older = update, token
 		}
 		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
@@ -108,36 +99,25 @@ const patience = 30 * time.Second
 func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		r, err := d.client.Post(ctx, v.step, v.ask, token)
-		if err != nil {
-			return r, err
-		}
-		switch r.Status {
-		case http.StatusOK:
-			page.Acknowledge(v.step, v.want, r.sent, r.Answer)
-			if d.Heard != nil {
-				d.Heard(r.sent, r.Answer)
-			}
-			return r, nil
-		case http.StatusAccepted: // not yet; ask again, with the token of this answer
-			page.Pending(v.step, r.Answer)
-			if r.Update != "" {
-				token = r.Update
-			}
-			if pause(ctx, 50*time.Millisecond) != nil {
-				return r, fmt.Errorf("%s: not done after %v", v.step, patience)
-			}
-		case http.StatusGone:
-			page.Forgotten(v.step)
-			return r, fmt.Errorf("%s: %w: %s", v.step, ErrEnded, r.Answer.Error)
-		case http.StatusUnauthorized:
-			page.Refused(v.step, r.sent)
-			return r, fmt.Errorf("%s: %w: status 401", v.step, ErrEnded)
-		default:
-			return r, fmt.Errorf("%s: status %d: %s", v.step, r.Status, r.Answer.Error)
-		}
+	r, err := d.client.Take(ctx, v.step, v.ask, token, func(r Reply) { page.Pending(v.step, r.Answer) })
+	if err != nil {
+		return r, err
 	}
+	switch r.Status {
+	case http.StatusOK:
+		page.Acknowledge(v.step, v.want, r.sent, r.Answer)
+		if d.Heard != nil {
+			d.Heard(r.sent, r.Answer)
+		}
+		return r, nil
+	case http.StatusGone:
+		page.Forgotten(v.step)
+		return r, fmt.Errorf("%s: %w: %s", v.step, ErrEnded, r.Answer.Error)
+	case http.StatusUnauthorized:
+		page.Refused(v.step, r.sent)
+		return r, fmt.Errorf("%s: %w: status 401", v.step, ErrEnded)
+	}
+	return r, fmt.Errorf("%s: status %d: %s", v.step, r.Status, r.Answer.Error)
 }
 
 // plan is what a traveller wants. Which flight, it decides when it sees them.
@@ -153,16 +133,4 @@ func plan(rng *rand.Rand) []visit {
 		{gateway.Pay, nil, nil},
 		{gateway.Ticket, nil, nil},
 	}
-}
-
-// sabotage returns the update that the traveller gets. The faults are placed where the journey can go on, so that no
-// request fails and only the ledger can tell.
-func (d *Driver) sabotage(step, update, older string) string {
-	switch {
-	case d.Sabotage == Drop && step == gateway.Currency && d.saboteur.CompareAndSwap(false, true):
-		return ""
-	case d.Sabotage == Replay && step == gateway.Pay && d.saboteur.CompareAndSwap(false, true):
-		return older
-	}
-	return update
 }

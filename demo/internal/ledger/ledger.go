@@ -259,26 +259,6 @@ func (j *Journey) Finish() {
 	j.ledger.totals.Finished++
 }
 
-// ID returns the journey's id, once an answer named it.
-func (j *Journey) ID() string {
-	j.ledger.mu.Lock()
-	defer j.ledger.mu.Unlock()
-	return j.sid
-}
-
-// String tells the journey as it was last acknowledged.
-func (j *Journey) String() string {
-	j.ledger.mu.Lock()
-	defer j.ledger.mu.Unlock()
-	text := j.sid
-	for _, c := range trip.Claims {
-		if v := j.state[c.Name()]; v != nil && c.Name() != trip.Step.Name() && c.Name() != trip.Stamps.Name() {
-			text += " " + c.Name() + "=" + strings.Trim(string(v), `"`)
-		}
-	}
-	return text
-}
-
 // Totals returns the counts.
 func (l *Ledger) Totals() Totals {
 	l.mu.Lock()

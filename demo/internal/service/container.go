@@ -38,11 +38,11 @@ func Container(role string, args []string, run func(context.Context, *Env) error
 	if err != nil {
 		return err
 	}
-	var h healthCheck
+	h := healthCheck{ctx: ctx}
 	go (&http.Server{Handler: &h, ReadHeaderTimeout: time.Second}).Serve(lis)
-	context.AfterFunc(ctx, h.drains)
 	return start(ctx, stop, spec, line, run, func(e *Env, addr string) {
-		h.serves(e.healthy)
+		check := e.healthy
+		h.check.Store(&check)
 		fmt.Printf("%s serves on %s\n", e.Name, addr)
 	})
 }

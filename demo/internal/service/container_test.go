@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http/httptest"
@@ -60,7 +61,8 @@ func TestName(t *testing.T) {
 
 // TestHealth asks as the container's health check does.
 func TestHealth(t *testing.T) {
-	var h healthCheck
+	ctx, drain := context.WithCancel(t.Context())
+	h := healthCheck{ctx: ctx}
 	srv := httptest.NewServer(&h)
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "http://")
@@ -73,14 +75,13 @@ func TestHealth(t *testing.T) {
 	}
 	want("starting")
 	var broken error
-	h.serves(func() error { return broken })
+	check := func() error { return broken }
+	h.check.Store(&check)
 	want("")
 	broken = errors.New("not connected to the broker")
 	want("not connected to the broker")
 	broken = nil
-	h.drains()
-	want("ending")
-	h.serves(func() error { return nil })
+	drain()
 	want("ending")
 
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

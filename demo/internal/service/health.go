@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,25 +14,18 @@ import (
 // HealthAddress is where a container tells its health, to itself alone.
 const HealthAddress = "127.0.0.1:9100"
 
-var (
-	errStarting = errors.New("starting")
-	errDraining = errors.New("ending: only requests under way are finished")
-)
-
-// healthCheck answers whether a replica can do its work. The zero value is a replica that starts.
-type healthCheck struct{ check atomic.Pointer[func() error] }
-
-func (h *healthCheck) serves(check func() error) { h.check.CompareAndSwap(nil, &check) }
-
-func (h *healthCheck) drains() {
-	check := func() error { return errDraining }
-	h.check.Store(&check)
+// healthCheck answers whether a replica can do its work. The context is done when the replica is to end.
+type healthCheck struct {
+	ctx   context.Context
+	check atomic.Pointer[func() error] // nil while the replica starts
 }
 
 // ServeHTTP implements http.Handler.
 func (h *healthCheck) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	err := errStarting
-	if check := h.check.Load(); check != nil {
+	err := errors.New("starting")
+	if h.ctx.Err() != nil {
+		err = errors.New("ending: only requests under way are finished")
+	} else if check := h.check.Load(); check != nil {
 		err = (*check)()
 	}
 	if err != nil {

@@ -46,12 +46,7 @@ func (p *probe) run(ctx context.Context, s *stage) error {
 	}
 	s.probes.Store(v.Journey(ctx).ID, true)
 	var err error
-	if s.driver.Sabotage == Forge {
-		p.forged, err = v.Sabotage(ctx)
-	} else {
-		p.forged, err = v.Tamper(ctx)
-	}
-	if err != nil {
+	if p.forged, err = v.Tamper(ctx); err != nil {
 		return err
 	}
 	if p.tickets, err = v.Replay(ctx); err != nil {

@@ -79,12 +79,11 @@ type company interface {
 
 // plan is what a stage is made for.
 type plan struct {
-	seed     uint64
-	rate     int           // of the bot, in bookings a second
-	think    time.Duration // of the travellers
-	period   time.Duration // of the keys
-	keep     int           // pages of the ledgers; 0 for all
-	sabotage driver.Sabotage
+	seed   uint64
+	rate   int           // of the bot, in bookings a second
+	think  time.Duration // of the travellers
+	period time.Duration // of the keys
+	keep   int           // pages of the ledgers; 0 for all
 }
 
 // newStage returns a stage on which nothing runs yet.
@@ -94,7 +93,7 @@ func newStage(p plan) *stage {
 	}
 	s := &stage{chronicle: newChronicle(), spans: &tracing.Receiver{}}
 	s.driver, s.sticky, s.store = lane(driver.Waybill), lane(driver.Sticky), lane(driver.Store)
-	s.driver.Sabotage, s.ledger = p.sabotage, s.driver.Ledger
+	s.ledger = s.driver.Ledger
 	return s
 }
 

@@ -29,7 +29,7 @@ func (v *Visitor) token() (string, error) {
 	return v.now.token, nil
 }
 
-// Forged is what became of forgeries.
+// Forged is the outcome of forgeries.
 type Forged struct {
 	Tried    int
 	Accepted []string // what they were
@@ -41,32 +41,20 @@ func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 	if err != nil {
 		return Forged{}, err
 	}
-	return v.forge(ctx, forgeries(token))
-}
-
-// Sabotage passes off the visitor's own token as a forgery, to see that the verdict notices.
-func (v *Visitor) Sabotage(ctx context.Context) (Forged, error) {
-	token, err := v.token()
-	if err != nil {
-		return Forged{}, err
-	}
-	return v.forge(ctx, []forgery{{"nothing", token}})
-}
-
-func (v *Visitor) forge(ctx context.Context, all []forgery) (Forged, error) {
+	all := Forge(token)
 	f := Forged{Tried: len(all)}
 	var told []string
 	for _, forged := range all {
-		r, err := v.try(ctx, gateway.Currency, url.Values{"currency": {"EUR"}}, forged.token)
+		r, err := v.try(ctx, gateway.Currency, url.Values{"currency": {"EUR"}}, forged.Token)
 		if err != nil {
 			return f, err
 		}
 		// A new journey is what somebody gets who comes with a key that nobody knows. One that knows where this journey
 		// goes has believed the forgery.
 		if r.Status < 400 && r.Answer.State[trip.To.Name()] != nil {
-			f.Accepted = append(f.Accepted, forged.what)
+			f.Accepted = append(f.Accepted, forged.What)
 		}
-		told = append(told, fmt.Sprintf("%s: %s", forged.what, fate(r)))
+		told = append(told, fmt.Sprintf("%s: %s", forged.What, fate(r)))
 	}
 	result := page.Result{AsPromised: len(f.Accepted) == 0, Verdict: "Refused"}
 	if !result.AsPromised {
@@ -159,7 +147,7 @@ func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	before, _ := v.Abroad.calls()
+	before, _, _ := v.Abroad.seen()
 	r, err := v.try(ctx, gateway.Abroad, nil, token)
 	switch {
 	case err != nil:
@@ -167,18 +155,17 @@ func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	case r.Status != http.StatusOK:
 		return false, fmt.Errorf("%w: the gateway said %s", page.ErrNotNow, fate(r))
 	}
-	calls, last := v.Abroad.calls()
+	calls, headers, leaked := v.Abroad.seen()
 	if calls == before {
 		return false, errors.New("the foreign host was not called")
 	}
-	leaked := v.Abroad.leaked()
 	result := page.Result{AsPromised: len(leaked) == 0, Verdict: "Stayed at home"}
 	if len(leaked) > 0 {
 		result.Verdict = "Left"
 	}
 	result.Text = fmt.Sprintf("%s handled this journey and called %s, a host that is not on its list. The call arrived, "+
 		"with these headers: %s. The waybill was not among them: a transport hands it only to hosts that it was told of.",
-		r.Answer.Gateway, v.Abroad.Addr(), strings.Join(last.names, ", "))
+		r.Answer.Gateway, v.Abroad.Addr(), strings.Join(headers, ", "))
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.now.abroad = &result

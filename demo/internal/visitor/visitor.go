@@ -4,7 +4,6 @@ package visitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -92,9 +91,11 @@ func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error
 	token := v.now.token
 	v.mu.Unlock()
 
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	ctx, span := tracing.Step(ctx, name)
 	began := time.Now()
-	r, err := v.post(ctx, name, asked, token)
+	r, err := v.client.Take(ctx, name, asked, token, func(driver.Reply) {})
 	span.End()
 
 	v.mu.Lock()
@@ -111,26 +112,6 @@ func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error
 		v.now.steps = v.now.steps[1:]
 	}
 	return nil
-}
-
-// post repeats a step that is not done yet.
-func (v *Visitor) post(ctx context.Context, step string, asked url.Values, token string) (driver.Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		r, err := v.client.Post(ctx, step, asked, token)
-		if err != nil || r.Status != http.StatusAccepted {
-			return r, err
-		}
-		if r.Update != "" {
-			token = r.Update
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return r, errors.New("the ticket is still being made: ask again")
-		}
-	}
 }
 
 // take notes what a step came to, and tells it in plain words.

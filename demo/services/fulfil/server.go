@@ -42,9 +42,8 @@ func Run(ctx context.Context, e *service.Env) error {
 
 type server struct{ js jetstream.JetStream }
 
-var _ Fulfil = server{}
-
-// Ticket implements [Fulfil]. The order was the waybill alone, so the ticket is made from its claims.
+// Ticket makes the ticket of the journey in ctx. It may be repeated; the first ticket stays. The order was the waybill
+// alone, so the ticket is made from its claims.
 func (s server) Ticket(ctx context.Context) error {
 	wb, err := waybill.FromContext(ctx)
 	if err != nil {
