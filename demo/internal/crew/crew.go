@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
@@ -45,8 +46,9 @@ func Follow(nc *nats.Conn, observer *watch.Observer, roles []string) *Crew {
 // Names returns the replicas of a role in order; of all roles if it is empty.
 func (c *Crew) Names(role string) []string {
 	var names []string
-	for _, name := range c.observer.Replicas(time.Now().Add(-forgotten)) {
-		if is := tracing.Role(name); slices.Contains(c.roles, is) && (role == "" || role == is) {
+	for name, p := range c.observer.Tally().Present {
+		is := tracing.Role(name)
+		if time.Since(p.At) < forgotten && slices.Contains(c.roles, is) && (role == "" || role == is) {
 			names = append(names, name)
 		}
 	}
@@ -54,16 +56,16 @@ func (c *Crew) Names(role string) []string {
 	return names
 }
 
-// Up reports whether a replica gives signs of life, and was not asked to end in this life.
-func (c *Crew) Up(name string) bool {
-	p, ok := c.observer.Presence(name)
+// State returns how a replica is: up if it gives signs of life, and was not asked to end in this life.
+func (c *Crew) State(name string) page.State {
+	p, ok := c.observer.Tally().Present[name]
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ok && time.Since(p.At) < silence && c.over[name] != p.Life
+	if ok && time.Since(p.At) < silence && c.over[name] != p.Life {
+		return page.Up
+	}
+	return page.Down
 }
-
-// Starting reports whether a replica is being started, which nobody here can know.
-func (c *Crew) Starting(string) bool { return false }
 
 // PID returns 0: in its container each is process 1.
 func (c *Crew) PID(string) int { return 0 }
@@ -103,7 +105,7 @@ func (c *Crew) Restart(ctx context.Context, name string) error {
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for !c.Up(name) {
+	for c.State(name) != page.Up {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
 // Fleet are the running replicas. It is safe for concurrent use.
@@ -80,13 +82,6 @@ func (f *Fleet) setStarting(name string, is bool) {
 	f.starting[name] = is
 }
 
-// Starting reports whether a replica is being started.
-func (f *Fleet) Starting(name string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.starting[name]
-}
-
 // guard notes the end of a replica that nobody here asked for, and starts it again.
 func (f *Fleet) guard(r *replica) {
 	<-r.proc.gone
@@ -135,12 +130,17 @@ func (f *Fleet) Restart(ctx context.Context, name string) error {
 	return f.run(ctx, s)
 }
 
-// Up reports whether a replica runs, as far as the fleet is concerned: one that has just crashed is about to come back.
-func (f *Fleet) Up(name string) bool {
+// State returns how a replica is. One that has just crashed is up: it is about to come back.
+func (f *Fleet) State(name string) page.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.replicas[name]
-	return r != nil && !r.dead
+	switch r := f.replicas[name]; {
+	case r != nil && !r.dead:
+		return page.Up
+	case f.starting[name]:
+		return page.Starting
+	}
+	return page.Down
 }
 
 // Crashes returns the names of replicas that ended without being asked to, and why any of them did not come back.

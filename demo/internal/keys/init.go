@@ -54,13 +54,21 @@ func Init(dir string) error {
 	if err := v.users(); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	var members []*agering.Identity
-	for _, name := range append(slices.Sorted(maps.Keys(Members)), OperatorName) {
-		id, err := v.identity(name)
+	members := append(slices.Sorted(maps.Keys(Members)), OperatorName)
+	for _, name := range members {
+		_, err := v.once(name, identityFile, func() ([]byte, error) {
+			if err := v.disband(); err != nil { // the roster does not list this identity
+				return nil, err
+			}
+			id, err := agering.NewIdentity(name)
+			if err != nil {
+				return nil, err
+			}
+			return id.Text(), nil
+		})
 		if err != nil {
 			return fmt.Errorf("init: %w", err)
 		}
-		members = append(members, id)
 	}
 	if v.enrolled(members) {
 		return nil
@@ -100,63 +108,47 @@ func (v volumes) users() error {
 	return v.write(BrokerVolume, ConfigFile, config)
 }
 
-// identity returns a member's identity, which is made if there is none.
-func (v volumes) identity(name string) (*agering.Identity, error) {
-	text, err := v.once(name, identityFile, func() ([]byte, error) {
-		id, err := agering.NewIdentity(name)
-		if err != nil {
-			return nil, err
-		}
-		return id.Text(), nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return agering.ParseIdentity(text)
-}
-
-// enrolled reports whether the roster lists exactly these members, and each of them trusts the root that signed it.
-func (v volumes) enrolled(members []*agering.Identity) bool {
-	text, err := os.ReadFile(v.path(OperatorName, rootFile))
+// enrolled reports whether there is a roster, and each member trusts the root that signed it.
+func (v volumes) enrolled(members []string) bool {
+	root, err := os.ReadFile(v.path(OperatorName, rootFile))
 	if err != nil {
 		return false
 	}
-	var known []string
-	for _, id := range members {
-		known = append(known, id.Public().String())
-		if theirs, err := os.ReadFile(v.path(id.Name(), rootFile)); err != nil || !bytes.Equal(theirs, text) {
+	for _, name := range members {
+		if theirs, err := os.ReadFile(v.path(name, rootFile)); err != nil || !bytes.Equal(theirs, root) {
 			return false
 		}
 	}
-	roots, err := agering.ParseRoots(string(bytes.TrimSpace(text)))
-	if err != nil {
-		return false
-	}
-	signed, err := os.ReadFile(v.path(OperatorName, rosterFile))
-	if err != nil {
-		return false
-	}
-	roster, err := agering.OpenRoster(signed, roots...)
-	if err != nil || len(roster.Members) != len(known) {
-		return false
-	}
-	return !slices.ContainsFunc(roster.Members, func(m agering.Member) bool {
-		m.MayPropose, m.MayRevoke = false, false
-		return !slices.Contains(known, m.String())
-	})
+	_, err = os.Stat(v.path(OperatorName, rosterFile))
+	return err == nil
 }
 
-// enrol signs a new roster with a root that is needed once and not stored. The roster is the last file that is written:
-// without it, all of this is done again.
-func (v volumes) enrol(members []*agering.Identity) error {
+// disband removes the roster before files change that belong to it. Without a roster, the members are enrolled again.
+func (v volumes) disband() error {
+	err := os.Remove(v.path(OperatorName, rosterFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// enrol signs a new roster with a root that is needed once and not stored. The roster is the last file that is written.
+func (v volumes) enrol(members []string) error {
+	if err := v.disband(); err != nil {
+		return err
+	}
 	roster := agering.Roster{Domain: trip.Domain, Seq: 1, Epoch: 1, Expires: time.Now().Add(lifetime)}
 	root := agering.NewRoot()
-	for _, id := range members {
+	for _, name := range members {
+		id, err := agering.LoadIdentity(v.path(name, identityFile))
+		if err != nil {
+			return err
+		}
 		m := id.Public()
-		m.MayRevoke = id.Name() == OperatorName
-		m.MayPropose = m.MayRevoke || Members[id.Name()]
+		m.MayRevoke = name == OperatorName
+		m.MayPropose = m.MayRevoke || Members[name]
 		roster.Members = append(roster.Members, m)
-		if err := v.write(id.Name(), rootFile, []byte(root.Public().String()+"\n")); err != nil {
+		if err := v.write(name, rootFile, []byte(root.Public().String()+"\n")); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ type Replica struct {
 	PID   int      `json:"pid"` // the last one, if it is down; 0 if it is in a container of its own
 	State State    `json:"state"`
 	Rate  float64  `json:"rate"` // requests and messages handled in the last second
-	Keys  []string `json:"keys"` // kids that it can open, of those in Snapshot.Keys; empty if it has no ring
+	Keys  []string `json:"keys"` // kids that it can open; empty if it has no ring
 }
 
 // State is how a replica is.

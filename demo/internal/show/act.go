@@ -149,7 +149,7 @@ func (a *act) decimate(ctx context.Context) error {
 // revive starts what is down.
 func (a *act) revive(ctx context.Context) error {
 	for _, name := range a.fleet.Names("") {
-		if !a.fleet.Up(name) {
+		if !a.isUp(name) {
 			if err := a.restart(ctx, name); err != nil {
 				return err
 			}

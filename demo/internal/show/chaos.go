@@ -29,7 +29,7 @@ func (s *stage) twin(name string) string {
 
 // pair returns a replica and its twin, if it has one that runs.
 func (s *stage) pair(name string) []string {
-	if twin := s.twin(name); twin != "" && s.fleet.Up(twin) {
+	if twin := s.twin(name); twin != "" && s.isUp(twin) {
 		return []string{name, twin}
 	}
 	return []string{name}
@@ -75,7 +75,7 @@ func inHand(calls int) string {
 func (s *stage) restart(ctx context.Context, name string) error {
 	var errs []error
 	for _, replica := range []string{name, s.twin(name)} {
-		if replica != "" && !s.fleet.Up(replica) {
+		if replica != "" && !s.isUp(replica) {
 			errs = append(errs, s.fleet.Restart(ctx, replica))
 		}
 	}
@@ -133,32 +133,37 @@ func journeys(n int) string {
 // drain is how long a replica may take to end. The baseline spends 5 s of this waiting for its sessions.
 const drain = 8 * time.Second
 
-// roll restarts the replicas of each role one after the other, each after it has finished what it had in hand. The
-// baseline's are restarted alongside the gateways. It returns how long either took.
-func (s *stage) roll(ctx context.Context, roles ...string) (ours, theirs time.Duration, err error) {
-	all := roles
-	if slices.Contains(roles, "gateway") {
-		all = append(slices.Clone(roles), "sticky")
+// rollAll restarts the replicas of each role one after the other, each after it has finished what it had in hand. The
+// sticky servers are restarted at the same time.
+func (s *stage) rollAll(ctx context.Context, roles ...string) error {
+	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
+	n := 0
+	for _, role := range roles {
+		n += len(s.fleet.Names(role))
 	}
+	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
 	began := time.Now()
-	errs, took := make([]error, len(all)), make([]time.Duration, len(all))
+	theirs := make(chan error, 1)
+	go func() { theirs <- s.roll(ctx, "sticky") }()
+	errs := make([]error, len(roles))
 	var wg sync.WaitGroup
-	for i, role := range all {
-		wg.Go(func() {
-			errs[i] = s.rollEach(ctx, role)
-			took[i] = time.Since(began)
-		})
+	for i, role := range roles {
+		wg.Go(func() { errs[i] = s.roll(ctx, role) })
 	}
 	wg.Wait()
-	if len(all) > len(roles) {
-		theirs = took[len(roles)]
+	took := time.Since(began)
+	if err := errors.Join(append(errs, <-theirs)...); err != nil {
+		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
+		return err
 	}
-	return slices.Max(took[:len(roles)]), theirs, errors.Join(errs...)
+	s.retell(id, "Rolling restart: %d replicas in %.1f s, %s lost; the sticky servers waited for their sessions and took %.1f s, and lost %d.",
+		n, took.Seconds(), journeys(s.ledger.Totals().Lost-lost), time.Since(began).Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
+	return nil
 }
 
-func (s *stage) rollEach(ctx context.Context, role string) error {
+func (s *stage) roll(ctx context.Context, role string) error {
 	for _, name := range s.fleet.Names(role) {
-		if s.fleet.Up(name) {
+		if s.isUp(name) {
 			if err := s.fleet.Drain(ctx, name, drain); err != nil {
 				return err
 			}
@@ -167,28 +172,6 @@ func (s *stage) rollEach(ctx context.Context, role string) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// rollAll is a rolling restart that is logged.
-func (s *stage) rollAll(ctx context.Context, roles ...string) error {
-	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
-	n := 0
-	for _, role := range roles {
-		n += len(s.fleet.Names(role))
-	}
-	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
-	ours, theirs, err := s.roll(ctx, roles...)
-	if err != nil {
-		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
-		return err
-	}
-	text := fmt.Sprintf("Rolling restart: %d replicas in %.1f s, %s lost", n, ours.Seconds(), journeys(s.ledger.Totals().Lost-lost))
-	if theirs > 0 {
-		text += fmt.Sprintf("; the sticky servers waited for their sessions and took %.1f s, and lost %d",
-			theirs.Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
-	}
-	s.retell(id, "%s.", text)
 	return nil
 }
 
@@ -235,8 +218,10 @@ func (s *stage) pauseBroker(d time.Duration) {
 
 // up returns the replicas that run, of one role or, without one, of all.
 func (s *stage) up(role string) []string {
-	return slices.DeleteFunc(s.fleet.Names(role), func(name string) bool { return !s.fleet.Up(name) })
+	return slices.DeleteFunc(s.fleet.Names(role), func(name string) bool { return !s.isUp(name) })
 }
+
+func (s *stage) isUp(name string) bool { return s.fleet.State(name) == page.Up }
 
 // busy picks a replica of a role, and returns when it is in the middle of something.
 func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name string, err error) {

@@ -86,12 +86,12 @@ func (l *Live) kill(ctx context.Context, replica string) error {
 	if err := l.known(replica); err != nil {
 		return err
 	}
-	if !l.stage.fleet.Up(replica) {
+	if !l.stage.isUp(replica) {
 		return fmt.Errorf("%w: %s is down already", page.ErrNotNow, replica)
 	}
 	_, err := l.stage.kill(ctx, replica, replica+" killed")
 	time.AfterFunc(fate, func() {
-		if l.ctx.Err() != nil || l.playing() || l.stage.fleet.Up(replica) || l.stage.fleet.Starting(replica) {
+		if l.ctx.Err() != nil || l.playing() || l.stage.fleet.State(replica) != page.Down {
 			return
 		}
 		if l.stage.restart(l.ctx, replica) == nil {
@@ -120,7 +120,7 @@ func (l *Live) restart(ctx context.Context, replica string) error {
 	if err := l.known(replica); err != nil {
 		return err
 	}
-	if l.stage.fleet.Up(replica) || l.stage.fleet.Starting(replica) {
+	if l.stage.fleet.State(replica) != page.Down {
 		return fmt.Errorf("%w: %s is up", page.ErrNotNow, replica)
 	}
 	began := time.Now()

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -31,7 +32,7 @@ func (l *Live) snapshot(ctx context.Context) page.Snapshot {
 	s.Verdict = l.stage.cards()
 	s.Journey = l.stage.visitor.Journey(ctx)
 	s.Keys = l.keys(tally.Opened)
-	s.Fleet = l.fleet(tally, s.Keys)
+	s.Fleet = l.fleet(tally)
 	s.Show = l.progress()
 	return s
 }
@@ -127,7 +128,7 @@ func (r *rates) take(handled map[string]int) map[string]float64 {
 
 // fleet is the replicas in the order in which a request meets them, and what moves between them. Only the publisher
 // calls it.
-func (l *Live) fleet(tally watch.Tally, keys []page.Key) page.Fleet {
+func (l *Live) fleet(tally watch.Tally) page.Fleet {
 	s := l.stage
 	rate := l.rates.take(tally.Handled)
 	f := page.Fleet{Paused: s.pauses.Paused(), Moves: l.moves.take(s.spans.Fresh())}
@@ -135,39 +136,13 @@ func (l *Live) fleet(tally watch.Tally, keys []page.Key) page.Fleet {
 		if role == "sessiond" && !s.storeOn.Load() {
 			continue
 		}
+		lane := cmp.Or(map[string]page.Lane{"sticky": page.Sticky, "sessiond": page.Store}[role], page.Waybill)
 		for _, name := range s.fleet.Names(role) {
 			f.Replicas = append(f.Replicas, page.Replica{
-				Name: name, Role: role, Lane: laneOf(role), PID: s.fleet.PID(name), State: l.stateOf(name),
-				Rate: rate[name], Keys: known(tally.Present[name].Keys, keys),
+				Name: name, Role: role, Lane: lane, PID: s.fleet.PID(name), State: s.fleet.State(name),
+				Rate: rate[name], Keys: tally.Present[name].Keys,
 			})
 		}
 	}
 	return f
-}
-
-func (l *Live) stateOf(name string) page.State {
-	switch {
-	case l.stage.fleet.Up(name):
-		return page.Up
-	case l.stage.fleet.Starting(name):
-		return page.Starting
-	}
-	return page.Down
-}
-
-func laneOf(role string) page.Lane {
-	switch role {
-	case "sticky":
-		return page.Sticky
-	case "sessiond":
-		return page.Store
-	}
-	return page.Waybill
-}
-
-// known leaves the kids that the page shows.
-func known(kids []string, shown []page.Key) []string {
-	return slices.DeleteFunc(slices.Clone(kids), func(kid string) bool {
-		return !slices.ContainsFunc(shown, func(k page.Key) bool { return k.KID == kid })
-	})
 }

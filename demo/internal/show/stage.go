@@ -68,8 +68,7 @@ type stage struct {
 // company is the replicas, wherever they are: processes of this demo, or containers that an engine starts.
 type company interface {
 	Names(role string) []string // in order; of all roles if it is empty
-	Up(name string) bool
-	Starting(name string) bool
+	State(name string) page.State
 	PID(name string) int                                           // 0 in a container
 	Crashes() []string                                             // replicas that ended though nobody wanted it
 	Kill(ctx context.Context, name string) error                   // returns when it is dead

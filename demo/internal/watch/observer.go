@@ -167,27 +167,7 @@ func (o *Observer) Await(ctx context.Context, trace string, whole func([]Hop) bo
 	return o.Hops(trace), err
 }
 
-// Presence returns the last sign of life of a replica, if there was one.
-func (o *Observer) Presence(replica string) (p Presence, ok bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	p, ok = o.present[replica]
-	return p, ok
-}
-
-// Replicas returns who has given a sign of life since then.
-func (o *Observer) Replicas(since time.Time) (names []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for name, p := range o.present {
-		if p.At.After(since) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// Tally is what all reports together say.
+// Tally is the sum of all reports.
 type Tally struct {
 	Handled map[string]int      // requests and messages since the start, by replica
 	Opened  map[string]int      // tokens since the start, by the key that they came under
