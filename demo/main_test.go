@@ -114,7 +114,7 @@ func TestHeadless(t *testing.T) {
 	want := []string{
 		"journeys", "all booked", "steps acknowledged", "kills", "retries", "next step on another gateway",
 		"claims changed by parallel calls", "key swap 1", "key swap 2", "key swaps", "misrouted", "tickets", "duplicates",
-		"forged tokens", "replayed payment", "foreign host", "unexpected exits", "next to it, sticky", "lost",
+		"forged tokens", "replayed payment", "foreign host", "unexpected exits", "baseline, sticky", "lost",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("lines of the verdict: got %q, want %q", names, want)

@@ -88,7 +88,7 @@ func Command(ctx context.Context, args []string, w io.Writer) error {
 		return errors.New("drive: -o is text or json")
 	}
 	if tracing.Redirected() {
-		flush, err := tracing.Setup("travellers", "")
+		flush, err := tracing.Setup("travellers", nil)
 		if err != nil {
 			return err
 		}

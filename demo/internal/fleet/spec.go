@@ -17,7 +17,6 @@ type Spec struct {
 
 	Cell   string        // the prices that a pricing service knows
 	Broker string        // the URL of the NATS server
-	Traces string        // the URL that receives the process's spans; empty for none
 	Period time.Duration // of the keys; 0 for that of containers
 
 	Dir     string // where the process may write; empty for nowhere

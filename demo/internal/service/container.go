@@ -71,7 +71,6 @@ func parse(role string, args []string) (spec fleet.Spec, health string, err erro
 	flags.StringVar(&spec.Addr, "listen", "", "host:port to serve on, such as :9000")
 	flags.StringVar(&spec.Cell, "cell", "", "the prices that a pricing service knows")
 	flags.StringVar(&spec.Broker, "nats", "nats://nats:4222", "URL of the NATS server")
-	flags.StringVar(&spec.Traces, "traces", "", "URL that receives the spans, in addition to the environment's")
 	flags.StringVar(&spec.Secrets, "secrets", "/secrets", "directory with the service's own files")
 	flags.StringVar(&health, "health", HealthAddress, "host:port of the health check")
 	flags.Var(peers(spec.Peers), "peer", "ROLE=ADDRESS of a service that this one calls; may be repeated")

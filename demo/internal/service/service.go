@@ -63,7 +63,7 @@ func logFrom(level slog.Level) {
 func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
-	flush, err := tracing.Setup(spec.Name, spec.Traces)
+	flush, err := tracing.Setup(spec.Name, line.Conn)
 	if err != nil {
 		return err
 	}

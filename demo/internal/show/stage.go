@@ -48,8 +48,6 @@ type stage struct {
 	ring      *keyring.Ring // of the operator, who only looks on
 	observer  *watch.Observer
 	spans     *tracing.Receiver
-	traces    *http.Server
-	collector string // its URL
 	flush     func()
 	visitor   *visitor.Visitor
 	ledger    *ledger.Ledger // of the travellers with waybills
@@ -139,10 +137,10 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	if err := s.equip(ctx, s.line.Conn, "127.0.0.1:0", abroad); err != nil {
+	if err := s.equip(ctx, s.line.Conn, abroad); err != nil {
 		return err
 	}
-	if s.flush, err = tracing.Setup("driver", s.collector); err != nil {
+	if s.flush, err = tracing.Setup("driver", s.line.Conn); err != nil {
 		return err
 	}
 	if s.storePort, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -151,11 +149,8 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	return s.start(ctx, p.period)
 }
 
-// Where the page's container listens, next to the page itself. The compose file uses these ports.
-const (
-	collectorAddress = ":4318" // all replicas' spans
-	abroadAddress    = ":8090" // the foreign host, whose name is abroad
-)
+// abroadAddress is where the page's container is the foreign host, whose name is abroad. The compose file uses the port.
+const abroadAddress = ":8090"
 
 // join makes a stage of a fleet in containers.
 func (s *stage) join(ctx context.Context, e *service.Env) error {
@@ -167,7 +162,7 @@ func (s *stage) join(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := s.equip(ctx, e.NATS, collectorAddress, abroad); err != nil {
+	if err := s.equip(ctx, e.NATS, abroad); err != nil {
 		return err
 	}
 	s.fleet = crew.Follow(e.NATS, s.observer, slices.Concat(Roles, Baseline))
@@ -176,7 +171,7 @@ func (s *stage) join(ctx context.Context, e *service.Env) error {
 }
 
 // equip makes what a stage needs to see and to act, wherever the fleet is.
-func (s *stage) equip(ctx context.Context, nc *nats.Conn, collector string, abroad *visitor.Abroad) error {
+func (s *stage) equip(ctx context.Context, nc *nats.Conn, abroad *visitor.Abroad) error {
 	var err error
 	if s.js, err = jetstream.New(nc); err != nil {
 		return err
@@ -186,13 +181,9 @@ func (s *stage) equip(ctx context.Context, nc *nats.Conn, collector string, abro
 		return err
 	}
 	s.visitor = &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: abroad}
-	lis, err := net.Listen("tcp", collector)
-	if err != nil {
+	if err := s.spans.Listen(nc); err != nil {
 		return err
 	}
-	s.collector = "http://" + lis.Addr().String() + "/v1/traces"
-	s.traces = &http.Server{Handler: s.spans, ReadHeaderTimeout: 5 * time.Second}
-	go s.traces.Serve(lis)
 	s.ring, err = s.operator.Watch(ctx, s.swapped, s.ledger.Revoked)
 	return err
 }
@@ -251,7 +242,7 @@ func (s *stage) start(ctx context.Context, period time.Duration) error {
 func (s *stage) spec(role, name string) fleet.Spec {
 	dir := s.processes.Dir()
 	return fleet.Spec{
-		Role: role, Name: name, Broker: s.server.ClientURL(), Traces: s.collector, Dir: dir, Secrets: filepath.Join(dir, role),
+		Role: role, Name: name, Broker: s.server.ClientURL(), Dir: dir, Secrets: filepath.Join(dir, role),
 	}
 }
 
@@ -315,9 +306,6 @@ func (s *stage) close() {
 	}
 	if s.flush != nil {
 		s.flush()
-	}
-	if s.traces != nil {
-		s.traces.Close()
 	}
 	if s.line != nil {
 		s.line.Close()

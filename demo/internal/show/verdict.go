@@ -113,7 +113,7 @@ func (v *Verdict) lost(s *stage, before []page.Card) {
 	now := s.cards()
 	for i := 1; i < len(now); i++ {
 		if s.lanes()[i].Ledger.Totals().Started > 0 {
-			v.check("next to it, "+string(now[i].Lane), true, "lost %d, unavailable for %.1f s",
+			v.check("baseline, "+string(now[i].Lane), true, "lost %d, unavailable for %.1f s",
 				now[i].Lost-before[i].Lost, now[i].Unavailable-before[i].Unavailable)
 		}
 	}

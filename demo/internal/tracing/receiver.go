@@ -1,25 +1,21 @@
 package tracing
 
 import (
-	"io"
-	"net/http"
+	"encoding/json"
 	"slices"
 	"sync"
 
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
+	"github.com/nats-io/nats.go"
 )
 
-// The limits on what the receiver keeps and accepts.
+// The limits on what the receiver keeps.
 const (
 	maxTraces = 256
-	maxSpans  = 512     // of one trace
-	maxBody   = 4 << 20 // bytes
+	maxSpans  = 512 // of one trace
 	maxFresh  = 2048
 )
 
-// Receiver is an OTLP endpoint that keeps the last traces. It receives what the demo's own processes send: protobuf,
-// not compressed. The zero value is ready for use.
+// Receiver keeps the last traces of the demo's processes. The zero value is ready for use.
 type Receiver struct {
 	mu     sync.Mutex
 	traces map[string][]Span
@@ -28,20 +24,15 @@ type Receiver struct {
 	came   int // spans, since the start
 }
 
-// ServeHTTP implements http.Handler.
-func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-		return
-	}
-	var data tracepb.TracesData // on the wire it is the same as an ExportTraceServiceRequest
-	if err := proto.Unmarshal(body, &data); err != nil {
-		http.Error(w, "want OTLP as protobuf, not compressed", http.StatusBadRequest)
-		return
-	}
-	r.take(spansOf(&data))
-	w.Header().Set("Content-Type", "application/x-protobuf") // of an empty ExportTraceServiceResponse
+// Listen makes the receiver keep the spans that all processes send on the broker.
+func (r *Receiver) Listen(nc *nats.Conn) error {
+	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
+		var spans []Span
+		if json.Unmarshal(m.Data, &spans) == nil {
+			r.take(spans)
+		}
+	})
+	return err
 }
 
 func (r *Receiver) take(spans []Span) {
