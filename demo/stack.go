@@ -18,7 +18,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/show"
 )
 
-// stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at work.
+// stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at
+// work.
 var stackCommands = map[string]func(ctx context.Context, args []string) error{
 	"run": func(_ context.Context, args []string) error {
 		if len(args) == 0 || services[args[0]] == nil {

@@ -1,5 +1,6 @@
-// Package broker is the demo's NATS server with JetStream: its configuration, its streams, and the connections to it.
-// With "go run ./demo" the server runs inside the demo's own process; in containers it is a stock NATS image.
+// Package broker is the demo's NATS server with JetStream: its configuration, its streams, and the
+// connections to it. With "go run ./demo" the server runs inside the demo's own process; in
+// containers it is a stock NATS image.
 package broker
 
 import (
@@ -24,7 +25,8 @@ const (
 	ticket  = "tickets."      // subject, followed by the journey's id
 )
 
-// Ticket returns the subject of a journey's ticket. The id is base64url, which is one token of a subject.
+// Ticket returns the subject of a journey's ticket. The id is base64url, which is one token of a
+// subject.
 func Ticket(sid string) string { return ticket + sid }
 
 //go:embed nats.conf
@@ -33,8 +35,8 @@ var configuration string
 // Users are all that may connect to the broker.
 var Users = []string{"operator", "lb", "sticky", "gateway", "cart", "pricing", "payment", "fulfil"}
 
-// Config returns the server's configuration, in which each user has the rights that it needs. Public holds the public
-// key of each user.
+// Config returns the server's configuration, in which each user has the rights that it needs.
+// Public holds the public key of each user.
 func Config(public map[string]string) ([]byte, error) {
 	t, err := template.New("nats.conf").Option("missingkey=error").Parse(configuration)
 	if err != nil {
@@ -47,8 +49,8 @@ func Config(public map[string]string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Start starts a server in this process with the configuration file that the container would use. It listens on a free
-// port of the loopback interface and stores its files in dir.
+// Start starts a server in this process with the configuration file that the container would use.
+// It listens on a free port of the loopback interface and stores its files in dir.
 func Start(config, dir string) (*server.Server, error) {
 	o, err := server.ProcessConfigFile(config)
 	if err != nil {
@@ -68,7 +70,8 @@ func Start(config, dir string) (*server.Server, error) {
 	return srv, nil
 }
 
-// Declare makes the streams and the consumer, or gives those of an older version the settings of this one.
+// Declare makes the streams and the consumer, or gives those of an older version the settings of
+// this one.
 func Declare(ctx context.Context, js jetstream.JetStream) error {
 	orders, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: Orders, Subjects: []string{Placed}, MaxAge: time.Hour, AllowDirect: true,

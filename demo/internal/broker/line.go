@@ -13,9 +13,9 @@ import (
 // SeedFile is the file in a user's directory that identifies the user to the broker.
 const SeedFile = "nats.nkey"
 
-// Line is a connection to the broker that can be paused at this end. If every service pauses its line at once, the
-// server hangs as far as the services can tell. A signal could stop the server itself, but not in every container and
-// not on every operating system.
+// Line is a connection to the broker that can be paused at this end. If every service pauses its
+// line at once, the server hangs as far as the services can tell. A signal could stop the server
+// itself, but not in every container and not on every operating system.
 type Line struct {
 	*nats.Conn
 
@@ -23,8 +23,8 @@ type Line struct {
 	until time.Time // the end of the pause
 }
 
-// Join connects to the server as the user whose files are in dir. A connection on which two pings are not answered is
-// made again, because networks break.
+// Join connects to the server as the user whose files are in dir. A connection on which two pings
+// are not answered is made again, because networks break.
 func Join(url, dir, name string) (*Line, error) {
 	seed, err := nats.NkeyOptionFromSeed(filepath.Join(dir, SeedFile))
 	if err != nil {
@@ -41,8 +41,9 @@ func Join(url, dir, name string) (*Line, error) {
 	return l, nil
 }
 
-// Pause delays every byte from the server for a while. Bytes to the server are not delayed: the connection's own lock
-// is taken while they are written, and a service must be able to go on without the broker.
+// Pause delays every byte from the server for a while. Bytes to the server are not delayed: the
+// connection's own lock is taken while they are written, and a service must be able to go on
+// without the broker.
 func (l *Line) Pause(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

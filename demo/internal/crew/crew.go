@@ -1,5 +1,5 @@
-// Package crew is the replicas in containers, which an engine starts again when they end. They are known by their signs
-// of life, and end because they are asked to, over the broker.
+// Package crew is the replicas in containers, which an engine starts again when they end. They are
+// known by their signs of life, and end because they are asked to, over the broker.
 package crew
 
 import (
@@ -17,15 +17,15 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
-// A replica counts as down after silence without a sign of life. After forgotten it is no replica any more: it was
-// replaced, or is not wanted any longer.
+// A replica counts as down after silence without a sign of life. After forgotten it is no replica
+// any more: it was replaced, or is not wanted any longer.
 const (
 	silence   = 2 * time.Second
 	forgotten = 20 * time.Second
 )
 
-// patience is how long a replica that ended may take to come back. An engine that has had to start a container several
-// times waits longer each time.
+// patience is how long a replica that ended may take to come back. An engine that has had to start
+// a container several times waits longer each time.
 const patience = 30 * time.Second
 
 // Crew is the replicas. It is safe for concurrent use.
@@ -56,7 +56,8 @@ func (c *Crew) Names(role string) []string {
 	return names
 }
 
-// State returns how a replica is: up if it gives signs of life, and was not asked to end in this life.
+// State returns how a replica is: up if it gives signs of life, and was not asked to end in this
+// life.
 func (c *Crew) State(name string) page.State {
 	p, ok := c.observer.Tally().Present[name]
 	c.mu.Lock()
@@ -73,8 +74,8 @@ func (c *Crew) PID(string) int { return 0 }
 // Crashes returns nothing: nobody here is told why a container ended.
 func (c *Crew) Crashes() []string { return nil }
 
-// Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker knows. It may be back
-// by then.
+// Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker
+// knows. It may be back by then.
 func (c *Crew) Kill(ctx context.Context, name string) error {
 	life, err := c.end(ctx, name, kill)
 	if err != nil {
@@ -93,7 +94,8 @@ func (c *Crew) Kill(ctx context.Context, name string) error {
 	}
 }
 
-// Drain asks a replica to finish what it has in hand and to end. It takes no longer for that than it has decided itself.
+// Drain asks a replica to finish what it has in hand and to end. It takes no longer for that than
+// it has decided itself.
 func (c *Crew) Drain(ctx context.Context, name string, _ time.Duration) error {
 	_, err := c.end(ctx, name, drain)
 	return err
@@ -109,7 +111,8 @@ func (c *Crew) Restart(ctx context.Context, name string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, docker compose up -d does: %w", name, ctx.Err())
+			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, "+
+				"run docker compose up -d: %w", name, ctx.Err())
 		}
 	}
 	return nil
@@ -126,7 +129,8 @@ func (c *Crew) end(ctx context.Context, name, order string) (life string, err er
 	return life, nil
 }
 
-// ask gives an order, and returns the life that has received it. A replica whose line is paused answers afterwards.
+// ask gives an order, and returns the life that has received it. A replica whose line is paused
+// answers afterwards.
 func (c *Crew) ask(ctx context.Context, name, order string) (life string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -26,9 +26,10 @@ const (
 // killed is the exit code of a process that SIGKILL ended.
 const killed = 137
 
-// Obey makes this process follow the orders that come on its line. A container cannot be killed from outside without
-// the engine's socket, which nobody here has, and the first process of a container ignores its own SIGKILL. So the
-// process exits at once: nothing is finished, flushed or said goodbye to.
+// Obey makes this process follow the orders that come on its line. A container cannot be killed
+// from outside without the engine's socket, which nobody here has, and the first process of a
+// container ignores its own SIGKILL. So the process exits at once: nothing is finished, flushed or
+// said goodbye to.
 func Obey(line *broker.Line, name string, finish func()) error {
 	_, err := line.Subscribe(subject+name, func(m *nats.Msg) {
 		m.Respond([]byte(watch.Life))
@@ -52,7 +53,8 @@ func Obey(line *broker.Line, name string, finish func()) error {
 // longest is for how long a line is paused at most.
 const longest = 10 * time.Second
 
-// Pauses pauses the broker: all replicas pause their lines to it at the same time. It is safe for concurrent use.
+// Pauses pauses the broker: all replicas pause their lines to it at the same time. It is safe for
+// concurrent use.
 type Pauses struct {
 	nc *nats.Conn
 

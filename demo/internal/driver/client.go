@@ -52,9 +52,9 @@ type Reply struct {
 	sent    ledger.Sent
 }
 
-// Post does a step, again and again with the same token until it is answered, at first soon, and later once a second, so
-// that those who wait for a service do not keep it from coming back. To repeat a step is harmless: the token and the step
-// make the idempotency key.
+// Post does a step, again and again with the same token until it is answered, at first soon, and
+// later once a second, so that those who wait for a service do not keep it from coming back. To
+// repeat a step is harmless: the token and the step make the idempotency key.
 func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	var retries int64
 	c.outage.asked()
@@ -79,8 +79,8 @@ func (c *Client) Post(ctx context.Context, step string, q url.Values, token stri
 	}
 }
 
-// Take does a step until it is done: while the answer is that it is not done yet, it asks again with the token of that
-// answer, and tells pending.
+// Take does a step until it is done: while the answer is that it is not done yet, it asks again
+// with the token of that answer, and tells pending.
 func (c *Client) Take(ctx context.Context, step string, q url.Values, token string, pending func(Reply)) (Reply, error) {
 	for {
 		r, err := c.Post(ctx, step, q, token)

@@ -20,8 +20,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Report is the result of "demo drive", which sends travellers to a fleet that somebody else runs and judges by their
-// ledger alone whether anything was lost.
+// Report is the result of "demo drive", which sends travellers to a fleet that somebody else runs
+// and judges by their ledger alone whether anything was lost.
 type Report struct {
 	OK       bool    `json:"ok"`
 	Lane     string  `json:"lane"`
@@ -59,8 +59,9 @@ type drive struct {
 // errVerdict is why the command fails when the fleet did.
 var errVerdict = errors.New("drive: a journey was lost or not finished")
 
-// Command drives the fleet at --url, and prints the verdict. It fails if a journey was lost or could not be finished. In
-// the other lanes, which promise nothing, a loss is the result and no failure.
+// Command drives the fleet at --url, and prints the verdict. It fails if a journey was lost or
+// could not be finished. In the other lanes, which promise nothing, a loss is the result and no
+// failure.
 func Command(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("demo drive", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -124,8 +125,8 @@ func newDrive(url string, lane Lane) *drive {
 	return d
 }
 
-// run begins bookings for so many seconds, or until ctx ends, and returns when the last is over. It tells its progress
-// to w: every second as JSON, or every five seconds as text.
+// run begins bookings for so many seconds, or until ctx ends, and returns when the last is over. It
+// tells its progress to w: every second as JSON, or every five seconds as text.
 func (d *drive) run(ctx context.Context, seconds, rate float64, w io.Writer, asJSON bool) {
 	beginning := ctx
 	if seconds > 0 {

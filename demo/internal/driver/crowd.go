@@ -8,19 +8,20 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 )
 
-// most is how many bookings of a lane are under way at most. A machine that keeps up has about half of that; a slower
-// one gets fewer bookings, not more and more of them at once.
+// most is how many bookings of a lane are under way at most. A machine that keeps up has about half
+// of that; a slower one gets fewer bookings, not more and more of them at once.
 const most = 60
 
-// Crowd is bookings that begin at an even rate, the same in all lanes, whatever becomes of those before.
+// Crowd is bookings that begin at an even rate, the same in all lanes, whatever becomes of those
+// before.
 type Crowd struct {
 	Rate   float64              // bookings a second
 	Traced int                  // one booking in so many is traced
 	Over   func(*Driver, error) // is told each booking's end, by many goroutines
 }
 
-// Run starts bookings until more says that it is enough, and waits for them to end. More is told how many there were,
-// and lanes which ones are on.
+// Run starts bookings until more says that it is enough, and waits for them to end. More is told
+// how many there were, and lanes which ones are on.
 func (c *Crowd) Run(ctx context.Context, lanes func() []*Driver, more func(n int) bool) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -49,8 +50,8 @@ func (c *Crowd) Run(ctx context.Context, lanes func() []*Driver, more func(n int
 	}
 }
 
-// enter takes a place, and waits for one. A central store that is down must not hold up the other lanes, so a booking
-// of that lane does not wait.
+// enter takes a place, and waits for one. A central store that is down must not hold up the other
+// lanes, so a booking of that lane does not wait.
 func (c *Crowd) enter(ctx context.Context, d *Driver, places chan<- struct{}) bool {
 	select {
 	case places <- struct{}{}:

@@ -1,5 +1,6 @@
-// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given. Other
-// travellers book the same trips in the other lanes, and keep cookies. The tests of [Command] are in the demo's root.
+// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it
+// was given. Other travellers book the same trips in the other lanes, and keep cookies. The tests
+// of [Command] are in the demo's root.
 package driver
 
 import (
@@ -16,8 +17,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Interfere returns the update that a traveller gets, of the one that came and the one before. Tests replace it by a fault,
-// to see that the ledger notices.
+// Interfere returns the update that a traveller gets, of the one that came and the one before.
+// Tests replace it by a fault, to see that the ledger notices.
 var Interfere = func(step, came, before string) string { return came }
 
 // Driver books trips in a lane.
@@ -29,7 +30,8 @@ type Driver struct {
 	Trouble Trouble
 	Pace    Pace
 
-	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
+	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by
+	// many travellers at once.
 	Heard func(ledger.Sent, gateway.Answer)
 
 	client *Client
@@ -41,7 +43,8 @@ func (d *Driver) Connect(url string) { d.client = NewClient(url, d.Lane, &d.Trou
 // Unavailable returns for how long the lane answered nobody though somebody asked.
 func (d *Driver) Unavailable() time.Duration { return d.client.outage.sum() }
 
-// ErrEnded says that a journey came to an end before its time: its session is gone, or its key was revoked.
+// ErrEnded says that a journey came to an end before its time: its session is gone, or its key was
+// revoked.
 var ErrEnded = errors.New("the journey ended")
 
 // visit is one step that a traveller takes.
@@ -51,8 +54,8 @@ type visit struct {
 	want map[string]string // by claim, what the answer must say
 }
 
-// Book books the n-th trip of the seed, from the search to the ticket. The booking was due to begin at a time that may
-// have passed: that wait counts as part of the first step.
+// Book books the n-th trip of the seed, from the search to the ticket. The booking was due to begin
+// at a time that may have passed: that wait counts as part of the first step.
 func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(n)))
 	page := d.Ledger.Begin()

@@ -7,8 +7,9 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Pace is how quickly the travellers' steps are acknowledged, from when they wanted them, with all retries and, for the
-// first step of a journey, from when it was due. The zero value is ready for use.
+// Pace is how quickly the travellers' steps are acknowledged, from when they wanted them, with all
+// retries and, for the first step of a journey, from when it was due. The zero value is ready for
+// use.
 type Pace struct {
 	mu     sync.Mutex
 	all    *hdrhistogram.Histogram

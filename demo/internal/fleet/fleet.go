@@ -29,7 +29,8 @@ type replica struct {
 	dead bool // killed on purpose
 }
 
-// Open returns an empty fleet with a directory of its own, which is removed with it, whatever ends it.
+// Open returns an empty fleet with a directory of its own, which is removed with it, whatever ends
+// it.
 func Open(ctx context.Context) (*Fleet, error) {
 	janitor, dir, err := start(ctx, Spec{}, JanitorRole)
 	if err != nil {
@@ -107,7 +108,8 @@ func (f *Fleet) Kill(_ context.Context, name string) error {
 	return nil
 }
 
-// Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if it takes longer.
+// Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if
+// it takes longer.
 func (f *Fleet) Drain(_ context.Context, name string, within time.Duration) error {
 	f.end(name).drain(within)
 	return nil
@@ -143,7 +145,8 @@ func (f *Fleet) State(name string) page.State {
 	return page.Down
 }
 
-// Crashes returns the names of replicas that ended without being asked to, and why any of them did not come back.
+// Crashes returns the names of replicas that ended without being asked to, and why any of them did
+// not come back.
 func (f *Fleet) Crashes() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

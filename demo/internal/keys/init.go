@@ -24,8 +24,8 @@ const (
 	ConfigFile   = "nats.conf"
 )
 
-// A member's files, next to its seed for the broker. The roster is the operator's alone, because only the first ring is
-// made of it. It holds no secret.
+// A member's files, next to its seed for the broker. The roster is the operator's alone, because
+// only the first ring is made of it. It holds no secret.
 const (
 	identityFile = "identity"
 	rootFile     = "root.pub" // the public half of what signs rosters
@@ -35,7 +35,8 @@ const (
 // OperatorName is the operator's name on the roster.
 const OperatorName = "operator"
 
-// Volumes are the directories that [Init] fills, one for each user of the broker and one for the broker.
+// Volumes are the directories that [Init] fills, one for each user of the broker and one for the
+// broker.
 var Volumes = append(slices.Clone(broker.Users), BrokerVolume)
 
 // lifetime of the roster is longer than any demo runs.
@@ -46,9 +47,10 @@ type volumes string
 
 func (v volumes) path(member, file string) string { return filepath.Join(string(v), member, file) }
 
-// Init gives every member its files, in a directory of its own in dir: its seed for the broker and its identity for the
-// ring. The broker gets the public halves. The root that signs the roster is not stored. Files that exist stay as they
-// are, so a second Init changes nothing, and one after an interrupted Init completes it.
+// Init gives every member its files, in a directory of its own in dir: its seed for the broker and
+// its identity for the ring. The broker gets the public halves. The root that signs the roster is
+// not stored. Files that exist stay as they are, so a second Init changes nothing, and one after an
+// interrupted Init completes it.
 func Init(dir string) error {
 	v := volumes(dir)
 	if err := v.users(); err != nil {
@@ -123,7 +125,8 @@ func (v volumes) enrolled(members []string) bool {
 	return err == nil
 }
 
-// disband removes the roster before files change that belong to it. Without a roster, the members are enrolled again.
+// disband removes the roster before files change that belong to it. Without a roster, the members
+// are enrolled again.
 func (v volumes) disband() error {
 	err := os.Remove(v.path(OperatorName, rosterFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +135,8 @@ func (v volumes) disband() error {
 	return err
 }
 
-// enrol signs a new roster with a root that is needed once and not stored. The roster is the last file that is written.
+// enrol signs a new roster with a root that is needed once and not stored. The roster is the last
+// file that is written.
 func (v volumes) enrol(members []string) error {
 	if err := v.disband(); err != nil {
 		return err

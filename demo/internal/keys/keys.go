@@ -1,13 +1,12 @@
-// Package keys gives the demo its keys. [Init] makes the files of all members once, and the operator puts the first
-// ring, sealed to the members, into a NATS bucket. From then on the services rotate the ring among themselves: see
-// [Open]. No leader is needed.
+// Package keys gives the demo its keys. [Init] makes the files of all members once, and the
+// operator puts the first ring, sealed to the members, into a NATS bucket. From then on the
+// services rotate the ring among themselves: see [Open]. No leader is needed.
 package keys
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,11 +19,12 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// Life is how long a waybill lives. It is short because the keys change so quickly here and a ring holds 64 at most.
+// Life is how long a waybill lives. It is short because the keys change so quickly here and a ring
+// holds 64 at most.
 const Life = 3 * time.Minute
 
-// Policy returns how the keys follow each other: as in real life, but within seconds. The comments show the defaults.
-// The period is 4 s at least. A period of 0 selects [Steady].
+// Policy returns how the keys follow each other: as in real life, but within seconds. The comments
+// show the defaults. The period is 4 s at least. A period of 0 selects [Steady].
 func Policy(period time.Duration) keyring.Policy {
 	if period == 0 {
 		return Steady
@@ -41,8 +41,8 @@ func Policy(period time.Duration) keyring.Policy {
 	}
 }
 
-// Steady is the policy where nobody counts seconds: a broker may be away for two minutes, and a machine may sleep for as
-// long.
+// Steady is the policy where nobody counts seconds: a broker may be away for two minutes, and a
+// machine may sleep for as long.
 var Steady = keyring.Policy{
 	Period:    15 * time.Second,
 	Delay:     6 * time.Second,
@@ -56,8 +56,8 @@ var Steady = keyring.Policy{
 	Algorithms: []keyring.Algorithm{keyring.HS256},
 }
 
-// Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
-// world. The balancer has none.
+// Members are the services that have keys, and whether they may propose the next one. The gateway
+// may not: it faces the world. The balancer has none.
 var Members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
 
 // bucket is where the sealed ring is stored.
@@ -76,11 +76,12 @@ func Open(ctx context.Context, nc *nats.Conn, dir, member string, policy keyring
 	if err != nil {
 		return nil, err
 	}
+	opts := []keyring.Option{keyring.Domain(trip.Domain), keyring.WithPolicy(policy)}
 	var ring *keyring.Ring
 	if Members[member] {
-		ring, err = keyring.Keep(ctx, store, wrapper, keyring.Domain(trip.Domain), keyring.WithPolicy(policy))
+		ring, err = keyring.Keep(ctx, store, wrapper, opts...)
 	} else {
-		ring, err = keyring.Open(ctx, store, keyring.Wrapped(wrapper), keyring.Domain(trip.Domain), keyring.WithPolicy(policy))
+		ring, err = keyring.Open(ctx, store, append(opts, keyring.Wrapped(wrapper))...)
 	}
 	if err != nil {
 		return nil, err
@@ -119,9 +120,4 @@ func wrapper(dir string) (*agering.Wrapper, error) {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	return agering.New(trip.Domain, own, roots)
-}
-
-// quiet logs warnings and errors only.
-func quiet() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

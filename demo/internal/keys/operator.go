@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,8 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// Operator makes the first ring, and can change it out of turn. To change keys in turn is the services' part.
+// Operator makes the first ring, and can change it out of turn. To change keys in turn is the
+// services' part.
 type Operator struct {
 	nc      *nats.Conn
 	policy  keyring.Policy
@@ -45,8 +47,9 @@ func NewOperator(nc *nats.Conn, dir string, policy keyring.Policy) (*Operator, e
 	return o, err
 }
 
-// Declare makes the streams and the first ring, and returns what it did. It changes nothing that exists, with one
-// exception: a ring whose keys have all ended, because the stack stood still, gets a new key.
+// Declare makes the streams and the first ring, and returns what it did. It changes nothing that
+// exists, with one exception: a ring whose keys have all ended, because the stack stood still, gets
+// a new key.
 func (o *Operator) Declare(ctx context.Context) (did string, err error) {
 	js, err := jetstream.New(o.nc)
 	if err != nil {
@@ -86,7 +89,7 @@ func (o *Operator) Declare(ctx context.Context) (did string, err error) {
 
 // Change opens the ring for one act of the operator, and closes it again.
 func (o *Operator) Change(ctx context.Context, act func(*keyring.Ring) error) error {
-	ring, err := keyring.Keep(ctx, o.store, o.wrapper, keyring.Domain(trip.Domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
+	ring, err := keyring.Keep(ctx, o.store, o.wrapper, o.options()...)
 	if err != nil {
 		return err
 	}
@@ -95,6 +98,12 @@ func (o *Operator) Change(ctx context.Context, act func(*keyring.Ring) error) er
 		return fmt.Errorf("operator: %w", ring.Ready())
 	}
 	return act(ring)
+}
+
+// options are how the operator opens the ring: it logs warnings and errors only.
+func (o *Operator) options() []keyring.Option {
+	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return []keyring.Option{keyring.Domain(trip.Domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet)}
 }
 
 // Rotate proposes the next key out of turn, and returns it.
@@ -126,14 +135,15 @@ type Swap struct {
 	Active   time.Time // from when the new key issues; both keys open before and after it
 }
 
-// Watch follows the ring without changing it, and reports each new key well before it issues, and the kids that are
-// revoked, repeatedly.
+// Watch follows the ring without changing it, and reports each new key well before it issues, and
+// the kids that are revoked, repeatedly.
 func (o *Operator) Watch(ctx context.Context, swapped func(Swap), revoked func(kid string)) (*keyring.Ring, error) {
-	return keyring.Open(ctx, o.store, keyring.Wrapped(&witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}),
-		keyring.Domain(trip.Domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet()))
+	w := &witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}
+	return keyring.Open(ctx, o.store, append(o.options(), keyring.Wrapped(w))...)
 }
 
-// witness sees who wrote a ring, which keyring.Ring does not tell. One ring uses it, one read after the other.
+// witness sees who wrote a ring, which keyring.Ring does not tell. One ring uses it, one read after
+// the other.
 type witness struct {
 	keyring.Wrapper
 	swapped func(Swap)

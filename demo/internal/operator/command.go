@@ -1,5 +1,5 @@
-// Package operator is the operator's command line where the demo runs in containers: it declares what the broker holds,
-// looks after the keys, and audits orders and tickets.
+// Package operator is the operator's command line where the demo runs in containers: it declares
+// what the broker holds, looks after the keys, and audits orders and tickets.
 package operator
 
 import (

@@ -6,8 +6,9 @@ import (
 	"net/http"
 )
 
-// Action is what a button does. It returns when its effect has begun, within a second. A longer effect goes on after that,
-// and is seen in the snapshots. Its arguments are in the request's path and query; there is no body to read.
+// Action is what a button does. It returns when its effect has begun, within a second. A longer
+// effect goes on after that, and is seen in the snapshots. Its arguments are in the request's path
+// and query; there is no body to read.
 type Action func(*http.Request) error
 
 // Controls is what can be done on a page. All functions may be called at the same time.
@@ -17,7 +18,8 @@ type Controls struct {
 	Trace   func(id string) ([]Span, error) // returns the spans of a trace, a parent before its children
 }
 
-// The errors of controls, wrapped with words that the visitor can read. Any other error is a fault of the demo.
+// The errors of controls, wrapped with words that the visitor can read. Any other error is a fault
+// of the demo.
 var (
 	ErrUnknown = errors.New("there is no such thing") // no such replica, key, step or trace
 	ErrNotNow  = errors.New("not now")                // a show is running, there is no token yet, the key is gone, …

@@ -2,8 +2,8 @@ package page
 
 import "github.com/waybill-go/waybill/demo/internal/watch"
 
-// Journey is the visitor's own booking. Only the waybill keeps it; the demo plays the browser, which keeps the last
-// waybill that it was given.
+// Journey is the visitor's own booking. Only the waybill keeps it; the demo plays the browser,
+// which keeps the last waybill that it was given.
 type Journey struct {
 	ID      string            `json:"id"`    // empty before the first step
 	Token   string            `json:"token"` // as the browser holds it: signed, and so readable
@@ -20,7 +20,8 @@ type Journey struct {
 	Abroad  *Result           `json:"abroad,omitempty"`
 }
 
-// Offer is a step that the visitor can take now. The first one is the next; others repeat something.
+// Offer is a step that the visitor can take now. The first one is the next; others repeat
+// something.
 type Offer struct {
 	Step  string   `json:"step"`  // of gateway's
 	Label string   `json:"label"` // of the button: "Search", "Pay again"

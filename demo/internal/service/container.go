@@ -19,8 +19,9 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 )
 
-// Container runs a role in a container until SIGTERM, and then until everything under way is done. Flags tell the
-// service what it is, and its volume holds its own files. It finds its peers by name and is known by its hostname.
+// Container runs a role in a container until SIGTERM, and then until everything under way is done.
+// Flags tell the service what it is, and its volume holds its own files. It finds its peers by name
+// and is known by its hostname.
 func Container(role string, args []string, run func(context.Context, *Env) error) error {
 	spec, health, err := parse(role, args)
 	if err != nil {
@@ -85,5 +86,6 @@ func parse(role string, args []string) (spec fleet.Spec, health string, err erro
 	return spec, health, err
 }
 
-// nameOf returns a replica's name: its role, and the part of the container's id that people read, which is its hostname.
+// nameOf returns a replica's name: its role, and the part of the container's id that people read,
+// which is its hostname.
 func nameOf(role, host string) string { return role + "-" + host[:min(8, len(host))] }

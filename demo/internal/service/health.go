@@ -14,7 +14,8 @@ import (
 // HealthAddress is where a container tells its health, to itself alone.
 const HealthAddress = "127.0.0.1:9100"
 
-// healthCheck answers whether a replica can do its work. The context is done when the replica is to end.
+// healthCheck answers whether a replica can do its work. The context is done when the replica is to
+// end.
 type healthCheck struct {
 	ctx   context.Context
 	check atomic.Pointer[func() error] // nil while the replica starts
@@ -33,8 +34,8 @@ func (h *healthCheck) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// Check asks the replica in the same container for its health. It is the container's health check, because an image
-// without a shell has no other program to ask with.
+// Check asks the replica in the same container for its health. It is the container's health check,
+// because an image without a shell has no other program to ask with.
 func Check(addr string) error {
 	client := http.Client{Timeout: 2 * time.Second}
 	res, err := client.Get("http://" + addr)

@@ -1,5 +1,6 @@
-// Package service is what every process of the demo's fleet begins with: the broker, the keys, the Authority, the
-// tracer. [Main] runs a process that the demo started, and [Container] one that a container engine started.
+// Package service is what every process of the demo's fleet begins with: the broker, the keys, the
+// Authority, the tracer. [Main] runs a process that the demo started, and [Container] one that a
+// container engine started.
 package service
 
 import (
@@ -25,7 +26,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has. The service's context is done when the service is to finish what it has in hand and end.
+// Env is what a service has. The service's context is done when the service is to finish what it
+// has in hand and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -36,9 +38,11 @@ type Env struct {
 	ready func(*Env, string)
 }
 
-// Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
+// Main makes this process the replica that its starter wants, and runs it until it fails or the
+// starter is gone.
 func Main(run func(context.Context, *Env) error) error {
-	// When the broker is paused, sixteen services would warn at once that the ring is not refreshed.
+	// When the broker is paused, sixteen services would warn at once that the ring is not
+	// refreshed.
 	logFrom(slog.LevelError)
 	spec, ctx, err := fleet.Child()
 	if err != nil {
@@ -58,8 +62,8 @@ func logFrom(level slog.Level) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
-// start runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It
-// calls ready, with where the replica listens, when it serves.
+// start runs the replica that spec describes until it fails, or until ctx ends and it has done what
+// was under way. It calls ready, with where the replica listens, when it serves.
 func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
@@ -87,7 +91,8 @@ func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line
 	return run(ctx, e)
 }
 
-// healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has no key to issue with.
+// healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has
+// no key to issue with.
 func (e *Env) healthy() error {
 	if !e.NATS.IsConnected() {
 		return errors.New("not connected to the broker")
@@ -108,7 +113,8 @@ type Server interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
+// Serve says that the replica is ready and serves, until ctx ends and it has done what was under
+// way.
 func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(lis) }()
@@ -123,8 +129,8 @@ func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	return srv.Shutdown(ctx)
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
-// that it has are done.
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx
+// ends and the messages that it has are done.
 func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
@@ -145,8 +151,8 @@ func (e *Env) ServeNATS(ctx context.Context) error {
 	return nil
 }
 
-// Work takes a little time, as a service does that asks somebody else. Without it hardly a kill would interrupt
-// anything.
+// Work takes a little time, as a service does that asks somebody else. Without it hardly a kill
+// would interrupt anything.
 func Work(ctx context.Context) error {
 	select {
 	case <-time.After(5*time.Millisecond + rand.N(10*time.Millisecond)):

@@ -13,7 +13,8 @@ import (
 // minuteLength is how long the 60-second show is. The last seconds are for bookings to end.
 const minuteLength = 60 * time.Second
 
-// act is a show on a stage: the 60-second show, or a storm. The seed decides which replicas are hit.
+// act is a show on a stage: the 60-second show, or a storm. The seed decides which replicas are
+// hit.
 type act struct {
 	*stage
 	rng      *rand.Rand
@@ -60,7 +61,7 @@ var scenes = []scene{
 	{5 * time.Second, "A cart is killed in the middle of its work.", strike("cart")},
 	{8 * time.Second, "A gateway is killed, and its sticky twin.", strike("gateway")},
 	{12 * time.Second, "The operator rotates the keys.", (*act).rotate},
-	{15 * time.Second, "All gateways are restarted, one by one, and so are the sticky servers, which wait for their sessions.",
+	{15 * time.Second, "All gateways are restarted, one by one, and so are the sticky servers.",
 		func(a *act, ctx context.Context) error { return a.rollAll(ctx, "gateway") }},
 	{31 * time.Second, "The keys are rotated again.", (*act).rotate},
 	{33 * time.Second, "The broker delays every message for two seconds.", (*act).pause},
@@ -125,7 +126,8 @@ func (a *act) pause(context.Context) error {
 	return nil
 }
 
-// decimate leaves one replica of each service that has several. Pricing has one in each cell anyway.
+// decimate leaves one replica of each service that has several. Pricing has one in each cell
+// anyway.
 func (a *act) decimate(ctx context.Context) error {
 	for _, role := range []string{"gateway", "cart", "payment", "fulfil"} {
 		names := a.up(role)

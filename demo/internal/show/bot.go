@@ -13,7 +13,8 @@ import (
 // sampled is which part of the bookings is traced: one in so many.
 const sampled = 10
 
-// book starts bookings in all lanes that are on until more says that it is enough, and waits for them to end.
+// book starts bookings in all lanes that are on until more says that it is enough, and waits for
+// them to end.
 func (s *stage) book(ctx context.Context, rate int, more func(n int) bool) {
 	crowd := driver.Crowd{Rate: float64(rate), Traced: sampled, Over: func(d *driver.Driver, err error) {
 		if err == nil || d != s.driver || ctx.Err() != nil || errors.Is(err, driver.ErrEnded) {

@@ -14,11 +14,12 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 )
 
-// twins go down together, so that the baseline has the same trouble: a gateway, and the server that does a gateway's
-// work in the other lanes.
+// twins go down together, so that the baseline has the same trouble: a gateway, and the server that
+// does a gateway's work in the other lanes.
 var twins = map[string]string{"gateway": "sticky", "sticky": "gateway"}
 
-// twin returns the replica that goes down with another, if there is one: the second sticky server with the second gateway.
+// twin returns the replica that goes down with another, if there is one: the second sticky server
+// with the second gateway.
 func (s *stage) twin(name string) string {
 	i := slices.Index(s.fleet.Names(roleOf(name)), name)
 	if theirs := s.fleet.Names(twins[roleOf(name)]); twins[roleOf(name)] != "" && i >= 0 && i < len(theirs) {
@@ -35,8 +36,8 @@ func (s *stage) pair(name string) []string {
 	return []string{name}
 }
 
-// kill kills a replica and its twin, and returns how many requests and messages the replica had in hand. The label marks
-// the kill on the charts.
+// kill kills a replica and its twin, and returns how many requests and messages the replica had in
+// hand. The label marks the kill on the charts.
 func (s *stage) kill(ctx context.Context, name, label string) (cut int, err error) {
 	pair := s.pair(name)
 	what := "Killed " + name
@@ -82,11 +83,13 @@ func (s *stage) restart(ctx context.Context, name string) error {
 	return errors.Join(errs...)
 }
 
-// aftermath is for how long losses are attributed to an event: a session's loss shows with its next step.
+// aftermath is for how long losses are attributed to an event: a session's loss shows with its next
+// step.
 const aftermath = 5 * time.Second
 
-// follow logs an event, and for a while its cost: the journeys with a waybill that were lost since, and the sessions that
-// were lost with the sticky servers among the victims. The returned function adds a remark.
+// follow logs an event, and for a while its cost: the journeys with a waybill that were lost since,
+// and the sessions that were lost with the sticky servers among the victims. The returned function
+// adds a remark.
 func (s *stage) follow(kind page.Kind, label, what string, victims ...string) (more func(string)) {
 	theirs := func() (n int, any bool) {
 		for _, v := range victims {
@@ -130,11 +133,12 @@ func journeys(n int) string {
 	return fmt.Sprintf("%d journeys", n)
 }
 
-// drain is how long a replica may take to end. The baseline spends 5 s of this waiting for its sessions.
+// drain is how long a replica may take to end. The baseline spends 5 s of this waiting for its
+// sessions.
 const drain = 8 * time.Second
 
-// rollAll restarts the replicas of each role one after the other, each after it has finished what it had in hand. The
-// sticky servers are restarted at the same time.
+// rollAll restarts the replicas of each role one after the other, each after it has finished what
+// it had in hand. The sticky servers are restarted at the same time.
 func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
 	n := 0
@@ -156,8 +160,10 @@ func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
 		return err
 	}
-	s.retell(id, "Rolling restart: %d replicas in %.1f s, %s lost; the sticky servers waited for their sessions and took %.1f s, and lost %d.",
-		n, took.Seconds(), journeys(s.ledger.Totals().Lost-lost), time.Since(began).Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
+	s.retell(id, "Rolling restart: %d replicas in %.1f s, %s lost; "+
+		"the sticky servers waited for their sessions and took %.1f s, and lost %d.",
+		n, took.Seconds(), journeys(s.ledger.Totals().Lost-lost),
+		time.Since(began).Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
 	return nil
 }
 
@@ -181,8 +187,8 @@ func (s *stage) rotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tell(page.Rotated, "keys rotated", "Rotated the keys by hand: %s opens from now on, and issues in %.1f s. Every older key goes on opening.",
-		k.ID(), time.Until(k.Times().NotBefore).Seconds())
+	s.tell(page.Rotated, "keys rotated", "Rotated the keys by hand: %s opens from now on, "+
+		"and issues in %.1f s. Every older key goes on opening.", k.ID(), time.Until(k.Times().NotBefore).Seconds())
 	return nil
 }
 
@@ -192,7 +198,8 @@ func (s *stage) swapped(swap keys.Swap) {
 	if swap.By == keys.OperatorName || time.Now().After(swap.Active) {
 		return // the first is logged by rotate, the second happened before anybody looked
 	}
-	s.tell(page.Rotated, "new key", "The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
+	s.tell(page.Rotated, "new key",
+		"The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
 		swap.By, swap.New, swap.Old, time.Until(swap.Active).Seconds())
 }
 
@@ -202,7 +209,8 @@ func (s *stage) revoke(ctx context.Context, kid string) error {
 	if err := s.operator.Revoke(ctx, kid); err != nil {
 		return err
 	}
-	s.tell(page.Rotated, "key revoked", "Revoked key %s: every waybill under it is refused from now on, and its journeys end.", kid)
+	s.tell(page.Rotated, "key revoked",
+		"Revoked key %s: every waybill under it is refused from now on, and its journeys end.", kid)
 	return nil
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// controls are the buttons of the page. Those of the visitor's own journey can be used during a show, the others not.
+// controls are the buttons of the page. Those of the visitor's own journey can be used during a
+// show, the others not.
 func (l *Live) controls() page.Controls {
 	ready := func(do page.Action) page.Action {
 		return func(r *http.Request) error {
@@ -48,7 +49,8 @@ func (l *Live) controls() page.Controls {
 		}),
 		"tamper": ready(func(r *http.Request) error {
 			f, err := l.stage.visitor.Tamper(r.Context())
-			return l.attacked(err, "tampering", "Sent %d forged waybills of your journey: %d accepted.", f.Tried, len(f.Accepted))
+			return l.attacked(err, "tampering", "Sent %d forged waybills of your journey: %d accepted.",
+				f.Tried, len(f.Accepted))
 		}),
 		"replay": ready(func(r *http.Request) error {
 			n, err := l.stage.visitor.Replay(r.Context())
@@ -69,8 +71,8 @@ func (l *Live) attacked(err error, label, format string, args ...any) error {
 	return err
 }
 
-// fate is after how long the demo starts a replica again that was killed by hand. An orchestrator would not wait so long;
-// a visitor may want to see what is missing.
+// fate is after how long the demo starts a replica again that was killed by hand. An orchestrator
+// would not wait so long; a visitor may want to see what is missing.
 const fate = 6 * time.Second
 
 // known returns an error if there is no such replica.
@@ -95,13 +97,15 @@ func (l *Live) kill(ctx context.Context, replica string) error {
 			return
 		}
 		if l.stage.restart(l.ctx, replica) == nil {
-			l.stage.tell(page.Restarted, replica+" back", "Nobody restarted %s for %.0f s, so it was started again.", replica, fate.Seconds())
+			l.stage.tell(page.Restarted, replica+" back",
+				"Nobody restarted %s for %.0f s, so it was started again.", replica, fate.Seconds())
 		}
 	})
 	return err
 }
 
-// killAny kills a random replica of a service that has another one to do its work. Pricing's have a cell each.
+// killAny kills a random replica of a service that has another one to do its work. Pricing's have a
+// cell each.
 func (l *Live) killAny(ctx context.Context) error {
 	var names []string
 	for _, role := range Roles {
@@ -153,8 +157,8 @@ func (l *Live) rollAll() error {
 	return nil
 }
 
-// waiting is how many keys may wait for their time before no more are made by hand. The ring's policy allows twice as
-// many, and rejects a ring with more.
+// waiting is how many keys may wait for their time before no more are made by hand. The ring's
+// policy allows twice as many, and rejects a ring with more.
 const waiting = 4
 
 // rotate adds a key. It opens on every replica within a second, and issues soon after that.
@@ -193,7 +197,8 @@ func (l *Live) setStore(ctx context.Context, on bool) error {
 	}
 	text := "No more bookings through the central store."
 	if on {
-		text = "From now on the same trips are also booked with sessions in one central store. Kill sessiond-1 to see what depends on it."
+		text = "From now on the same trips are also booked with sessions in one central store. " +
+			"Kill sessiond-1 to see what depends on it."
 	}
 	l.stage.tell(page.Note, "", "%s", text)
 	return nil

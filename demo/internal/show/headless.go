@@ -39,6 +39,9 @@ func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
 	l := newLive(ctx, p)
 	s := l.stage
 	defer s.close()
+	if o.Minute {
+		s.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
+	}
 	if err := s.open(ctx, p); err != nil {
 		return nil, err
 	}
@@ -65,7 +68,6 @@ func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
 	play := a.play
 	if o.Minute {
 		fmt.Fprintf(w, "\nNow %d bookings begin in each second, and for a minute this happens to the fleet:\n\n", rate)
-		s.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
 	} else {
 		fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
 		play, a.storm.journeys = a.rage, o.Journeys

@@ -21,14 +21,15 @@ import (
 // Address is where the page is, if the port is free.
 const Address = "127.0.0.1:7717"
 
-// How many bookings begin in a second while somebody looks on. Containers take more of a machine than processes.
+// How many bookings begin in a second while somebody looks on. Containers take more of a machine
+// than processes.
 const (
 	easy   = 12
 	easier = 4
 )
 
-// unhurried is how long travellers think while somebody looks on, and remembered is how many of their journeys a ledger
-// keeps.
+// unhurried is how long travellers think while somebody looks on, and remembered is how many of
+// their journeys a ledger keeps.
 const (
 	unhurried  = 600 * time.Millisecond
 	remembered = 1000
@@ -85,7 +86,8 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 			}
 		}
 		n := len(l.stage.fleet.Names(""))
-		l.stage.tell(page.Note, "", "%d services and a broker were ready after %.1f s. A bot books %d trips a second.", n, l.stage.at(), easy)
+		l.stage.tell(page.Note, "", "%d services and a broker were ready after %.1f s. "+
+			"A bot books %d trips a second.", n, l.stage.at(), easy)
 		fmt.Fprintf(w, "\n%d service processes and a NATS server run on this machine; a bot books %d trips a second.\n"+
 			"Ctrl-C ends everything and leaves nothing behind.\n", n, easy)
 		if tracing.Redirected() {
@@ -95,8 +97,8 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 	})
 }
 
-// Page is the service that shows a fleet in containers, which it reaches over the broker alone: the page, the bot and the
-// buttons. It is the operator of the key ring.
+// Page is the service that shows a fleet in containers, which it reaches over the broker alone: the
+// page, the bot and the buttons. It is the operator of the key ring.
 func Page(ctx context.Context, e *service.Env) error {
 	if len(e.Peers["lb"]) == 0 {
 		return fmt.Errorf("run %s: pass the balancer's address: --peer=lb=ADDRESS", e.Role)
@@ -120,7 +122,8 @@ func Page(ctx context.Context, e *service.Env) error {
 	return e.Serve(ctx, lis, browsers{&http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}})
 }
 
-// browsers is a server whose streams stay open as long as the browsers like, so it ends without waiting for them.
+// browsers is a server whose streams stay open as long as the browsers like, so it ends without
+// waiting for them.
 type browsers struct{ *http.Server }
 
 // Shutdown implements service.Server.
@@ -181,7 +184,8 @@ func (l *Live) begin() (*act, error) {
 	return a, nil
 }
 
-// lateness is how long the last bookings of a show may take to end after it. A traveller tries a step for 30 s.
+// lateness is how long the last bookings of a show may take to end after it. A traveller tries a
+// step for 30 s.
 const lateness = 40 * time.Second
 
 // perform plays a show that has begun, and judges it.

@@ -13,8 +13,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// Play makes a running page play the 60-second show, tells its progress to w, and returns the verdict. It writes the
-// report into a directory, if one is named.
+// Play makes a running page play the 60-second show, tells its progress to w, and returns the
+// verdict. It writes the report into a directory, if one is named.
 func Play(ctx context.Context, url, dir string, w io.Writer) (*Verdict, error) {
 	b := browser{strings.TrimSuffix(url, "/")}
 	if _, err := b.do(ctx, http.MethodPost, "show"); err != nil {

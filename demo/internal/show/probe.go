@@ -56,7 +56,8 @@ func (p *probe) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	p.done = true
-	s.tell(page.Attack, "attacks", "Sent %d forged waybills: %d accepted. Paid three times for one journey, with an old waybill, too: %d ticket. "+
+	s.tell(page.Attack, "attacks", "Sent %d forged waybills: %d accepted. "+
+		"Paid three times for one journey, once with an old waybill: %d ticket. "+
 		"Called a foreign host: the waybill %s.", p.forged.Tried, len(p.forged.Accepted), p.tickets, where(p.stayed))
 	return nil
 }

@@ -126,8 +126,8 @@ func (r *rates) take(handled map[string]int) map[string]float64 {
 	return now
 }
 
-// fleet is the replicas in the order in which a request meets them, and what moves between them. Only the publisher
-// calls it.
+// fleet is the replicas in the order in which a request meets them, and what moves between them.
+// Only the publisher calls it.
 func (l *Live) fleet(tally watch.Tally) page.Fleet {
 	s := l.stage
 	rate := l.rates.take(tally.Handled)

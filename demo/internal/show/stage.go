@@ -1,5 +1,5 @@
-// Package show puts the demo together: the fleet on its stage, what goes wrong with it, the page and the verdict. The
-// tests that run a whole show are in the demo's root.
+// Package show puts the demo together: the fleet on its stage, what goes wrong with it, the page
+// and the verdict. The tests that run a whole show are in the demo's root.
 package show
 
 import (
@@ -63,7 +63,8 @@ type stage struct {
 	failures []string // of bookings by travellers with waybills
 }
 
-// company is the replicas, wherever they are: processes of this demo, or containers that an engine starts.
+// company is the replicas, wherever they are: processes of this demo, or containers that an engine
+// starts.
 type company interface {
 	Names(role string) []string // in order; of all roles if it is empty
 	State(name string) page.State
@@ -103,7 +104,8 @@ var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
 // Baseline are the services that keep sessions.
 var Baseline = []string{"sticky", "sessiond"}
 
-// open starts everything as processes of this demo. The caller closes the stage, even if open returns an error.
+// open starts everything as processes of this demo. The caller closes the stage, even if open
+// returns an error.
 func (s *stage) open(ctx context.Context, p plan) error {
 	var err error
 	if s.processes, err = fleet.Open(ctx); err != nil {
@@ -149,7 +151,8 @@ func (s *stage) open(ctx context.Context, p plan) error {
 	return s.start(ctx, p.period)
 }
 
-// abroadAddress is where the page's container is the foreign host, whose name is abroad. The compose file uses the port.
+// abroadAddress is where the page's container is the foreign host, whose name is abroad. The
+// compose file uses the port.
 const abroadAddress = ":8090"
 
 // join makes a stage of a fleet in containers.
@@ -276,7 +279,8 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 	return nil
 }
 
-// findStore returns why the lane of a central store in a container cannot be switched on, if it cannot.
+// findStore returns why the lane of a central store in a container cannot be switched on, if it
+// cannot.
 func (s *stage) findStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -288,8 +292,8 @@ func (s *stage) findStore(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything that this stage has started. The fleet's directory goes last: the broker writes to it until it
-// has stopped.
+// close ends everything that this stage has started. The fleet's directory goes last: the broker
+// writes to it until it has stopped.
 func (s *stage) close() {
 	if s.processes != nil {
 		s.processes.Stop()

@@ -26,15 +26,17 @@ const gap = 500 * time.Millisecond
 type storm struct {
 	journeys int // at least; 0 for a show that is no storm
 
-	// A change of keys counts between these times: there are travellers everywhere when it comes, and for a while after it.
+	// A change of keys counts between these times: there are travellers everywhere when it comes,
+	// and for a while after it.
 	from, until time.Time
 }
 
-// killsOf is how many kills go with so many journeys: two rounds over all services with the usual 300, at least one.
+// killsOf is how many kills go with so many journeys: two rounds over all services with the usual
+// 300, at least one.
 func killsOf(journeys int) int { return max(len(Roles), 2*len(Roles)*journeys/300) }
 
-// rage returns when it has killed often enough, the services have changed their keys often enough, and there are enough
-// journeys.
+// rage returns when it has killed often enough, the services have changed their keys often enough,
+// and there are enough journeys.
 func (a *act) rage(ctx context.Context) error {
 	a.storm.from = time.Now().Add(2 * gap)
 	var victims []string
@@ -68,8 +70,8 @@ func (a *act) rage(ctx context.Context) error {
 	}
 }
 
-// interrupt kills a replica of a role while it is handling something, and starts it again where it was. A kill that came
-// just too late to interrupt anything does not count.
+// interrupt kills a replica of a role while it is handling something, and starts it again where it
+// was. A kill that came just too late to interrupt anything does not count.
 func (a *act) interrupt(ctx context.Context, role string) error {
 	for {
 		name, err := a.busy(ctx, a.rng, role)

@@ -12,8 +12,8 @@ import (
 // maxMoves is how many moves a snapshot has at most.
 const maxMoves = 30
 
-// moves turns spans into what moves between replicas. A span of a server is an arrival; where it came from says its
-// parent, which ends later and so comes later.
+// moves turns spans into what moves between replicas. A span of a server is an arrival; where it
+// came from says its parent, which ends later and so comes later.
 type moves struct {
 	id      uint64
 	waiting []tracing.Span          // for their parents
@@ -84,7 +84,8 @@ func (l *Live) trace(id string) ([]page.Span, error) {
 	return waterfall(spans), nil
 }
 
-// waterfall orders spans, a parent before its children. One whose parent died with its process is put below nothing.
+// waterfall orders spans, a parent before its children. One whose parent died with its process is
+// put below nothing.
 func waterfall(spans []tracing.Span) []page.Span {
 	below := map[string][]tracing.Span{}
 	known := map[string]bool{}

@@ -61,8 +61,8 @@ func (v *Verdict) check(name string, ok bool, format string, args ...any) *Line 
 	return &v.Lines[len(v.Lines)-1]
 }
 
-// judge fills in the lines: what happened since the show began. The tickets of a stage whose ledgers keep all pages are
-// compared with the pages. Otherwise there may just be none twice.
+// judge fills in the lines: what happened since the show began. The tickets of a stage whose
+// ledgers keep all pages are compared with the pages. Otherwise there may just be none twice.
 func (v *Verdict) judge(ctx context.Context, a *act, keepsAll bool, err error) {
 	s, now := a.stage, a.stage.cards()
 	if err != nil {
@@ -96,7 +96,8 @@ func (v *Verdict) judge(ctx context.Context, a *act, keepsAll bool, err error) {
 // attacks judges the outcome of a probe.
 func (v *Verdict) attacks(p probe) {
 	f := p.forged
-	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).Detail = f.Accepted
+	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).
+		Detail = f.Accepted
 	v.check("replayed payment", p.tickets == 1, "%d ticket", p.tickets)
 	abroad := "not called"
 	if p.done {
@@ -105,8 +106,8 @@ func (v *Verdict) attacks(p probe) {
 	v.check("foreign host", p.stayed, "%s", abroad)
 }
 
-// lost closes the verdict with the losses since before. The baseline's losses are shown and not judged: it is not on
-// trial.
+// lost closes the verdict with the losses since before. The baseline's losses are shown and not
+// judged: it is not on trial.
 func (v *Verdict) lost(s *stage, before []page.Card) {
 	crashes := s.fleet.Crashes()
 	v.check("unexpected exits", len(crashes) == 0, "%d", len(crashes)).Detail = crashes
@@ -129,7 +130,8 @@ func (s *stage) cards() []page.Card {
 	for _, d := range s.lanes() {
 		t := d.Ledger.Totals()
 		c := page.Card{
-			Lane: page.Lane(d.Lane.Name), On: d != s.store || s.storeOn.Load(), Live: t.Live, Finished: t.Finished, Lost: t.Lost,
+			Lane: page.Lane(d.Lane.Name), On: d != s.store || s.storeOn.Load(),
+			Live: t.Live, Finished: t.Finished, Lost: t.Lost,
 			Failed: int(d.Trouble.Failed.Load()), Retried: int(d.Trouble.Retries.Load()),
 		}
 		if s.url != "" {
@@ -185,7 +187,8 @@ func (v *Verdict) tickets(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// readTickets returns the tickets in the stream by journey, and how many are not the first of their journey.
+// readTickets returns the tickets in the stream by journey, and how many are not the first of their
+// journey.
 func readTickets(ctx context.Context, js jetstream.JetStream) (map[string]fulfil.Ticket, int, error) {
 	stream, err := js.Stream(ctx, broker.Tickets)
 	if err != nil {

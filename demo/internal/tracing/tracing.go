@@ -1,8 +1,9 @@
-// Package tracing sets up OpenTelemetry in every process of the demo, and receives the spans of all of them over the
-// broker. So the page can show traces with nothing else running.
+// Package tracing sets up OpenTelemetry in every process of the demo, and receives the spans of all
+// of them over the broker. So the page can show traces with nothing else running.
 //
-// If OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set, every process also exports to that
-// collector, by the SDK's own rules for headers, certificates and timeouts. The protocol is always OTLP over HTTP.
+// If OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set, every process also
+// exports to that collector, by the SDK's own rules for headers, certificates and timeouts. The
+// protocol is always OTLP over HTTP.
 package tracing
 
 import (
@@ -24,15 +25,17 @@ import (
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
-// queue is how many spans wait for the next batch. The SDK drops what exceeds it without a word; its default of 2,048
-// was too little for a burst. A traced step makes about ten, so this is some hundred steps in one interval.
+// queue is how many spans wait for the next batch. The SDK drops what exceeds it without a word;
+// its default of 2,048 was too little for a burst. A traced step makes about ten, so this is some
+// hundred steps in one interval.
 const queue = 8192
 
-// interval is how long a span waits at most. One that waits in a process that is killed dies with it.
+// interval is how long a span waits at most. One that waits in a process that is killed dies with
+// it.
 const interval = 100 * time.Millisecond
 
-// Setup makes the provider of a replica and installs it. The spans go to the receiver over nc, unless that is nil. The
-// returned function sends the spans that are left.
+// Setup makes the provider of a replica and installs it. The spans go to the receiver over nc,
+// unless that is nil. The returned function sends the spans that are left.
 func Setup(replica string, nc *nats.Conn) (flush func(), err error) {
 	ctx := context.Background()
 	opts := []sdktrace.TracerProviderOption{
@@ -87,7 +90,8 @@ func Step(ctx context.Context, name string) (context.Context, trace.Span) {
 	return tracer().Start(ctx, step+name)
 }
 
-// roots samples traces that begin with a booking or a step. Everything else that has no parent is not worth a trace here.
+// roots samples traces that begin with a booking or a step. Everything else that has no parent is
+// not worth a trace here.
 type roots struct{}
 
 // ShouldSample implements the SDK's Sampler.

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Abroad is a foreign host. It answers every request, and remembers what it should not have received.
+// Abroad is a foreign host. It answers every request, and remembers what it should not have
+// received.
 type Abroad struct {
 	addr string // by which the demo's services know it
 	srv  *http.Server
@@ -22,8 +23,8 @@ type Abroad struct {
 	leaks   []string // where in any call there was what looks like a waybill
 }
 
-// OpenAbroad starts it at an address, which may have port 0 for a free one. The demo's services know the host by the name,
-// which is not one by which they call each other.
+// OpenAbroad starts it at an address, which may have port 0 for a free one. The demo's services
+// know the host by the name, which is not one by which they call each other.
 func OpenAbroad(addr, name string) (*Abroad, error) {
 	lis, err := net.Listen("tcp", addr)
 	if err != nil {

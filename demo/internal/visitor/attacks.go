@@ -49,8 +49,8 @@ func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 		if err != nil {
 			return f, err
 		}
-		// A new journey is what somebody gets who comes with a key that nobody knows. One that knows where this journey
-		// goes has believed the forgery.
+		// A new journey is what somebody gets who comes with a key that nobody knows. One that
+		// knows where this journey goes has believed the forgery.
 		if r.Status < 400 && r.Answer.State[trip.To.Name()] != nil {
 			f.Accepted = append(f.Accepted, forged.What)
 		}
@@ -79,8 +79,8 @@ func fate(r driver.Reply) string {
 	return fmt.Sprintf("%d %s", r.Status, r.Answer.Error)
 }
 
-// Replay sends the token once more that the visitor paid with, and compares what comes of it. It returns how many
-// tickets the journey has then.
+// Replay sends the token once more that the visitor paid with, and compares what comes of it. It
+// returns how many tickets the journey has then.
 func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 	v.mu.Lock()
 	old, id, receipt := v.now.paidBy, v.now.id, word(v.now.state[trip.Paid.Name()])
@@ -89,7 +89,7 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 		return 0, fmt.Errorf("%w: pay first; then the waybill that paid can be sent again", page.ErrNotNow)
 	}
 	if time.Now().After(expires(old)) {
-		return 0, fmt.Errorf("%w: the waybill that paid has expired, so it is no waybill any more; start a new journey", page.ErrNotNow)
+		return 0, fmt.Errorf("%w: the waybill that paid has expired; start a new journey", page.ErrNotNow)
 	}
 	r, err := v.try(ctx, gateway.Pay, nil, old)
 	if err != nil {
@@ -115,8 +115,8 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 	return tickets, nil
 }
 
-// settledTickets returns how many tickets a journey has, once it has one and an order placed twice had the time to
-// become a second one.
+// settledTickets returns how many tickets a journey has, once it has one and an order placed twice
+// had the time to become a second one.
 func (v *Visitor) settledTickets(ctx context.Context, id string) (n int) {
 	for range 30 {
 		time.Sleep(20 * time.Millisecond)
@@ -140,8 +140,8 @@ func (v *Visitor) tickets(ctx context.Context, id string) int {
 	return int(info.State.Subjects[broker.Ticket(id)])
 }
 
-// SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what came. It reports
-// whether the waybill stayed at home.
+// SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what
+// came. It reports whether the waybill stayed at home.
 func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	token, err := v.token()
 	if err != nil {

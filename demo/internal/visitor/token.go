@@ -29,10 +29,12 @@ func expires(token string) time.Time {
 // Forgery is a token as an attacker would like it to be.
 type Forgery struct{ What, Token string }
 
-// Forge returns forgeries of a token. Tests replace it, to see that the verdict notices an accepted one.
+// Forge returns forgeries of a token. Tests replace it, to see that the verdict notices an accepted
+// one.
 var Forge = forgeries
 
-// forgeries changes a signed token in every part. The attacker has no key, so the signature stays, or goes.
+// forgeries changes a signed token in every part. The attacker has no key, so the signature stays,
+// or goes.
 func forgeries(token string) []Forgery {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -51,7 +53,8 @@ func forgeries(token string) []Forgery {
 		{"one character of the signature changed", parts[0] + "." + parts[1] + "." + flip(parts[2])},
 		{"another journey's id", parts[0] + "." + swap(claims, "sid", "AAAAAAAAAAAAAAAAAAAAAA") + "." + parts[2]},
 		{"a longer life", parts[0] + "." + swap(claims, "exp", time.Now().Add(time.Hour).Unix()) + "." + parts[2]},
-		{"a key's name that does not exist, and its cell changed", encode(other) + "." + swap(claims, "cell", "us") + "." + parts[2]},
+		{"a key's name that does not exist, and its cell changed",
+			encode(other) + "." + swap(claims, "cell", "us") + "." + parts[2]},
 	}
 }
 

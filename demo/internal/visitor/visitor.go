@@ -1,5 +1,5 @@
-// Package visitor is the journey of whoever looks at the page: the browser's part of it, which keeps one waybill, and
-// what an attacker could do with that.
+// Package visitor is the journey of whoever looks at the page: the browser's part of it, which
+// keeps one waybill, and what an attacker could do with that.
 package visitor
 
 import (
@@ -74,7 +74,8 @@ func (v *Visitor) New() error {
 	return nil
 }
 
-// Step takes a step and returns when it is done. That it was refused is no error: the journey tells.
+// Step takes a step and returns when it is done. That it was refused is no error: the journey
+// tells.
 func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error {
 	if !slices.Contains(steps, name) {
 		return fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
@@ -120,7 +121,8 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 	case err != nil:
 		return false, fmt.Sprintf("Nothing was acknowledged in %v, so nothing is lost: try again. (%v)", patience, err)
 	case r.Refusal != "":
-		return false, fmt.Sprintf("Refused with status %d: %s. %s", r.Status, strings.ReplaceAll(r.Refusal, "_", " "), advice[r.Refusal])
+		return false, fmt.Sprintf("Refused with status %d: %s. %s", r.Status,
+			strings.ReplaceAll(r.Refusal, "_", " "), advice[r.Refusal])
 	case r.Status != http.StatusOK:
 		return false, fmt.Sprintf("Not done, status %d: %s.", r.Status, r.Answer.Error)
 	}
@@ -149,7 +151,7 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 
 // advice is what a visitor can do about a refusal.
 var advice = map[string]string{
-	"revoked": "The key that this waybill was signed with was taken back, which ends every journey under it. Start a new one.",
+	"revoked": "The key that signed this waybill was revoked, which ends every journey under it. Start a new one.",
 }
 
 // news tells which claims a step changed.

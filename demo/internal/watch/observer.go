@@ -34,7 +34,8 @@ type Observer struct {
 // NewObserver subscribes to the reports.
 func NewObserver(nc *nats.Conn) (*Observer, error) {
 	o := &Observer{
-		nc: nc, changed: make(chan struct{}), inFlight: map[string]map[uint64]bool{}, lives: map[string]string{}, traces: map[string][]Hop{},
+		nc: nc, changed: make(chan struct{}),
+		inFlight: map[string]map[uint64]bool{}, lives: map[string]string{}, traces: map[string][]Hop{},
 		handled: map[string]int{}, opened: map[string]int{}, present: map[string]Presence{},
 	}
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
@@ -104,8 +105,8 @@ func (o *Observer) Busy(ctx context.Context, replica string) error {
 	return o.await(ctx, func() bool { return len(o.inFlight[o.lives[replica]]) > 0 })
 }
 
-// CutOff returns how many hops were begun and not ended in a life that is over. Each report was on the server before its
-// process went on, so none is missing.
+// CutOff returns how many hops were begun and not ended in a life that is over. Each report was on
+// the server before its process went on, so none is missing.
 func (o *Observer) CutOff(ctx context.Context, life string) (int, error) {
 	if err := o.settle(ctx); err != nil {
 		return 0, err
@@ -160,8 +161,8 @@ func (o *Observer) Hops(trace string) []Hop {
 	return hops
 }
 
-// Await returns the hops of a trace as soon as they are whole. A worker may report the end of its hop after the traveller
-// has seen what it did.
+// Await returns the hops of a trace as soon as they are whole. A worker may report the end of its
+// hop after the traveller has seen what it did.
 func (o *Observer) Await(ctx context.Context, trace string, whole func([]Hop) bool) ([]Hop, error) {
 	err := o.await(ctx, func() bool { return whole(o.traces[trace]) })
 	return o.Hops(trace), err

@@ -1,6 +1,7 @@
-// Package watch lets the demo see what its services do: each tells the observer when it begins to handle something
-// and when it has done so. What is in flight on a process when it is killed is known by this, and what a journey did
-// on its way can be shown. Whether anything was lost is decided elsewhere, from the answers alone.
+// Package watch lets the demo see what its services do: each tells the observer when it begins to
+// handle something and when it has done so. What is in flight on a process when it is killed is
+// known by this, and what a journey did on its way can be shown. Whether anything was lost is
+// decided elsewhere, from the answers alone.
 package watch
 
 import (
@@ -21,7 +22,8 @@ import (
 
 const subject = "demo.hop"
 
-// Life names this life of the process. A container that is started again has the same name and the same process id.
+// Life names this life of the process. A container that is started again has the same name and the
+// same process id.
 var Life = rand.Text()[:12]
 
 // Hop is one service handling one request or message. The page shows it.
@@ -59,7 +61,8 @@ func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority) *Report
 	return &Reporter{nc: nc, replica: replica, auth: auth}
 }
 
-// Begin reports that a hop begins and returns what reports its end. That must be called before the answer leaves.
+// Begin reports that a hop begins and returns what reports its end. That must be called before the
+// answer leaves.
 func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 	hop := Hop{Replica: r.replica, Life: Life, Serial: r.serial.Add(1), Began: time.Now(), Via: via}
 	if at := trace.SpanContextFromContext(ctx); at.IsSampled() {
@@ -78,8 +81,8 @@ func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 	}
 }
 
-// verify opens a token three times more and returns the shortest time, because the middleware has already opened it
-// unmeasured. Only hops that somebody looks at pay for this.
+// verify opens a token three times more and returns the shortest time, because the middleware has
+// already opened it unmeasured. Only hops that somebody looks at pay for this.
 func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
 	if r.auth == nil || !watched {
 		return 0
@@ -97,14 +100,15 @@ func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
 	return quickest
 }
 
-// patience is how long a hop waits for the server to have its report. After waiting in vain, no hop waits for as long as
-// deaf: a broker that hangs must not delay what does not need it.
+// patience is how long a hop waits for the server to have its report. After waiting in vain, no hop
+// waits for as long as deaf: a broker that hangs must not delay what does not need it.
 const (
 	patience = 300 * time.Millisecond
 	deaf     = time.Second
 )
 
-// publish returns when the server has the report: a process that is killed now cannot take it along.
+// publish returns when the server has the report: a process that is killed now cannot take it
+// along.
 func (r *Reporter) publish(hop Hop) {
 	data, err := json.Marshal(hop)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package fulfil makes tickets of orders: a durable consumer of JetStream. An order whose worker dies goes to another
-// one.
+// Package fulfil makes tickets of orders: a durable consumer of JetStream. An order whose worker
+// dies goes to another one.
 package fulfil
 
 // Ticket is what the traveller gets. All but the number was in the waybill.

@@ -99,7 +99,8 @@ func (s *server) serve(name string, do step) http.Handler {
 		if err == nil {
 			err = do(ctx, r.URL.Query(), &answer)
 		}
-		// A call may have succeeded while its update was refused. Then this step did not do what it says.
+		// A call may have succeeded while its update was refused. Then this step did not do what it
+		// says.
 		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
 			answer.Error = err.Error()
 		}
@@ -116,7 +117,8 @@ func (s *server) serve(name string, do step) http.Handler {
 // errPending says that there is no ticket yet.
 var errPending = errors.New("the ticket is being made")
 
-// statusOf translates what went wrong. What may be better next time is 503, so that the balancer asks another gateway.
+// statusOf translates what went wrong. What may be better next time is 503, so that the balancer
+// asks another gateway.
 func statusOf(err error) int {
 	if err == nil {
 		return http.StatusOK

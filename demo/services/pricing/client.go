@@ -19,7 +19,8 @@ type Client struct{ NATS *nats.Conn }
 
 var _ Pricing = Client{}
 
-// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as long as ctx allows.
+// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as
+// long as ctx allows.
 func (c Client) Quote(ctx context.Context, ask Ask) error {
 	cell, err := trip.Cell.Lookup(ctx)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim of the waybill.
+// Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim
+// of the waybill.
 package pricing
 
 import (

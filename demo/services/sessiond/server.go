@@ -1,8 +1,8 @@
-// Package sessiond is one central store of sessions, as many fleets have one: a stand-in for Redis, so that nothing has
-// to be installed. It speaks as much of Redis's protocol as its client needs.
+// Package sessiond is one central store of sessions, as many fleets have one: a stand-in for Redis,
+// so that nothing has to be installed. It speaks as much of Redis's protocol as its client needs.
 //
-// The store is not made worse than it has to be: it writes each change to a file before it acknowledges it, so a crash
-// loses no session. While it is down, nobody has a session.
+// The store is not made worse than it has to be: it writes each change to a file before it
+// acknowledges it, so a crash loses no session. While it is down, nobody has a session.
 package sessiond
 
 import (
@@ -44,8 +44,9 @@ type store struct{ db *bbolt.DB }
 
 var sessions = []byte("sessions")
 
-// open opens the file with what a process before this one has written. The operating system has a change before the
-// change is acknowledged, so the death of the process does not lose it. The death of the machine may.
+// open opens the file with what a process before this one has written. The operating system has a
+// change before the change is acknowledged, so the death of the process does not lose it. The death
+// of the machine may.
 func open(path string) (*store, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
 	if err != nil {

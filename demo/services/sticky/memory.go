@@ -10,7 +10,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/trip"
 )
 
-// memory is a server's own sessions. They live as long as a waybill does, and no longer than the server.
+// memory is a server's own sessions. They live as long as a waybill does, and no longer than the
+// server.
 type memory struct {
 	mu   sync.Mutex
 	all  map[string]session

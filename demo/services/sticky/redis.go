@@ -16,11 +16,12 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/trip"
 )
 
-// wait is how long Redis may take for an answer, with all that it needs: a connection, perhaps another one.
+// wait is how long Redis may take for an answer, with all that it needs: a connection, perhaps
+// another one.
 const wait = 2 * time.Second
 
-// redisStore is one central store: one trip to load a session and one to save it, with each request. A session lives as long
-// as a waybill does from its last change.
+// redisStore is one central store: one trip to load a session and one to save it, with each
+// request. A session lives as long as a waybill does from its last change.
 type redisStore struct{ client *redis.Client }
 
 // newRedis returns the store at a URL such as redis://redis:6379. It need not be there yet.

@@ -25,8 +25,8 @@ type sessions interface {
 	Save(ctx context.Context, id string, s trip.State) error
 }
 
-// patience is how long a server that is to end waits for its sessions to end. The orchestrators' usual half a minute is
-// for sessions of minutes; a booking here takes seconds.
+// patience is how long a server that is to end waits for its sessions to end. The orchestrators'
+// usual half a minute is for sessions of minutes; a booking here takes seconds.
 const patience = 5 * time.Second
 
 // Run serves until ctx is done, and its own sessions have ended or have had their time.

@@ -15,7 +15,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/pricing"
 )
 
-// step changes a session as the step of the same name changes a waybill, and takes the time that it takes there.
+// step changes a session as the step of the same name changes a waybill, and takes the time that it
+// takes there.
 type step func(ctx context.Context, s trip.State, q url.Values, answer *gateway.Answer) error
 
 var errNoStep = errors.New("there is no such step")

@@ -12,7 +12,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/keys"
 )
 
-// Volumes returns a directory that contains an empty directory for each member, as the image has it.
+// Volumes returns a directory that contains an empty directory for each member, as the image has
+// it.
 func Volumes(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -24,7 +25,8 @@ func Volumes(t *testing.T) string {
 	return dir
 }
 
-// Start starts a server with the configuration in the volumes, and returns its URL. The server ends with the test.
+// Start starts a server with the configuration in the volumes, and returns its URL. The server ends
+// with the test.
 func Start(t *testing.T, volumes string) string {
 	t.Helper()
 	srv, err := broker.Start(filepath.Join(volumes, keys.BrokerVolume, keys.ConfigFile), t.TempDir())
@@ -46,7 +48,8 @@ func Join(t *testing.T, url, volumes, user string) *broker.Line {
 	return line
 }
 
-// JetStream returns the operator's connection to a new broker that has the demo's streams. Both end with the test.
+// JetStream returns the operator's connection to a new broker that has the demo's streams. Both end
+// with the test.
 func JetStream(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	dir := Volumes(t)
