@@ -32,7 +32,12 @@ func (c Controls) route(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET /api/report/report.json", func(w http.ResponseWriter, _ *http.Request) {
 		data, err := c.Report()
-		answer(w, err, json.RawMessage(data))
+		if err != nil {
+			answer(w, err, nil)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(data)
 	})
 	mux.HandleFunc("GET /api/trace/{id}", func(w http.ResponseWriter, r *http.Request) {
 		spans, err := c.Trace(r.PathValue("id"))
