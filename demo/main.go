@@ -5,7 +5,7 @@
 //	go run ./demo               the page: one URL, to watch and to meddle
 //	go run ./demo --headless    the whole show in half a minute, with a verdict and an exit code
 //
-// Nothing is needed but Go. Every service is a process of its own: this binary again, with its role
+// Nothing is needed but Go. Every service is a separate process: this binary again, with its role
 // as the first argument.
 package main
 
@@ -98,8 +98,8 @@ func run(args []string) error {
 	return tell(verdict, *format)
 }
 
-// untilOrphaned returns a context that also ends when whoever started this process is gone: "go
-// run" does not hand on the signal that kills it.
+// untilOrphaned returns a context that also ends when the process that started this one is gone:
+// "go run" does not hand on the signal that kills it.
 func untilOrphaned(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	ctx, cancel := context.WithCancel(ctx)

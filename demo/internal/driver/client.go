@@ -129,7 +129,7 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	return r, nil
 }
 
-// keyID reads the kid of a token. A signed token hides nothing from whoever carries it.
+// keyID reads the kid of a token. A signed token hides nothing from its bearer.
 func keyID(token string) string {
 	head, _, _ := strings.Cut(token, ".")
 	raw, _ := base64.RawURLEncoding.DecodeString(head)

@@ -20,8 +20,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Report is the result of "demo drive", which sends travellers to a fleet that somebody else runs
-// and judges by their ledger alone whether anything was lost.
+// Report is the result of "demo drive", which sends travellers to a running fleet and judges by
+// their ledger alone whether anything was lost.
 type Report struct {
 	OK       bool    `json:"ok"`
 	Lane     string  `json:"lane"`
@@ -35,7 +35,7 @@ type Report struct {
 	Retries   int64 `json:"retries"` // calls made again
 	Misrouted int64 `json:"misrouted"`
 
-	Unavailable float64 `json:"unavailable"` // seconds in which the lane answered nobody though somebody asked
+	Unavailable float64 `json:"unavailable"` // seconds in which the lane answered no request although there were some
 
 	Replicas map[string]int `json:"replicas"` // answers that each had a part in
 	Keys     map[string]int `json:"keys"`     // steps whose waybill came under each

@@ -40,7 +40,7 @@ type Driver struct {
 // Connect says where the balancer is.
 func (d *Driver) Connect(url string) { d.client = NewClient(url, d.Lane, &d.Trouble) }
 
-// Unavailable returns for how long the lane answered nobody though somebody asked.
+// Unavailable returns for how long the lane answered no request although there were some.
 func (d *Driver) Unavailable() time.Duration { return d.client.outage.sum() }
 
 // ErrEnded says that a journey came to an end before its time: its session is gone, or its key was

@@ -29,8 +29,8 @@ type replica struct {
 	dead bool // killed on purpose
 }
 
-// Open returns an empty fleet with a directory of its own, which is removed with it, whatever ends
-// it.
+// Open returns an empty fleet with a new directory. The directory is removed when the fleet ends,
+// even if it is killed.
 func Open(ctx context.Context) (*Fleet, error) {
 	janitor, dir, err := start(ctx, Spec{}, JanitorRole)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package fleet runs the demo's services, each in an operating system process of its own: the same
+// Package fleet runs the demo's services, each in a separate operating system process: the same
 // binary again, with the role as its first argument.
 //
 // The pipe on a process's standard input is all that ties it to the one that started it. The first
-// line tells the process what it is to be. Then the pipe stays open for as long as the starter
-// lives: its end is the order to stop, whether the starter closed it or died. A further line is the
-// order to finish what is in hand, take nothing new, and end.
+// line describes the process. Then the pipe stays open for as long as the starter lives: its end is
+// the order to stop, whether the starter closed it or died. A further line is the order to finish
+// what is in hand, take nothing new, and end.
 package fleet
 
 import "time"

@@ -47,7 +47,7 @@ type volumes string
 
 func (v volumes) path(member, file string) string { return filepath.Join(string(v), member, file) }
 
-// Init gives every member its files, in a directory of its own in dir: its seed for the broker and
+// Init gives every member its files, in a separate directory in dir: its seed for the broker and
 // its identity for the ring. The broker gets the public halves. The root that signs the roster is
 // not stored. Files that exist stay as they are, so a second Init changes nothing, and one after an
 // interrupted Init completes it.

@@ -82,7 +82,7 @@ func (o *Operator) Declare(ctx context.Context) (did string, err error) {
 	})
 	if err != nil {
 		return "", fmt.Errorf("the ring in the broker is of other identities than the volumes; "+
-			"begin anew with: docker compose down -v: %w", err)
+			"start again with: docker compose down -v: %w", err)
 	}
 	return did, nil
 }

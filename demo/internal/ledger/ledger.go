@@ -124,7 +124,7 @@ var sets = map[string][]string{
 // sideBySide are the steps that make their calls in parallel, each call for one claim.
 var sideBySide = []string{gateway.Flight, gateway.Hotel}
 
-// Sent is the token that a request went out with.
+// Sent is the token that a request was sent with.
 type Sent struct {
 	KID string
 	At  time.Time
@@ -276,7 +276,7 @@ func (l *Ledger) Swaps() []Swap {
 	return slices.Clone(l.swaps)
 }
 
-// Lost returns, for each journey that lost something, what it was.
+// Lost describes the losses of each journey that lost something.
 func (l *Ledger) Lost() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

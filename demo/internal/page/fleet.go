@@ -12,7 +12,7 @@ type Replica struct {
 	Name  string   `json:"name"` // "cart-2"
 	Role  string   `json:"role"` // "lb", "gateway", "cart", "pricing", "payment", "fulfil"; the baselines have their own
 	Lane  Lane     `json:"lane"`
-	PID   int      `json:"pid"` // the last one, if it is down; 0 if it is in a container of its own
+	PID   int      `json:"pid"` // the last one, if it is down; 0 if it is in a container
 	State State    `json:"state"`
 	Rate  float64  `json:"rate"` // requests and messages handled in the last second
 	Keys  []string `json:"keys"` // kids that it can open; empty if it has no ring

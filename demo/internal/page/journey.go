@@ -40,7 +40,7 @@ type Step struct {
 	Number  int         `json:"number"` // in this journey, from 1
 	Name    string      `json:"name"`
 	OK      bool        `json:"ok"`
-	Text    string      `json:"text"`  // what came of it, in plain words; the reason, if it failed
+	Text    string      `json:"text"`  // the outcome, in plain words; the reason, if it failed
 	Trace   string      `json:"trace"` // id; see [Controls].Trace
 	Millis  float64     `json:"millis"`
 	Retries int         `json:"retries"` // at any hop

@@ -58,8 +58,8 @@ func strict(next http.Handler) http.Handler {
 	})
 }
 
-// local refuses requests that were not sent to this machine by a name of its own. A foreign name
-// that resolves to it (DNS rebinding) would make a foreign page the same origin as this one.
+// local refuses requests that were not sent to one of this machine's own names. A foreign name that
+// resolves to it (DNS rebinding) would make a foreign page the same origin as this one.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopback(r.Host) {

@@ -130,8 +130,8 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 		grpc.WithDefaultCallOptions(grpc.CallContentSubtype(codec{}.Name())),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
 		grpc.WithDisableServiceConfig(), // no TXT records
-		// A replica that is cut off says nothing: what it has not confirmed after Timeout is lost,
-		// and is sent to another.
+		// A replica that is cut off says nothing. Requests that it has not confirmed after Timeout
+		// are lost, and are sent to another replica.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 2 * time.Second}),
 		// The default of a second is long for a replica that is back after 50 ms.
 		grpc.WithConnectParams(grpc.ConnectParams{

@@ -26,8 +26,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has. The service's context is done when the service is to finish what it
-// has in hand and end.
+// Env is a service's environment. The service's context is done when the service is to finish what
+// it has in hand and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -62,8 +62,8 @@ func logFrom(level slog.Level) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
-// start runs the replica that spec describes until it fails, or until ctx ends and it has done what
-// was under way. It calls ready, with where the replica listens, when it serves.
+// start runs the replica that spec describes until it fails, or until ctx ends and the requests
+// under way are done. It calls ready, with where the replica listens, when it serves.
 func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
@@ -76,7 +76,7 @@ func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line
 		return err
 	}
 	e := &Env{Spec: spec, NATS: line.Conn, ready: ready}
-	if _, member := keys.Members[spec.Role]; member { // the balancer is none: it does not know what a waybill is
+	if _, member := keys.Members[spec.Role]; member { // the balancer is not: it knows no waybills
 		if e.ring, err = keys.Open(ctx, e.NATS, spec.Secrets, spec.Role, keys.Policy(spec.Period)); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (e *Env) healthy() error {
 	return e.ring.Ready()
 }
 
-// drain is how long a replica that is asked to end goes on with what is under way.
+// drain is how long a replica that is asked to end works on requests under way.
 const drain = 8 * time.Second
 
 // Server is an HTTP or gRPC server.
@@ -113,8 +113,8 @@ type Server interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Serve says that the replica is ready and serves, until ctx ends and it has done what was under
-// way.
+// Serve says that the replica is ready and serves, until ctx ends and the requests under way are
+// done.
 func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(lis) }()
@@ -151,8 +151,8 @@ func (e *Env) ServeNATS(ctx context.Context) error {
 	return nil
 }
 
-// Work takes a little time, as a service does that asks somebody else. Without it hardly a kill
-// would interrupt anything.
+// Work takes a little time, like a service that calls another one. Without it hardly any kill would
+// interrupt anything.
 func Work(ctx context.Context) error {
 	select {
 	case <-time.After(5*time.Millisecond + rand.N(10*time.Millisecond)):

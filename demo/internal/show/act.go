@@ -148,7 +148,7 @@ func (a *act) decimate(ctx context.Context) error {
 	return nil
 }
 
-// revive starts what is down.
+// revive starts the replicas that are down.
 func (a *act) revive(ctx context.Context) error {
 	for _, name := range a.fleet.Names("") {
 		if !a.isUp(name) {

@@ -72,7 +72,7 @@ func inHand(calls int) string {
 	return fmt.Sprintf("%d calls in hand, made again", calls)
 }
 
-// restart starts what was killed, and its twin.
+// restart starts a replica that was killed, and its twin.
 func (s *stage) restart(ctx context.Context, name string) error {
 	var errs []error
 	for _, replica := range []string{name, s.twin(name)} {

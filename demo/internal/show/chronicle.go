@@ -23,7 +23,7 @@ type chronicle struct {
 
 func newChronicle() *chronicle { return &chronicle{began: time.Now()} }
 
-// What is kept at most: an hour.
+// The limits on what is kept: an hour.
 const (
 	maxEvents = 1000
 	maxPoints = 3600

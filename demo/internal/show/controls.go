@@ -83,7 +83,7 @@ func (l *Live) known(replica string) error {
 	return nil
 }
 
-// kill kills a replica with SIGKILL, and starts it again if nobody else does.
+// kill kills a replica with SIGKILL, and starts it again later if no visitor does.
 func (l *Live) kill(ctx context.Context, replica string) error {
 	if err := l.known(replica); err != nil {
 		return err

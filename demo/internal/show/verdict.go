@@ -234,7 +234,7 @@ func (s *stage) ticketedTwice(ctx context.Context) (int, error) {
 	return twice, nil
 }
 
-// differ returns where a ticket is not what its journey was told.
+// differ describes where a ticket and its journey disagree.
 func differ(t fulfil.Ticket, state trip.State) string {
 	for claim, v := range map[string]any{
 		"ticket": t.Number, "flight": t.Flight, "hotel": t.Hotel,

@@ -35,7 +35,7 @@ type Forged struct {
 	Accepted []string // what they were
 }
 
-// Tamper sends forgeries of the visitor's token. The journey shows what came of them.
+// Tamper sends forgeries of the visitor's token. The journey shows the outcome.
 func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 	token, err := v.token()
 	if err != nil {
@@ -49,8 +49,8 @@ func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 		if err != nil {
 			return f, err
 		}
-		// A new journey is what somebody gets who comes with a key that nobody knows. One that
-		// knows where this journey goes has believed the forgery.
+		// A token under an unknown key starts a new journey. If the answer knows where this journey
+		// goes, the forgery was believed.
 		if r.Status < 400 && r.Answer.State[trip.To.Name()] != nil {
 			f.Accepted = append(f.Accepted, forged.What)
 		}
@@ -172,7 +172,7 @@ func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	return result.AsPromised, nil
 }
 
-// try posts what is no step of the visitor's own, and leaves the journey as it is.
+// try posts a step that is not the visitor's own, and leaves the journey as it is.
 func (v *Visitor) try(ctx context.Context, step string, asked url.Values, token string) (driver.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 
 const life = keys.Life
 
-// part reads one of a signed token's three parts, which hides nothing from whoever carries it.
+// part reads one of a signed token's three parts, which hide nothing from the bearer.
 func part(token string, n int, into any) {
 	parts := strings.Split(token, ".")
 	if n < len(parts) {

@@ -1,5 +1,5 @@
-// Package visitor is the journey of whoever looks at the page: the browser's part of it, which
-// keeps one waybill, and what an attacker could do with that.
+// Package visitor is the journey of the page's visitor: the browser's part of it, which keeps one
+// waybill, and the attacks on that waybill.
 package visitor
 
 import (
@@ -36,7 +36,7 @@ type Visitor struct {
 	now  journey
 }
 
-// journey is what the browser keeps, and what the page shows beside it.
+// journey is the state that the browser keeps, and further figures that the page shows.
 type journey struct {
 	token   string
 	paidBy  string // the token that was sent with the first payment

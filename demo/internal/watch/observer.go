@@ -93,7 +93,7 @@ func (o *Observer) remember(hop Hop) {
 	o.traces[hop.Trace] = append(o.traces[hop.Trace], hop)
 }
 
-// Life returns the latest life of a replica that is known; empty if there is none.
+// Life returns the latest known life of a replica; empty if there is none.
 func (o *Observer) Life(replica string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -118,7 +118,8 @@ func (o *Observer) CutOff(ctx context.Context, life string) (int, error) {
 	return n, nil
 }
 
-// settle waits until what the server has is taken: a report of our own comes last.
+// settle waits until all reports that the server has are received: the observer's own report comes
+// last.
 func (o *Observer) settle(ctx context.Context) error {
 	fence := Hop{Life: Life, Serial: o.fences.Add(1)}
 	data, err := json.Marshal(fence)
@@ -161,8 +162,8 @@ func (o *Observer) Hops(trace string) []Hop {
 	return hops
 }
 
-// Await returns the hops of a trace as soon as they are whole. A worker may report the end of its
-// hop after the traveller has seen what it did.
+// Await returns the hops of a trace as soon as they are complete. A worker may report the end of
+// its hop after the traveller has seen what it did.
 func (o *Observer) Await(ctx context.Context, trace string, whole func([]Hop) bool) ([]Hop, error) {
 	err := o.await(ctx, func() bool { return whole(o.traces[trace]) })
 	return o.Hops(trace), err

@@ -1,7 +1,7 @@
-// Package watch lets the demo see what its services do: each tells the observer when it begins to
-// handle something and when it has done so. What is in flight on a process when it is killed is
-// known by this, and what a journey did on its way can be shown. Whether anything was lost is
-// decided elsewhere, from the answers alone.
+// Package watch lets the demo see its services at work: each tells the observer when it begins to
+// handle something and when it has done so. From this the demo knows what was in flight on a
+// process that was killed, and can show the way of a journey. Whether anything was lost is decided
+// elsewhere, from the answers alone.
 package watch
 
 import (

@@ -4,7 +4,7 @@ package cart
 
 import "context"
 
-// Cart is the service, as its callers see it and as it is implemented. What it adds is in the
+// Cart is the service, as its callers see it and as it is implemented. Its additions are in the
 // waybill of ctx afterwards.
 type Cart interface {
 	// Flights tells each flight to a destination, as it is found, and makes it the journey's.

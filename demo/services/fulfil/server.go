@@ -61,8 +61,8 @@ func (s server) Ticket(ctx context.Context) error {
 		return err
 	}
 	// An order that is delivered again, because its worker died before the acknowledgement, makes
-	// no second ticket, and neither does one that was placed again long after: a ticket is the
-	// first message on its subject, or it is none.
+	// no second ticket, and neither does one that was placed again long after: only the first
+	// message on a subject is stored.
 	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithExpectLastSequencePerSubject(0))
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	if ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {

@@ -24,7 +24,7 @@ const (
 type Answer struct {
 	Gateway string     `json:"gateway"`           // the replica that answers
 	Journey string     `json:"journey"`           // the journey's id
-	State   trip.State `json:"state"`             // the claims, as they stand in the waybill that goes back with this
+	State   trip.State `json:"state"`             // the claims in the waybill that goes back with this
 	Flights []string   `json:"flights,omitempty"` // what a search found
 	Error   string     `json:"error,omitempty"`   // why the step was not done
 }

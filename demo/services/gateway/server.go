@@ -99,8 +99,7 @@ func (s *server) serve(name string, do step) http.Handler {
 		if err == nil {
 			err = do(ctx, r.URL.Query(), &answer)
 		}
-		// A call may have succeeded while its update was refused. Then this step did not do what it
-		// says.
+		// A call may have succeeded while its update was refused. Then this step is incomplete.
 		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
 			answer.Error = err.Error()
 		}

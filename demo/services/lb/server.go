@@ -1,8 +1,8 @@
 // Package lb is a balancer as dumb as they come: round robin over the gateways, and the next one if
 // a gateway is down. It has no affinity and no keys; a waybill is a header to it like any other.
 //
-// For the baseline beside it, it can do more: a cookie of its own names the server to which a
-// session sticks.
+// It can do more for the baseline: a cookie of the balancer names the server to which a session
+// sticks.
 package lb
 
 import (

@@ -4,7 +4,7 @@ package payment
 
 import "context"
 
-// Payment is the service, as its callers see it and as it is implemented. What it decides is in the
+// Payment is the service, as its callers see it and as it is implemented. Its decisions are in the
 // waybill of ctx afterwards.
 type Payment interface {
 	// Quote sets the fee of a card.

@@ -13,7 +13,7 @@ type Pricing interface {
 	Quote(ctx context.Context, ask Ask) error
 }
 
-// Ask names what is to be priced. What it leaves out is taken from the waybill.
+// Ask names what is to be priced. Fields that are empty are taken from the waybill.
 type Ask struct {
 	Flight   string `json:",omitempty"`
 	Hotel    string `json:",omitempty"`

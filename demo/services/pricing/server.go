@@ -102,8 +102,8 @@ func (s server) Quote(ctx context.Context, ask Ask) error {
 	return waybill.Update(ctx, changes...)
 }
 
-// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. What is empty
-// is not booked yet.
+// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. An empty flight
+// or hotel is not booked yet.
 func Total(cell, flight, hotel, currency string) (int, error) {
 	rate, ok := rates[cmp.Or(currency, "EUR")]
 	if !ok {

@@ -27,11 +27,12 @@ type redisStore struct{ client *redis.Client }
 // newRedis returns the store at a URL such as redis://redis:6379. It need not be there yet.
 func newRedis(url string) (*redisStore, error) {
 	o, err := redis.ParseURL(url)
-	if err != nil || !strings.Contains(url, "://") { // redis:6379 is a URL, too, and means this machine
+	if err != nil || !strings.Contains(url, "://") { // redis:6379 is also a URL, and means this machine
 		return nil, fmt.Errorf("sticky: the store is %q, want a URL such as redis://redis:6379", url)
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.ContextTimeoutEnabled = wait, wait, wait, true
-	// Once more on another connection, and no more: the balancer and the travellers try again, too.
+	// Try once more on another connection, and no more: the balancer and the travellers also try
+	// again.
 	o.DialerRetries, o.MaxRetries = 1, 1
 	// Hosted stores announce that they move. This one does not.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

@@ -42,7 +42,7 @@ var steps = map[string]step{
 		return errors.Join(price(s), work(ctx, 1))
 	},
 	gateway.Pay: func(ctx context.Context, s trip.State, _ url.Values, _ *gateway.Answer) error {
-		if s[trip.Paid.Name()] == nil { // whoever pays twice pays once
+		if s[trip.Paid.Name()] == nil { // paying twice is paying once
 			set(s, trip.Paid.Name(), rand.Text()[:12])
 		}
 		return work(ctx, 1)
