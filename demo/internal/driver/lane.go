@@ -31,8 +31,8 @@ func keepToken(h http.Header, _ string) string { return h.Get(waybill.HeaderUpda
 
 func sendCookies(h http.Header, kept string) { h.Set("Cookie", kept) }
 
-// keepCookies keeps two of them: the server's, which is the session, and in the sticky lane the balancer's, which is the
-// way to it. An answer may bring one without the other.
+// keepCookies keeps two of them: the server's, which is the session, and in the sticky lane the
+// balancer's, which is the way to it. An answer may bring one without the other.
 func keepCookies(h http.Header, kept string) string {
 	came := (&http.Response{Header: h}).Cookies()
 	if len(came) == 0 {

@@ -18,7 +18,6 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/rpc"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/demo/services/cart"
 	"github.com/waybill-go/waybill/demo/services/payment"
 	"github.com/waybill-go/waybill/demo/services/pricing"
@@ -93,7 +92,6 @@ func (s *server) serve(name string, do step) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
-		ctx, cuts := watch.CountCuts(ctx)
 		done := s.env.Watch.Begin(ctx, "HTTP")
 
 		answer := Answer{Gateway: s.env.Name}
@@ -101,11 +99,10 @@ func (s *server) serve(name string, do step) http.Handler {
 		if err == nil {
 			err = do(ctx, r.URL.Query(), &answer)
 		}
-		// A call may have succeeded while its update was refused. Then this step did not do what it says.
+		// A call may have succeeded while its update was refused. Then this step is incomplete.
 		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
 			answer.Error = err.Error()
 		}
-		answer.Cut = cuts.Load()
 		if wb, err := waybill.FromContext(ctx); err == nil {
 			answer.Journey, answer.State = wb.ID(), trip.StateOf(wb)
 		}
@@ -119,7 +116,8 @@ func (s *server) serve(name string, do step) http.Handler {
 // errPending says that there is no ticket yet.
 var errPending = errors.New("the ticket is being made")
 
-// statusOf translates what went wrong. What may be better next time is 503, so that the balancer asks another gateway.
+// statusOf translates what went wrong. What may be better next time is 503, so that the balancer
+// asks another gateway.
 func statusOf(err error) int {
 	if err == nil {
 		return http.StatusOK

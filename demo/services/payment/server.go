@@ -64,8 +64,9 @@ func (s server) Quote(ctx context.Context, card string) error {
 	return waybill.Update(ctx, trip.Fee.To(fee), trip.Stamp(s.replica))
 }
 
-// Pay implements [Payment]. A second payment of the same journey has the same idempotency key: it gets the same
-// receipt, and JetStream drops its order. So a traveller who replays an old waybill pays nothing twice either.
+// Pay implements [Payment]. A second payment of the same journey has the same idempotency key: it
+// gets the same receipt, and JetStream drops its order. So a traveller who replays an old waybill
+// pays nothing twice either.
 func (s server) Pay(ctx context.Context) error {
 	if err := service.Work(ctx); err != nil {
 		return err
@@ -81,8 +82,8 @@ func (s server) Pay(ctx context.Context) error {
 	}
 	key := trip.Key(wb)
 	receipt := sha256.Sum256([]byte(key))
-	// The receipt is set first, so that the order carries it. If the order fails, so does the call, and the receipt
-	// does not travel back: its claim is OnSuccess.
+	// The receipt is set first, so that the order carries it. If the order fails, so does the call,
+	// and the receipt does not travel back: its claim is OnSuccess.
 	err = waybill.Update(ctx, trip.Paid.To(hex.EncodeToString(receipt[:6])), trip.Stamp(s.replica))
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/internal/watch"
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
@@ -20,7 +19,8 @@ type Client struct{ NATS *nats.Conn }
 
 var _ Pricing = Client{}
 
-// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as long as ctx allows.
+// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as
+// long as ctx allows.
 func (c Client) Quote(ctx context.Context, ask Ask) error {
 	cell, err := trip.Cell.Lookup(ctx)
 	if err != nil {
@@ -37,8 +37,7 @@ func (c Client) Quote(ctx context.Context, ask Ask) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			watch.Cut(ctx) // somebody took it and did not answer
-			timeout *= 2   // who asks again waits longer: too many may be asking
+			timeout *= 2 // nobody answered; too many may be asking
 		case errors.Is(err, nats.ErrNoResponders):
 			if err := pause(ctx); err != nil {
 				return err

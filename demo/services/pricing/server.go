@@ -62,7 +62,8 @@ type server struct{ replica, cell string }
 
 var _ Pricing = server{}
 
-// errLate says that nobody waits for the answer any more. To work it out nevertheless would make those late who wait.
+// errLate says that nobody waits for the answer any more. To work it out nevertheless would make
+// those late who wait.
 var errLate = errors.New("pricing: too late")
 
 func (s server) serve(ctx context.Context, data []byte) error {
@@ -101,7 +102,8 @@ func (s server) Quote(ctx context.Context, ask Ask) error {
 	return waybill.Update(ctx, changes...)
 }
 
-// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. What is empty is not booked yet.
+// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. An empty flight
+// or hotel is not booked yet.
 func Total(cell, flight, hotel, currency string) (int, error) {
 	rate, ok := rates[cmp.Or(currency, "EUR")]
 	if !ok {
