@@ -106,7 +106,7 @@ func TestDrive(t *testing.T) {
 	var done atomic.Bool
 	lossy := between(t, lb, func(res *http.Response) { // the journey goes on with the waybill of before
 		if res.Request.URL.Path == "/currency" && done.CompareAndSwap(false, true) {
-			res.Header.Del(waybill.HeaderUpdate)
+			res.Header.Del(waybill.HeaderReturn)
 		}
 	})
 	judge(t, "an update is lost", lossy, 2, true)

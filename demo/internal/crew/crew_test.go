@@ -41,7 +41,7 @@ func replica(name string) error {
 	if err := crew.Obey(line, name, drained); err != nil {
 		return err
 	}
-	r := watch.NewReporter(line.Conn, name, nil)
+	r := watch.NewReporter(line.Conn, name, nil, nil)
 	end := r.Begin(ctx, "HTTP")
 	r.Pulse(ctx)
 	end()

@@ -27,7 +27,7 @@ var (
 )
 
 func sendToken(h http.Header, token string)    { h.Set(waybill.Header, token) }
-func keepToken(h http.Header, _ string) string { return h.Get(waybill.HeaderUpdate) }
+func keepToken(h http.Header, _ string) string { return h.Get(waybill.HeaderReturn) }
 
 func sendCookies(h http.Header, kept string) { h.Set("Cookie", kept) }
 

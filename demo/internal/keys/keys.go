@@ -38,8 +38,6 @@ func Policy(period time.Duration) keyring.Policy {
 		Slack:     20 * time.Second,       // 7 days
 		MaxSkew:   200 * time.Millisecond, // 5 s; all processes have one clock
 		TokenLife: Life,                   // 1 h
-
-		Protections: []keyring.Protection{keyring.Signed},
 	}
 }
 
@@ -81,9 +79,9 @@ func Open(ctx context.Context, nc *nats.Conn, dir, member string, policy keyring
 	opts := []keyring.Option{keyring.Domain(trip.Domain), keyring.WithPolicy(policy)}
 	var ring *keyring.Ring
 	if Members[member] {
-		ring, err = keyring.Keep(ctx, store, wrapper, opts...)
+		ring, err = keyring.Maintain(ctx, store, wrapper, opts...)
 	} else {
-		ring, err = keyring.Open(ctx, store, append(opts, keyring.Wrapped(wrapper))...)
+		ring, err = keyring.Follow(ctx, store, append(opts, keyring.Wrapped(wrapper))...)
 	}
 	if err != nil {
 		return nil, err

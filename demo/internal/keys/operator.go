@@ -71,7 +71,7 @@ func (o *Operator) Declare(ctx context.Context) (did string, err error) {
 	}
 	did = "the streams and the ring are there: nothing to do"
 	err = o.Change(ctx, func(ring *keyring.Ring) error {
-		if now := time.Now(); ring.Set().Active(keyring.HS256, now, now) != nil {
+		if now := time.Now(); ring.Set().Active(keyring.Signed, now, now) != nil {
 			return nil
 		}
 		made, err := ring.Rotate(ctx)
@@ -87,35 +87,9 @@ func (o *Operator) Declare(ctx context.Context) (did string, err error) {
 	return did, nil
 }
 
-<<<<<<< HEAD
-// Keep opens the ring as one who may change it.
-func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
-	return keyring.Maintain(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
-}
-
-// Rotate proposes the next key out of turn, and returns it. The operator keeps the ring for no longer than that takes: to
-// change keys in turn is the services' part.
-func (o *Operator) Rotate(ctx context.Context) (*keyring.Key, error) {
-	ring, err := o.Keep(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer ring.Close()
-	made, err := ring.Rotate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return made[0], nil
-}
-
-// Revoke takes a key back.
-func (o *Operator) Revoke(ctx context.Context, kid, reason string) error {
-	ring, err := o.Keep(ctx)
-=======
 // Change opens the ring for one act of the operator, and closes it again.
 func (o *Operator) Change(ctx context.Context, act func(*keyring.Ring) error) error {
-	ring, err := keyring.Keep(ctx, o.store, o.wrapper, o.options()...)
->>>>>>> 2efe6c11b8b690a0ed0e0135ff61d37af75cae32
+	ring, err := keyring.Maintain(ctx, o.store, o.wrapper, o.options()...)
 	if err != nil {
 		return err
 	}
@@ -165,7 +139,7 @@ type Swap struct {
 // the kids that are revoked, repeatedly.
 func (o *Operator) Watch(ctx context.Context, swapped func(Swap), revoked func(kid string)) (*keyring.Ring, error) {
 	w := &witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}
-	return keyring.Open(ctx, o.store, append(o.options(), keyring.Wrapped(w))...)
+	return keyring.Follow(ctx, o.store, append(o.options(), keyring.Wrapped(w))...)
 }
 
 // witness sees who wrote a ring, which keyring.Ring does not tell. One ring uses it, one read after

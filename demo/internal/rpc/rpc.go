@@ -61,7 +61,11 @@ func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any
 	if err != nil {
 		return err
 	}
-	opts := append(waybillgrpc.ServerOptions(e.Auth, waybillgrpc.Required()),
+	incoming, err := waybillgrpc.NewServer(e.Auth, waybillgrpc.Required())
+	if err != nil {
+		return err
+	}
+	opts := append(incoming.ServerOptions(),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: connectionAge}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -123,7 +127,11 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 	}
 	static := manual.NewBuilderWithScheme("static")
 	static.InitialState(state)
-	opts := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()), // all on one machine
+	outgoing, err := waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext()) // all on one machine
+	if err != nil {
+		return nil, err
+	}
+	opts := append(outgoing.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithResolvers(static),
 		grpc.WithDefaultServiceConfig(policy),

@@ -86,7 +86,7 @@ func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line
 			return err
 		}
 	}
-	e.Watch = watch.NewReporter(e.NATS, spec.Name, e.Auth)
+	e.Watch = watch.NewReporter(e.NATS, spec.Name, e.Auth, e.ring)
 	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }

@@ -74,7 +74,7 @@ func TestAbroadNotices(t *testing.T) {
 	send("/", "", "X-Other", wb.Token())
 	send("/", wb.Token())
 	send("/?t="+wb.Token(), "")
-	send("/", "", waybill.HeaderUpdate, "x")
+	send("/", "", waybill.HeaderReturn, "x")
 	n, _, leaks := a.seen()
 	if got := strings.Join(leaks, " "); got != "Waybill X-Other body url Waybill-Update" {
 		t.Errorf("got %q, want each of the five", got)

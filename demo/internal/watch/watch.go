@@ -18,6 +18,7 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 const subject = "demo.hop"
@@ -52,13 +53,14 @@ type Reporter struct {
 	nc      *nats.Conn
 	replica string
 	auth    *waybill.Authority // nil for a service that has no keys
+	ring    *keyring.Ring      // nil with auth
 	serial  atomic.Uint64
 	deaf    atomic.Int64 // until then the server is not waited for; in Unix nanoseconds
 }
 
 // NewReporter returns the reporter of a replica.
-func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority) *Reporter {
-	return &Reporter{nc: nc, replica: replica, auth: auth}
+func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority, ring *keyring.Ring) *Reporter {
+	return &Reporter{nc: nc, replica: replica, auth: auth, ring: ring}
 }
 
 // Begin reports that a hop begins and returns what reports its end. That must be called before the

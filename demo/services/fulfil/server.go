@@ -33,7 +33,11 @@ func Run(ctx context.Context, e *service.Env) error {
 		defer e.Watch.Begin(ctx, "JetStream")()
 		return srv.Ticket(ctx)
 	}
-	run, err := waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, handle, waybilljetstream.Required())
+	streams, err := waybilljetstream.New(e.Auth, js, waybilljetstream.Required())
+	if err != nil {
+		return err
+	}
+	run, err := streams.Consume(context.WithoutCancel(ctx), consumer, handle)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/waybill-go/waybill/demo/services/payment"
 	"github.com/waybill-go/waybill/demo/services/pricing"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
 // patience is how long a step may take, with all calls that have to be repeated.
@@ -41,19 +42,30 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
+	messages, err := waybillnats.New(e.Auth, e.NATS)
+	if err != nil {
+		return err
+	}
+	// No host is on the list of this transport, so it sends no waybill.
+	outside, err := waybillhttp.NewTransport(e.Auth, nil, waybillhttp.AllowPlaintext(),
+		waybillhttp.Logger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	edge, err := waybillhttp.NewEdge(e.Auth, waybillhttp.StartWith(start))
+	if err != nil {
+		return err
+	}
 	s := &server{
 		env: e, js: js,
-		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: e.NATS},
-		// No host is on its list, so a waybill goes nowhere with it.
-		outside: &http.Client{Transport: waybillhttp.NewTransport(e.Auth, nil, waybillhttp.AllowPlaintext(),
-			waybillhttp.Logger(slog.New(slog.DiscardHandler)))},
+		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: messages},
+		outside: &http.Client{Transport: outside},
 	}
 	lis, err := e.Listen()
 	if err != nil {
 		return err
 	}
-	edge := waybillhttp.Middleware(e.Auth, waybillhttp.Edge(start))
-	srv := &http.Server{Handler: otelhttp.NewHandler(edge(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: otelhttp.NewHandler(edge.Middleware(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
 	return e.Serve(ctx, lis, srv)
 }
 

@@ -39,12 +39,16 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	return rpc.Serve(ctx, e, &desc, server{e.Name, js})
+	streams, err := waybilljetstream.New(e.Auth, js)
+	if err != nil {
+		return err
+	}
+	return rpc.Serve(ctx, e, &desc, server{e.Name, streams})
 }
 
 type server struct {
 	replica string
-	js      jetstream.JetStream
+	streams *waybilljetstream.JetStream
 }
 
 var _ Payment = server{}
@@ -92,7 +96,7 @@ func (s server) Pay(ctx context.Context) error {
 	order := nats.NewMsg(broker.Placed)
 	ctx, span := tracing.Send(ctx, "place order", order)
 	defer span.End()
-	if _, err := waybilljetstream.Publish(ctx, s.js, order, jetstream.WithMsgID(key)); err != nil {
+	if _, err := s.streams.Publish(ctx, order, jetstream.WithMsgID(key)); err != nil {
 		return status.Error(codes.Unavailable, "order not placed")
 	}
 	return nil

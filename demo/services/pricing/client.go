@@ -15,7 +15,7 @@ import (
 )
 
 // Client is a Pricing over NATS. It routes by the waybill: the cell is in it.
-type Client struct{ NATS *nats.Conn }
+type Client struct{ NATS *waybillnats.Conn }
 
 var _ Pricing = Client{}
 
@@ -59,7 +59,7 @@ func (c Client) request(ctx context.Context, subject string, ask Ask, timeout ti
 	m := &nats.Msg{Subject: subject, Data: data}
 	ctx, span := tracing.Send(ctx, "ask "+subject, m)
 	defer span.End()
-	answer, err := waybillnats.Request(ctx, c.NATS, m)
+	answer, err := c.NATS.Request(ctx, m)
 	if err != nil {
 		return err
 	}

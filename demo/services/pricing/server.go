@@ -29,7 +29,11 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{e.Name, e.Cell}
-	handle := waybillnats.MicroHandler(e.Auth, func(ctx context.Context, r micro.Request) {
+	messages, err := waybillnats.New(e.Auth, e.NATS, waybillnats.Required())
+	if err != nil {
+		return err
+	}
+	handle := messages.MicroHandler(func(ctx context.Context, r micro.Request) {
 		ctx, span := tracing.Receive(ctx, tracing.Quote, nats.Header(r.Headers()))
 		defer span.End()
 		done := e.Watch.Begin(ctx, "NATS")
@@ -43,7 +47,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		case err != errLate:
 			r.Error("500", "no quote", nil)
 		}
-	}, waybillnats.Required())
+	})
 	svc, err := micro.AddService(e.NATS, micro.Config{Name: "pricing", Version: "1.0.0"})
 	if err != nil {
 		return err

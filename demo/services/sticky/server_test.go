@@ -19,7 +19,7 @@ import (
 
 func newServer(t *testing.T, name string, in sessions) (*server, *httptest.Server) {
 	nc := brokertest.JetStream(t).Conn()
-	s := &server{env: &service.Env{Spec: fleet.Spec{Name: name}, NATS: nc, Watch: watch.NewReporter(nc, name, nil)}}
+	s := &server{env: &service.Env{Spec: fleet.Spec{Name: name}, NATS: nc, Watch: watch.NewReporter(nc, name, nil, nil)}}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+Memory+"{step}", s.serve(in))
 	srv := httptest.NewServer(mux)
