@@ -49,7 +49,7 @@ func holders(s *sealedRing, v *sealedView, nodes []holder) string {
 		return ""
 	}
 	if len(nodes) == 0 {
-		return "no node says what it holds: those do that call Answer of package natskv\n"
+		return "no node answered: nodes answer if they call natskv.Store.Answer\n"
 	}
 	var b strings.Builder
 	current := 0
@@ -58,9 +58,9 @@ func holders(s *sealedRing, v *sealedView, nodes []holder) string {
 			current++
 		}
 	}
-	fmt.Fprintf(&b, "%d nodes answered, %d of them hold this generation\n", len(nodes), current)
+	fmt.Fprintf(&b, "%d nodes answered, %d of them have this generation\n", len(nodes), current)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tHOST\tEPOCH\tGENERATION\tKEYS\tPENDING\tSTORE SEEN\tCLOCK\tSTATE")
+	fmt.Fprintln(w, "NODE\tHOST\tEPOCH\tGENERATION\tKEYS\tPENDING\tSTORE CONTACT\tCLOCK\tSTATE")
 	for _, n := range nodes {
 		state := "ready"
 		if n.Problem != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func (o *output) String() string { return string(*o) }
 func (o *output) Type() string   { return "form" }
 func (o *output) Set(s string) error {
 	if s != string(textOutput) && s != string(jsonOutput) {
-		return fmt.Errorf("want text or json")
+		return errors.New("must be text or json")
 	}
 	*o = output(s)
 	return nil

@@ -16,15 +16,15 @@ func checkArgs(args []string) error {
 	for _, arg := range args {
 		if token.MatchString(arg) {
 			return usage("a token is a credential and arguments are visible to every user of this machine: " +
-				"give it on standard input or in a file, as in: waybill open --ring FILE < token")
+				"pass it on standard input or in a file, as in: waybill open --ring FILE < token")
 		}
 		if ownSecret.MatchString(arg) {
 			return usage("an identity or a root is secret and arguments are visible to every user of this machine: " +
-				"name its file")
+				"pass its file")
 		}
 		if strings.Contains(arg, `"keys"`) && (strings.Contains(arg, `"k"`) || strings.Contains(arg, `"d"`)) {
 			return usage("keys are secret and arguments are visible to every user of this machine: " +
-				"give the ring as a file, on standard input (--ring -) or as a descriptor (--ring-fd N)")
+				"pass the ring as a file, on standard input (--ring -) or as a descriptor (--ring-fd N)")
 		}
 	}
 	return nil

@@ -379,7 +379,7 @@ func TestKeysCompromise(t *testing.T) {
 	o.without(t, "cart")
 
 	for _, key := range ring.Set().Keys() {
-		if err := ring.Revoke(ctx, key.ID(), "cart was broken into"); err != nil {
+		if err := ring.Revoke(ctx, key.ID(), "cart was compromised"); err != nil {
 			t.Fatal(err)
 		}
 	}
