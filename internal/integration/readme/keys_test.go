@@ -146,7 +146,7 @@ func (o *office) wrapperOf(t *testing.T, dir, name string) *agering.Wrapper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard, err := agering.LoadSeqGuard(state) // so that a restarted process takes no older roster
+	guard, err := agering.LoadSeqGuard(state) // so that a restarted process accepts no older roster
 	if err != nil {
 		t.Fatal(err)
 	}
