@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// follower keeps a ring in step with its source. One goroutine runs it; what changes the store by hand takes turns with it.
+// follower keeps a ring in step with its source. One goroutine runs it; what changes the store by
+// hand takes turns with it.
 type follower struct {
 	config
 	ring    *Ring
@@ -152,7 +153,8 @@ func (f *follower) turn(ctx context.Context) {
 	f.answer()
 }
 
-// schedule sets the time of the next read. Of a sealed ring it is soon after a failure, and later with each further one.
+// schedule sets the time of the next read. Of a sealed ring it is soon after a failure, and later
+// with each further one.
 func (f *follower) schedule(err error) {
 	every := f.policy.Poll
 	switch {
@@ -244,7 +246,8 @@ func (f *follower) look(ctx context.Context) error {
 	return nil
 }
 
-// measure compares the store's clock with ours. What the answer took may have passed before or after the store looked.
+// measure compares the store's clock with ours. What the answer took may have passed before or
+// after the store looked.
 func (f *follower) measure(at, before, after time.Time) {
 	if at.IsZero() {
 		return

@@ -22,8 +22,8 @@ type noToken struct{ error }
 func (noToken) Error() string   { return "no token" }
 func (n noToken) Unwrap() error { return n.error }
 
-// readToken reads the token in the file that args names, or on standard input, and takes off one line end. It reads
-// little more than the limit, just enough to tell what is too long.
+// readToken reads the token in the file that args names, or on standard input, and takes off one
+// line end. It reads little more than the limit, just enough to tell what is too long.
 func readToken(cmd *cobra.Command, args []string, limit int) (string, error) {
 	path := stdinName
 	if len(args) > 0 {

@@ -14,7 +14,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// maxClaims bounds what is read of a file of claims. Its white space does not count in the token, so it may be larger.
+// maxClaims bounds what is read of a file of claims. Its white space does not count in the token,
+// so it may be larger.
 const maxClaims = 64 << 10
 
 // issueFlags are the flags of "issue".
@@ -140,7 +141,8 @@ func (f *issueFlags) read(cmd *cobra.Command) ([]namedClaim, error) {
 	return claims, nil
 }
 
-// parseObject splits a JSON object into its members and keeps their order and the spelling of their values.
+// parseObject splits a JSON object into its members and keeps their order and the spelling of their
+// values.
 func parseObject(data []byte) ([]namedClaim, error) {
 	if len(data) > maxClaims {
 		return nil, fmt.Errorf("more than %d bytes of claims", maxClaims)

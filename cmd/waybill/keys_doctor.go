@@ -129,7 +129,8 @@ func (f *doctorFlags) where(args ...string) string {
 	return out
 }
 
-// rosterFile is that of the newest roster, by the name that the documentation gives it if none was said.
+// rosterFile is that of the newest roster, by the name that the documentation gives it if none was
+// said.
 func (f *doctorFlags) rosterFile() string {
 	if f.sealedFlags.roster != "" {
 		return f.sealedFlags.roster

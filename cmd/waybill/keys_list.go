@@ -107,8 +107,8 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (sta
 	return "active", ends + "; before that: " + renew
 }
 
-// newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it is the one that
-// issues elsewhere.
+// newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it
+// is the one that issues elsewhere.
 func newest(set *keyring.Set, p keyring.Protection, now time.Time) *keyring.Key {
 	if k := set.Active(p, now, now); k != nil {
 		return k

@@ -18,8 +18,8 @@ import (
 const (
 	keyLife = 90 * day
 
-	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key that begins to issue
-	// later than that is known to all when its first token comes.
+	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key
+	// that begins to issue later than that is known to all when its first token comes.
 	activationDelay = 2 * time.Minute
 )
 
@@ -177,7 +177,8 @@ func issuing(set *keyring.Set) []keyring.Protection {
 	return out
 }
 
-// times are those of the new keys. A first ring's are set back, so that a node whose clock is late can issue at once.
+// times are those of the new keys. A first ring's are set back, so that a node whose clock is late
+// can issue at once.
 func (f *newFlags) times(now time.Time) keyring.Times {
 	t := keyring.Times{Created: now, NotBefore: now.Add(time.Duration(f.activateIn))}
 	t.Expires = t.NotBefore.Add(time.Duration(f.life))

@@ -106,8 +106,8 @@ func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
 	return printMade(cmd, f.out, s.name, set, nil)
 }
 
-// before opens a ring under the roster that it came with, so that one whose writer is no longer a member can be taken
-// over. After the end of that roster only the new one can let the ring in.
+// before opens a ring under the roster that it came with, so that one whose writer is no longer a
+// member can be taken over. After the end of that roster only the new one can let the ring in.
 func (s *sealedRing) before(blob keyring.Blob, roster string) (*sealedView, error) {
 	v, err := unsealed(s.wrapper, s.domain, blob)
 	if !errors.Is(err, agering.ErrExpired) {

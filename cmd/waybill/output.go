@@ -89,8 +89,9 @@ func indented(v any) ([]byte, error) {
 	return escaped(b.Bytes()), nil
 }
 
-// escaped escapes everything but line ends that could move a terminal's cursor or reorder its text. Inside JSON
-// strings, the only place where such characters can stand in JSON, the result means the same.
+// escaped escapes everything but line ends that could move a terminal's cursor or reorder its text.
+// Inside JSON strings, the only place where such characters can stand in JSON, the result means the
+// same.
 func escaped(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {

@@ -60,8 +60,8 @@ func (f *ringFlags) read(cmd *cobra.Command) ([]byte, error) {
 	return limited(file, name)
 }
 
-// parse reads the ring. One without a domain of its own was made by other software and is of the domain that the user
-// names.
+// parse reads the ring. One without a domain of its own was made by other software and is of the
+// domain that the user names.
 func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	var own struct {
 		Ring *string `json:"ring"`
@@ -86,7 +86,8 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	return set, nil
 }
 
-// readRing reads the bytes of a ring in a file or on standard input. A file that everybody can read is refused.
+// readRing reads the bytes of a ring in a file or on standard input. A file that everybody can read
+// is refused.
 func readRing(cmd *cobra.Command, path string) ([]byte, error) {
 	if path == stdinName {
 		return limited(cmd.InOrStdin(), inputName(path))

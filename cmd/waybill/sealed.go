@@ -66,8 +66,8 @@ type sealedRing struct {
 	bucket  *natskv.Store    // the store, if it is one in NATS
 }
 
-// open finds the store and what follows it among the arguments, and takes the ring's roster to be that of --roster or
-// newer. It does not read the ring yet.
+// open finds the store and what follows it among the arguments, and takes the ring's roster to be
+// that of --roster or newer. It does not read the ring yet.
 func (f *sealedFlags) open(args []string, after int) (*sealedRing, []string, error) {
 	s, rest, err := f.find(args, after)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// duration is a flag: a Go duration that may begin with days, as 90d or 1d12h. Whole seconds, up to ten years.
+// duration is a flag: a Go duration that may begin with days, as 90d or 1d12h. Whole seconds, up to
+// ten years.
 type duration time.Duration
 
 const (
