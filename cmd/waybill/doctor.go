@@ -23,7 +23,7 @@ type skipped struct {
 	Why   string `json:"why"`
 }
 
-// checkup is what the doctor has seen so far.
+// checkup contains the findings so far.
 type checkup struct {
 	Domain  string    `json:"domain"`
 	Store   string    `json:"store"`
@@ -31,7 +31,7 @@ type checkup struct {
 	Skipped []skipped `json:"skipped"`
 	Passed  []string  `json:"passed"`
 
-	check string // the present one
+	check string // the current check
 }
 
 func newCheckup(domain, store string) *checkup {
@@ -56,7 +56,7 @@ func (c *checkup) skip(format string, args ...any) {
 	c.Skipped = append(c.Skipped, skipped{c.check, oneLine(fmt.Sprintf(format, args...))})
 }
 
-// print says what was found, and returns the failure that there are risks.
+// print prints the findings, and returns a failure if there are risks.
 func (c *checkup) print(cmd *cobra.Command, out output) error {
 	show := func() error { return write(cmd, c.text()) }
 	if out == jsonOutput {
@@ -84,7 +84,7 @@ func (c *checkup) text() []byte {
 	return b.Bytes()
 }
 
-// checkName is a check as the help lists it, and what is true if it passes.
+// checkName is a check in the help, and what is true if it passes.
 type checkName struct{ name, ok string }
 
 var checks = []checkName{

@@ -8,7 +8,7 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// files looks at the modes of what the flags name. What is not there is for others to complain of.
+// files checks the modes of the files that the flags name. Missing files are reported elsewhere.
 func (f *doctorFlags) files(c *checkup, args []string) {
 	if runtime.GOOS == "windows" {
 		c.skip("files have no modes on this system")
@@ -27,7 +27,8 @@ func (f *doctorFlags) files(c *checkup, args []string) {
 	}
 }
 
-// checkMode looks at a file, and at its folder, in which who may write can replace it.
+// checkMode checks a file, and its folder, because anyone who can write to that can replace the
+// file.
 func checkMode(c *checkup, path string, refused os.FileMode, what, fix string) {
 	info, err := os.Stat(path)
 	if path == "" || err != nil {

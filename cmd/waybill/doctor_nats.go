@@ -14,7 +14,7 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// nodes looks at what the nodes say of themselves.
+// nodes checks the reports of the nodes.
 func (f *doctorFlags) nodes(ctx context.Context, c *checkup, s *sealedRing, v *sealedView) {
 	nodes, err := s.nodes(ctx)
 	switch {
@@ -40,7 +40,7 @@ func (f *doctorFlags) nodes(ctx context.Context, c *checkup, s *sealedRing, v *s
 	}
 }
 
-// bucketOf looks at the settings of the bucket.
+// bucketOf checks the settings of the bucket.
 func (f *doctorFlags) bucketOf(ctx context.Context, c *checkup, s *sealedRing) {
 	js, err := jetstream.New(s.conn)
 	if err != nil {
@@ -126,7 +126,7 @@ func getJSON(ctx context.Context, address string, v any) error {
 	return json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(v)
 }
 
-// waiting looks for streams whose messages outlive their keys.
+// waiting checks for streams whose messages outlive their keys.
 func (f *doctorFlags) waiting(ctx context.Context, c *checkup, s *sealedRing) {
 	js, err := jetstream.New(s.conn)
 	if err != nil {
@@ -157,7 +157,7 @@ func (f *doctorFlags) waiting(ctx context.Context, c *checkup, s *sealedRing) {
 	}
 }
 
-// visibleStreams are those that hold messages, and not buckets.
+// visibleStreams returns the streams that are not buckets.
 func visibleStreams(ctx context.Context, c *checkup, js jetstream.JetStream) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// rights asks the server what the connection may do, and looks for what no member must.
+// rights asks the server what the connection may do, and checks for rights that no member needs.
 func (f *doctorFlags) rights(ctx context.Context, c *checkup, s *sealedRing) {
 	if r := s.wrapper.Roster(); r != nil {
 		if m := r.Member(s.id.Name()); m != nil && m.MayRevoke {

@@ -18,7 +18,7 @@ const (
 	rotationGrace = 15 * time.Minute
 )
 
-// sealed looks at what the store has, and opens it if it can.
+// sealed checks the ring in the store, and unseals it if possible.
 func (f *doctorFlags) sealed(c *checkup, s *sealedRing, blob keyring.Blob) *sealedView {
 	reseal := "waybill keys init NEW --from RING --roster " + f.rosterFile()
 	switch {
@@ -49,7 +49,7 @@ func (f *doctorFlags) roster(c *checkup, r *agering.Roster) {
 	}
 }
 
-// roles looks at who may do what.
+// roles checks the roles of the members.
 func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
 	var propose, revoke []string
 	for _, m := range r.Members {
@@ -80,7 +80,7 @@ func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
 	}
 }
 
-// keys looks whether each algorithm goes on.
+// keys checks the rotation of each protection.
 func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 	now, p := time.Now(), f.policy
 	for _, protection := range issuing(set) {
@@ -115,7 +115,7 @@ func count(set *keyring.Set, protection keyring.Protection) (n int) {
 	return n
 }
 
-// size looks whether the next ring will fit, too.
+// size checks whether the next ring will fit.
 func (f *doctorFlags) size(c *checkup, s *sealedRing, size int) {
 	const fix = "make services members, not processes, and remove former members: waybill keys roster sign --remove NAME"
 	if s.conn != nil {

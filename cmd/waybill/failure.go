@@ -47,7 +47,7 @@ func usage(format string, args ...any) error {
 	return &failure{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// refusals gives each reason of package waybill its exit code, and what the user can do.
+// refusals maps each reason of package waybill to an exit code and to advice for the user.
 var refusals = map[string]failure{
 	"absent":        {exitInvalid, nil, "pass the token on standard input or in a file"},
 	"malformed":     {exitInvalid, nil, "see its content: waybill inspect"},
@@ -65,7 +65,7 @@ var refusals = map[string]failure{
 	"too_large":     {exitDenied, nil, "if your services accept tokens of this size, pass --limit"},
 }
 
-// judged gives an error its exit code, if it has none.
+// judged adds an exit code to an error that has none.
 func judged(err error) error {
 	if _, ok := errors.AsType[*failure](err); ok || err == nil {
 		return err

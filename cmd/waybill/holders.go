@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// holder is a node that says how its ring stands.
+// holder is a node that has reported the state of its ring.
 type holder struct {
 	Name        string `json:"name"`
 	Host        string `json:"host,omitempty"`
@@ -23,7 +23,7 @@ type holder struct {
 	offset time.Duration
 }
 
-// nodes asks those of a ring in NATS; of a file nobody knows who reads it.
+// nodes asks the nodes of a ring in NATS. The readers of a file are unknown.
 func (s *sealedRing) nodes(ctx context.Context) ([]holder, error) {
 	out := []holder{}
 	if s.bucket == nil {
@@ -38,12 +38,13 @@ func (s *sealedRing) nodes(ctx context.Context) ([]holder, error) {
 	return out, judged(err)
 }
 
-// has reports whether the node holds what the store has. A later epoch begins its generations at 1.
+// has reports whether the node has the ring of the store. A later epoch begins its generations at
+// 1.
 func (h holder) has(v *sealedView) bool {
 	return h.Epoch == v.set.Epoch() && h.Generation == v.set.Generation()
 }
 
-// holders is the table of the nodes, below that of the keys.
+// holders is the table of the nodes, below the table of the keys.
 func holders(s *sealedRing, v *sealedView, nodes []holder) string {
 	if s.bucket == nil {
 		return ""

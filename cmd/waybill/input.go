@@ -11,10 +11,10 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// stdinName stands for standard input wherever a file is named.
+// stdinName means standard input in place of a file name.
 const stdinName = "-"
 
-// errNoToken has the reason of package waybill, and says what that means here.
+// errNoToken has the reason of package waybill and a text for the command line.
 var errNoToken = noToken{waybill.ErrNoWaybill}
 
 type noToken struct{ error }

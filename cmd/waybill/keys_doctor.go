@@ -76,14 +76,14 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil && len(c.Risks) == 0 {
 		return err
 	}
-	if err != nil { // of what was found, as likely as not
+	if err != nil { // probably because of the risks
 		c.check = "sealed"
 		c.skip("the ring cannot be read, so the other checks cannot be made: %s", message(err))
 	}
 	return c.print(cmd, f.out)
 }
 
-// examine makes all checks but that of the files.
+// examine makes all checks except the check of the files.
 func (f *doctorFlags) examine(ctx context.Context, c *checkup, s *sealedRing) error {
 	began := time.Now()
 	blob, err := s.load(ctx)
@@ -113,7 +113,7 @@ func (f *doctorFlags) examine(ctx context.Context, c *checkup, s *sealedRing) er
 	return nil
 }
 
-// where names the ring as the commands take it, so that a mend can be typed as it stands.
+// where returns a command with the flags of the ring, so that a fix can be pasted as it is.
 func (f *doctorFlags) where(args ...string) string {
 	out := strings.Join(slices.DeleteFunc(args, func(arg string) bool { return arg == "" }), " ")
 	if f.nats != "" {
@@ -129,8 +129,7 @@ func (f *doctorFlags) where(args ...string) string {
 	return out
 }
 
-// rosterFile is that of the newest roster, by the name that the documentation gives it if none was
-// said.
+// rosterFile returns the file of the newest roster, or its name in the documentation.
 func (f *doctorFlags) rosterFile() string {
 	if f.sealedFlags.roster != "" {
 		return f.sealedFlags.roster
@@ -138,12 +137,12 @@ func (f *doctorFlags) rosterFile() string {
 	return f.domain + ".roster"
 }
 
-// rewrap is the command that brings the newest roster into the ring.
+// rewrap is the command that seals the ring to the newest roster.
 func (f *doctorFlags) rewrap() string {
 	return f.where("waybill keys rewrap", f.store, "--roster", f.rosterFile())
 }
 
-// sign is the command that makes the next roster, and brings it into the ring.
+// sign is the command that makes the next roster and seals the ring to it.
 func (f *doctorFlags) sign(args ...string) string {
 	command := []string{"waybill keys roster sign", f.rosterFile(), "--root", f.domain + ".root"}
 	return strings.Join(append(command, args...), " ") + " && " +

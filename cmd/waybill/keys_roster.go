@@ -291,7 +291,7 @@ func printRoster(cmd *cobra.Command, out output, r *agering.Roster) error {
 	return write(cmd, b.Bytes())
 }
 
-// rosterLine is what stands above the members.
+// rosterLine is the heading of the members.
 func rosterLine(r *agering.Roster) string {
 	now, ends := time.Now(), "expires "
 	if r.Valid(now) != nil {

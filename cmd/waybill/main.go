@@ -39,8 +39,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
-// execute runs the command. What cobra itself finds wrong, before a command of ours has begun, is
-// wrong usage.
+// execute runs the command. Errors of cobra itself, before the command has begun, are wrong usage.
 func execute(root *cobra.Command) error {
 	cmd, err := root.ExecuteC()
 	if err == nil {
@@ -78,7 +77,7 @@ read from files, descriptors or standard input ("-"), never from arguments.
 	return root
 }
 
-// subcommand refuses arguments of a command that only holds others.
+// subcommand rejects arguments of a command that only has subcommands.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

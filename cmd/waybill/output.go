@@ -90,7 +90,7 @@ func indented(v any) ([]byte, error) {
 }
 
 // escaped escapes everything but line ends that could move a terminal's cursor or reorder its text.
-// Inside JSON strings, the only place where such characters can stand in JSON, the result means the
+// Inside JSON strings, the only place where such characters can occur in JSON, the result means the
 // same.
 func escaped(text []byte) []byte {
 	out := make([]byte, 0, len(text))

@@ -11,7 +11,7 @@ var token = regexp.MustCompile(`ey[A-Za-z0-9_-]{8,}=*\.[A-Za-z0-9_-]*=*\.`)
 // The secret lines of the files of identities and roots.
 var ownSecret = regexp.MustCompile(`AGE-SECRET-KEY-|waybill-(root|sign)-key:`)
 
-// checkArgs refuses credentials among the arguments, before anything could quote them in a message.
+// checkArgs rejects credentials among the arguments before any message could contain them.
 func checkArgs(args []string) error {
 	for _, arg := range args {
 		if token.MatchString(arg) {
