@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 // maxClaims bounds what is read of a file of claims. Its white space does not count in the token,
@@ -20,14 +21,13 @@ const maxClaims = 64 << 10
 
 // issueFlags are the flags of "issue".
 type issueFlags struct {
-	out     output
-	ring    ringFlags
-	sealed  bool
-	public  bool
-	life    duration
-	journey duration
-	claims  []string
-	file    string
+	out        output
+	ring       ringFlags
+	protection string
+	life       duration
+	journey    duration
+	claims     []string
+	file       string
 }
 
 func newIssue() *cobra.Command {
@@ -42,26 +42,30 @@ Claims are JSON: strings need quotes. Arguments are visible to every user of the
 machine, so pass the secret claims of a sealed waybill in a file (--claims-file
 FILE) or on standard input (--claims-file -), as one JSON object.`,
 		Example: `  waybill issue --ring ring.jwks --claim 'cell="eu-3"' --claim seats=2 > token
-  waybill issue --ring ring.jwks --sealed --claims-file claims.json > token
+  waybill issue --ring ring.jwks --protection sealed --claims-file claims.json > token
   age -d ring.age | waybill issue --ring - --claim 'cell="eu-3"' > token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.ring.register(cmd)
 	f.out.register(cmd)
-	cmd.Flags().BoolVar(&f.sealed, "sealed", false, "issue a sealed waybill, which only members of the ring can read (default: signed)")
-	cmd.Flags().BoolVar(&f.public, "public", false, "issue a public waybill, which anyone with the public key can verify (default: signed)")
+	cmd.Flags().StringVar(&f.protection, "protection", keyring.Signed.String(),
+		"signed, sealed (only members of the ring can read it) or public (anyone with the public key can verify it)")
+	complete(cmd, "protection", "signed", "sealed", "public")
 	cmd.Flags().Var(&f.life, "life", "time until the token expires")
 	cmd.Flags().Var(&f.journey, "journey", "time until the absolute end of the journey")
 	cmd.Flags().StringArrayVar(&f.claims, "claim", nil, "claim as NAME=JSON; may be repeated")
 	cmd.Flags().StringVar(&f.file, "claims-file", "", `file with a JSON object of claims, "-" for standard input`)
-	cmd.MarkFlagsMutuallyExclusive("sealed", "public")
 	return cmd
 }
 
 func (f *issueFlags) run(cmd *cobra.Command) error {
 	if f.life > f.journey {
 		return usage("--life %s is longer than the journey: pass a --journey longer than %s", f.life, f.journey)
+	}
+	protection, err := keyring.ParseProtection(f.protection)
+	if err != nil {
+		return usage("--protection: %s", message(err))
 	}
 	ring, err := f.ring.load(cmd, f.file)
 	if err != nil {
@@ -71,13 +75,7 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	opts := []waybill.Option{waybill.Life(time.Duration(f.life)), waybill.Journey(time.Duration(f.journey))}
-	if f.sealed {
-		opts = append(opts, waybill.Protect(waybill.Sealed))
-	}
-	if f.public {
-		opts = append(opts, waybill.Protect(waybill.Public))
-	}
+	opts := []waybill.Option{waybill.Protect(protection), waybill.Life(time.Duration(f.life)), waybill.Journey(time.Duration(f.journey))}
 	var changes []waybill.Change
 	for _, c := range claims {
 		claim := waybill.NewClaim[json.RawMessage](c.name)
