@@ -38,6 +38,8 @@ func Policy(period time.Duration) keyring.Policy {
 		Slack:     20 * time.Second,       // 7 days
 		MaxSkew:   200 * time.Millisecond, // 5 s; all processes have one clock
 		TokenLife: Life,                   // 1 h
+
+		Protections: []keyring.Protection{keyring.Signed},
 	}
 }
 
