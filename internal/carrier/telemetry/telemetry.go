@@ -156,14 +156,22 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 // destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
-	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
-		return
-	}
-	if _, seen := r.logged.LoadOrStore(destination, struct{}{}); !seen {
-		r.count.Add(1)
+	if r.first(destination) {
 		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
 			"transport", r.transport, "destination", destination, "why", why)
 	}
+}
+
+// first reports whether a destination is new, and so is to be logged.
+func (r *Recorder) first(destination string) bool {
+	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
+		return false
+	}
+	_, seen := r.logged.LoadOrStore(destination, struct{}{})
+	if !seen {
+		r.count.Add(1)
+	}
+	return !seen
 }
 
 // Merged counts what [waybill.Call.Merge] did with a returned token.

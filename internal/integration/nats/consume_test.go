@@ -46,7 +46,7 @@ func TestConsume(t *testing.T) {
 	// The context passed to Consume has its own journey, which no message inherits.
 	own := waybilltest.Context(t, auth, Cell.To("own"))
 	var cell string
-	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider))
+	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider), waybilljetstream.DeadLetter("dead.orders"))
 	run, err := counting.Consume(own, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		if cell, _ = Cell.Get(ctx); cell != "" {
 			note(t, waybill.Update(ctx, Cell.To("eu-4"))) // for what the handler sends on
@@ -327,7 +327,7 @@ func TestConsumeEnds(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	ctx, cancel := context.WithCancel(t.Context())
 	began := make(chan struct{}, 1)
-	run, err := newStream(t, auth, q.js).Consume(ctx, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js, waybilljetstream.AllowLoss()).Consume(ctx, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		began <- struct{}{}
 		<-ctx.Done()
 		return nil
@@ -366,7 +366,7 @@ func TestDeliveredAfterTheEnd(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	cons := tapped{q.consumer(t), make(chan jetstream.MessageHandler, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
-	run, err := newStream(t, auth, q.js).Consume(ctx, cons, func(context.Context, jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js, waybilljetstream.AllowLoss()).Consume(ctx, cons, func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs")
 		return nil
 	})
