@@ -22,15 +22,11 @@ func held(err error) bool {
 }
 
 // hold holds a message that cannot be decided yet, until it can be or wait ends, or until stay
-// reports that there is no room for it, which may be at once. The server is told that work is in
-// progress, so it neither delivers the message again nor counts a delivery. The message is handled
-// in ctx.
+// reports that there is no room for it any longer. The server is told that work is in progress, so
+// it neither delivers the message again nor counts a delivery. The message is handled in ctx.
 func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error,
 	stay func(why error) bool) (delivery, error) {
 	none := delivery{ctx: waybill.Without(ctx)}
-	if !stay(why) {
-		return none, crowded(why)
-	}
 	pulse := time.NewTicker(o.beat)
 	defer pulse.Stop()
 	retry := time.NewTicker(min(retryEvery, o.beat))

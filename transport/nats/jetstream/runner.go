@@ -48,11 +48,18 @@ func (r *runner) receive(msg jetstream.Msg) {
 	}
 	d, err := r.open(r.ctx, msg)
 	if held(err) {
-		go func() {
-			defer r.tasks.end()
-			r.hold(msg, err)
-		}()
-		return
+		s := &seat{share: r.share, kid: kidOf(msg.Headers())}
+		if r.stays(msg, s, err) {
+			go func() {
+				defer r.tasks.end()
+				r.hold(msg, s, err)
+			}()
+			return
+		}
+		if err = r.crowd(msg, s.kid, err); err == nil {
+			r.tasks.end()
+			return
+		}
 	}
 	w := r.worker(msg)
 	switch {
@@ -115,17 +122,15 @@ func (r *runner) call(w *worker, d delivery, m jetstream.Msg) error {
 }
 
 // hold holds a message, and handles it if it can be decided before consuming ends.
-func (r *runner) hold(msg jetstream.Msg, why error) {
-	s := seat{share: r.share, kid: kidOf(msg.Headers())}
+func (r *runner) hold(msg jetstream.Msg, s *seat, why error) {
 	defer s.free()
-	stay := func(why error) bool { return r.alone(msg, why) || s.keep() }
-	d, err := r.opener.hold(r.wait, r.ctx, msg, why, stay)
+	d, err := r.opener.hold(r.wait, r.ctx, msg, why, func(why error) bool { return r.stays(msg, s, why) })
 	s.free()
 	if refused, ok := errors.AsType[*refusal](err); ok && refused.held {
 		if !refused.crowded {
 			return // consuming has ended: the message is left to the server
 		}
-		if err = r.crowd(msg, s.kid, refused); err == nil {
+		if err = r.crowd(msg, s.kid, err); err == nil {
 			return
 		}
 	}
@@ -137,6 +142,9 @@ func (r *runner) hold(msg jetstream.Msg, why error) {
 		r.deliver(w, d, msg, err)
 	}
 }
+
+// stays reports whether a message may be held.
+func (r *runner) stays(msg jetstream.Msg, s *seat, why error) bool { return r.alone(msg, why) || s.keep() }
 
 // alone reports whether a message is held without counting against the share. While no key is
 // loaded, no other waybill can be decided either. A message at its last delivery would never be
@@ -154,8 +162,12 @@ func (r *runner) alone(msg jetstream.Msg, why error) bool {
 //
 // Only a message that is acked or terminated makes room in the consumer's MaxAckPending: one that
 // is Nak'ed counts until it is delivered again.
-func (r *runner) crowd(msg jetstream.Msg, kid string, why *refusal) error {
-	out := *why
+func (r *runner) crowd(msg jetstream.Msg, kid string, why error) error {
+	refused, ok := errors.AsType[*refusal](why)
+	if !ok {
+		return why
+	}
+	out := *refused
 	out.held, out.crowded = false, false
 	var fate string
 	switch {
@@ -174,7 +186,7 @@ func (r *runner) crowd(msg jetstream.Msg, kid string, why *refusal) error {
 	if r.crowded.allows(time.Now()) {
 		r.logger.WarnContext(r.ctx, "waybill: too many messages cannot be decided to hold them all",
 			slog.String("stream", r.info.Stream), slog.String("consumer", r.info.Name), slog.Int("held", r.share.held()),
-			slog.String("kid", kid), slog.String("reason", waybill.Reason(why.reason)), slog.String("others", fate))
+			slog.String("kid", kid), slog.String("reason", waybill.Reason(out.reason)), slog.String("others", fate))
 	}
 	if out.doubted || out.undecided {
 		return &out
