@@ -78,9 +78,9 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		name, desc string
 	}{
 		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason why the token was not accepted."},
-		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
+		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason; undecided: a message that could neither be decided nor held."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
-		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
+		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill; untraced: also sent, without its trace destination."},
 		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
 	} {
 		var err error
