@@ -222,6 +222,39 @@ func TestExpiredInQueue(t *testing.T) {
 	}
 }
 
+// A message whose journey has ended while it waited can begin a new one, with the claims that the
+// handler keeps.
+func TestEndedInQueue(t *testing.T) {
+	q := newQueue(t)
+	sender := waybilltest.Authority(t, claims, waybill.Journey(time.Hour))
+	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
+	onward := listen(t, q.nc, "onward")
+	conn := newConn(t, auth, q.nc)
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+		cell, _ := Cell.Get(ctx)
+		if _, err := waybill.Reissue(ctx); !errors.Is(err, waybill.ErrExpired) {
+			t.Errorf("Reissue after the journey's end: error %v, want %v", err, waybill.ErrExpired)
+		}
+		if _, err := auth.Start(ctx, Cell.To(cell)); !errors.Is(err, waybill.ErrStarted) {
+			t.Errorf("Start on a journey: error %v, want %v", err, waybill.ErrStarted)
+		}
+		fresh, err := auth.Start(waybill.Without(ctx), Cell.To(cell))
+		if err != nil {
+			return err
+		}
+		return conn.Publish(fresh, &nats.Msg{Subject: "onward"})
+	})
+	q.publish(t, sender, "", Cell.To("eu-3"))
+	wb, err := auth.Open(next(t, onward).Header.Get("Waybill"))
+	check(t, err)
+	if cell, _ := Cell.Of(wb); cell != "eu-3" {
+		t.Errorf("cell %q of the new journey, want %q", cell, "eu-3")
+	}
+	if got := q.answered(t); got != "+ACK" {
+		t.Errorf("answer %q, want %q", got, "+ACK")
+	}
+}
+
 // A message older than MaxAge is judged at the current time.
 func TestMaxAge(t *testing.T) {
 	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())

@@ -133,3 +133,22 @@ func TestFirstRefusalIsLogged(t *testing.T) {
 		t.Errorf("%d warnings, want 3 without a token:\n%s", n, got)
 	}
 }
+
+// Redrive refuses to send letters to the stream that it reads.
+func TestRedriveInACircle(t *testing.T) {
+	q := newQueue(t)
+	auth := waybilltest.Authority(t, claims)
+	cons, err := q.dead.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	check(t, err)
+	for dead, circle := range map[string]bool{"dead.orders": true, "elsewhere": false} {
+		stream := newStream(t, auth, q.js, waybilljetstream.DeadLetter(dead))
+		run, err := stream.Redrive(t.Context(), cons, func(context.Context, jetstream.Msg) error { return nil })
+		if err == nil {
+			run.Stop()
+			<-run.Closed()
+		}
+		if (err != nil) != circle || err != nil && !strings.Contains(err.Error(), "come back for ever") {
+			t.Errorf("dead letters to %s: error %v, want one: %v", dead, err, circle)
+		}
+	}
+}

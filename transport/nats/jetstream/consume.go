@@ -21,9 +21,8 @@ type handler = func(context.Context, jetstream.Msg) error
 // Handlers run one at a time, or as many at once as [Workers] says. While a handler runs, and while
 // its message waits for a free worker, the server is told that work is in progress, so a handler
 // may take longer than the consumer's AckWait. Messages in the client's buffer wait without that
-// sign. If handlers are slow, pass [jetstream.PullMaxMessages] with the number of workers, so that
-// the server gives the other messages to other replicas. Other options of nats.go are passed on as
-// well.
+// sign. If handlers are slow, pass [jetstream.PullMaxMessages] with 1: the next message is fetched
+// when a worker is free, and replicas get the others. Other options of nats.go are passed on as well.
 //
 // Each message has its own context. It inherits the values and the end of ctx, but no waybill. When
 // ctx ends, consuming ends as with Stop. If h panics, its changes are discarded, the message is
@@ -51,6 +50,9 @@ func (s *JetStream) Consume(ctx context.Context, cons jetstream.Consumer,
 // own stored time, as is a dead letter that was published to its first stream again. A dead letter
 // that is refused again keeps the headers about its original.
 //
+// Letters that are refused again must not become letters of the same stream: use a JetStream without
+// [DeadLetter], which leaves them where they are, or with the subject of another stream.
+//
 // Redrive believes the header: let nobody publish to the stream except services that use
 // [DeadLetter].
 func (s *JetStream) Redrive(ctx context.Context, cons jetstream.Consumer,
@@ -71,6 +73,9 @@ func (s *JetStream) consume(ctx context.Context, cons jetstream.Consumer, h hand
 		return nil, err
 	}
 	if err := s.checkLoss(ctx, info.Stream); err != nil {
+		return nil, err
+	}
+	if err := s.checkLoop(ctx, info.Stream, letters); err != nil {
 		return nil, err
 	}
 	r := newRunner(ctx, s, info, h, letters)

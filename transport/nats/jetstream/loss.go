@@ -3,8 +3,11 @@ package waybilljetstream
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/waybill-go/waybill/transport/nats/internal/subject"
 )
 
 // streams looks up streams. A [jetstream.JetStream] does.
@@ -50,4 +53,29 @@ func (s *JetStream) checkMessage(ctx context.Context, msg jetstream.Msg) error {
 		return fmt.Errorf("waybilljetstream: %w", err)
 	}
 	return s.checkLoss(ctx, meta.Stream)
+}
+
+// loopCheck is how long to wait for what is only a check of the configuration.
+const loopCheck = 2 * time.Second
+
+// checkLoop returns an error if the dead letters of a stream of dead letters would be stored in
+// that stream, and so come back for ever. It is nil if the server does not tell.
+func (s *JetStream) checkLoop(ctx context.Context, name string, letters bool) error {
+	js, ok := s.js.(streams)
+	if !letters || s.dead == "" || !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, loopCheck)
+	defer cancel()
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil
+	}
+	var own subject.Filter
+	if err := own.Add(stream.CachedInfo().Config.Subjects); err == nil && own.Approves(s.dead) {
+		return fmt.Errorf("waybilljetstream: DeadLetter %q is a subject of stream %s itself, so a letter that is refused "+
+			"again would come back for ever; redrive with a JetStream without DeadLetter, or with another stream's subject",
+			s.dead, name)
+	}
+	return nil
 }

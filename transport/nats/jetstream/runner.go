@@ -144,7 +144,9 @@ func (r *runner) hold(msg jetstream.Msg, s *seat, why error) {
 }
 
 // stays reports whether a message may be held.
-func (r *runner) stays(msg jetstream.Msg, s *seat, why error) bool { return r.alone(msg, why) || s.keep() }
+func (r *runner) stays(msg jetstream.Msg, s *seat, why error) bool {
+	return r.alone(msg, why) || s.keep()
+}
 
 // alone reports whether a message is held without counting against the share. While no key is
 // loaded, no other waybill can be decided either. A message at its last delivery would never be

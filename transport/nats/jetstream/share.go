@@ -55,7 +55,7 @@ func (s *share) watch(ctx context.Context, cons jetstream.Consumer) {
 		case <-tick.C:
 		}
 		if s.held() == 0 {
-			s.resize(s.most)
+			s.restore()
 			last = 0
 			continue
 		}
@@ -67,20 +67,26 @@ func (s *share) watch(ctx context.Context, cons jetstream.Consumer) {
 			continue
 		}
 		if last == info.Delivered.Consumer {
-			s.resize(0)
+			s.halve()
 		}
 		last = info.Delivered.Consumer
 	}
 }
 
-// resize sets the limit, or halves it if to is 0.
-func (s *share) resize(to int) {
+func (s *share) restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if to == 0 {
-		to = max(s.limit/2, 1)
+	s.limit = s.most
+}
+
+// halve halves the limit, at last to nothing. A consumer with strict order, whose MaxAckPending is
+// 1, still waits for the message that it holds.
+func (s *share) halve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.most > 1 {
+		s.limit /= 2
 	}
-	s.limit = to
 }
 
 // seat is a held message's part of a share.
