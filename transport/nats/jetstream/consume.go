@@ -22,7 +22,8 @@ type handler = func(context.Context, jetstream.Msg) error
 // its message waits for a free worker, the server is told that work is in progress, so a handler
 // may take longer than the consumer's AckWait. Messages in the client's buffer wait without that
 // sign. If handlers are slow, pass [jetstream.PullMaxMessages] with 1: the next message is fetched
-// when a worker is free, and replicas get the others. Other options of nats.go are passed on as well.
+// when a worker is free, and replicas get the others. Other options of nats.go are passed on as
+// well.
 //
 // Each message has its own context. It inherits the values and the end of ctx, but no waybill. When
 // ctx ends, consuming ends as with Stop. If h panics, its changes are discarded, the message is
@@ -50,8 +51,8 @@ func (s *JetStream) Consume(ctx context.Context, cons jetstream.Consumer,
 // own stored time, as is a dead letter that was published to its first stream again. A dead letter
 // that is refused again keeps the headers about its original.
 //
-// Letters that are refused again must not become letters of the same stream: use a JetStream without
-// [DeadLetter], which leaves them where they are, or with the subject of another stream.
+// Letters that are refused again must not become letters of the same stream: use a JetStream
+// without [DeadLetter], which leaves them where they are, or with the subject of another stream.
 //
 // Redrive believes the header: let nobody publish to the stream except services that use
 // [DeadLetter].
