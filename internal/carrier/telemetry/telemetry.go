@@ -80,9 +80,9 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		name, desc string
 	}{
 		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason why the token was not accepted."},
-		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
+		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason; undecided: a message that could neither be decided nor held."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
-		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
+		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill; untraced: also sent, without its trace destination."},
 		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
 	} {
 		var err error
@@ -158,14 +158,22 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 // destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
-	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
-		return
-	}
-	if _, seen := r.logged.LoadOrStore(destination, struct{}{}); !seen {
-		r.count.Add(1)
+	if r.first(destination) {
 		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
 			"transport", r.transport, "destination", destination, "why", why)
 	}
+}
+
+// first reports whether a destination is new, and so is to be logged.
+func (r *Recorder) first(destination string) bool {
+	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
+		return false
+	}
+	_, seen := r.logged.LoadOrStore(destination, struct{}{})
+	if !seen {
+		r.count.Add(1)
+	}
+	return !seen
 }
 
 // Merged counts what [waybill.Call.Merge] did with a returned token.

@@ -42,6 +42,13 @@ func (s *Sender) Prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybil
 		return nil, nil, fmt.Errorf(
 			"not sent to %q: %w; in the handler of a durable message, call waybill.Reissue first", msg.Subject, err)
 	}
+	if OnlyTraced(out.Header) {
+		s.Rec.Suppressed(ctx, msg.Subject, "the message is only traced, not delivered")
+		return out, nil, nil
+	}
+	if Untrace(out.Header) {
+		s.Rec.Untraced(ctx, msg.Subject)
+	}
 	header.Put(out, waybill.Header, call.Token())
 	s.Rec.Injected(ctx, nil)
 	return out, call, nil
