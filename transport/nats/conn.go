@@ -5,12 +5,14 @@ import (
 	"errors"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 	"github.com/waybill-go/waybill/transport/nats/internal/sender"
+	"github.com/waybill-go/waybill/transport/nats/internal/subject"
 )
 
 // Conn sends and handles messages with waybills on a NATS connection. It is safe for concurrent
@@ -22,9 +24,12 @@ type Conn struct {
 	auth   *waybill.Authority
 	nc     *nats.Conn
 	rec    *telemetry.Recorder
+	spans  telemetry.Spans
+	base   context.Context // of handlers; without a waybill and without a span
 	rules  admission.Rules
 	accept []waybill.MergeOption
 	sender sender.Sender
+	only   subject.Filter // of the subjects that get returned tokens; without patterns: see returnsTo
 }
 
 // New returns a Conn for services of the Authority's trust domain. Handlers must be subscribed on
@@ -36,7 +41,7 @@ func New(auth *waybill.Authority, nc *nats.Conn, opts ...Option) (*Conn, error) 
 	if nc == nil {
 		return nil, errors.New("waybillnats: no connection: pass the one that nats.Connect returned")
 	}
-	cfg := config{Conn: &Conn{auth: auth, nc: nc}}
+	cfg := config{Conn: &Conn{auth: auth, nc: nc, base: context.Background()}}
 	for _, o := range opts {
 		if err := o.apply(&cfg); err != nil {
 			return nil, err
@@ -45,19 +50,37 @@ func New(auth *waybill.Authority, nc *nats.Conn, opts ...Option) (*Conn, error) 
 	c := cfg.Conn
 	c.rec = telemetry.New("nats", cfg.provider, cfg.logger)
 	c.sender.Auth, c.sender.Rec = auth, c.rec
+	if !cfg.untraced {
+		c.spans = telemetry.NewSpans(cfg.tracers)
+	}
 	return c, nil
 }
 
-// receive begins the hop of a message and removes the waybill's headers. The hop's context is made
-// from the background context, so that it inherits nothing from other messages or from the
-// subscriber.
-func (c *Conn) receive(h nats.Header) (*hop, error) {
-	ctx, received := c.auth.Receive(context.Background(), header.Values(h, waybill.Header), nil)
+// receive begins the hop of a message that came to a subscription, removes the waybill's headers,
+// and starts the span. The trace is extracted afterwards: a propagator of waybills finds no token
+// then, and leaves the hop as it is.
+func (c *Conn) receive(h nats.Header, subscribed, reply string) (*hop, error) {
+	ctx, received := c.auth.Receive(c.base, header.Values(h, waybill.Header), nil)
 	header.Strip(h)
+	ctx = c.spans.Extract(ctx, Carrier(h))
+	ctx, span := c.spans.Start(ctx, telemetry.Message{
+		Kind: handledAs(reply), Operation: "process", Subject: subscribed, Temporary: subject.Inbox,
+	})
 	c.rec.Opened(ctx, received)
 	if err := c.rules.Admit(ctx, c.rec); err != nil {
 		received.Discard()
+		span.Fail(waybill.Reason(err), description(err))
+		span.End()
 		return nil, err
 	}
-	return &hop{ctx: ctx, Hop: received, rec: c.rec}, nil
+	return &hop{Conn: c, Hop: received, ctx: ctx, span: span, reply: reply}, nil
+}
+
+// handledAs returns the kind of a handler's span: only a request waits for an answer. The reply
+// subject of a message that a stream delivers is for acknowledgements.
+func handledAs(reply string) trace.SpanKind {
+	if reply == "" || isAck(reply) {
+		return trace.SpanKindConsumer
+	}
+	return trace.SpanKindServer
 }

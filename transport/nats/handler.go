@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
@@ -20,19 +21,19 @@ type Msg struct {
 
 // Handler returns the callback for [nats.Conn.Subscribe], QueueSubscribe and the like, on the
 // connection that was passed to [New]. For each message, h gets a fresh context with the message's
-// waybill, or with the reason why there is none, for [waybill.FromContext]. The hop ends when h
-// returns. Handler panics if h is nil.
+// waybill, or with the reason why there is none, for [waybill.FromContext], and with its trace. The
+// hop ends when h returns. Handler panics if h is nil.
 func (c *Conn) Handler(h func(context.Context, *Msg)) nats.MsgHandler {
 	if h == nil {
 		panic("waybillnats: Handler needs a function, got nil")
 	}
 	return func(m *nats.Msg) {
-		hop, err := c.receive(m.Header)
+		hop, err := c.receive(m.Header, subscription(m), m.Reply)
 		if err != nil {
 			c.refuse(m, err)
 			return
 		}
-		hop.run(m.Reply, func() { h(hop.ctx, &Msg{Msg: m, nc: c.nc, hop: hop}) })
+		hop.run(func() { h(hop.ctx, &Msg{Msg: m, nc: c.nc, hop: hop}) })
 	}
 }
 
@@ -48,10 +49,20 @@ func (m *Msg) RespondMsg(msg *nats.Msg) error {
 	if m.Reply == "" {
 		return nats.ErrMsgNoReply
 	}
-	return m.hop.answer(resultOf(msg.Header), func(token string) error {
+	result := resultOf(msg.Header)
+	m.hop.outcome(result, msg.Header.Get(micro.ErrorCodeHeader))
+	return m.hop.answer(result, func(token string) error {
 		out := header.Copy(msg)
 		out.Subject = m.Reply
 		setReturn(out, token)
 		return m.nc.PublishMsg(out)
 	})
+}
+
+// subscription returns the subject of a message's subscription, or its own in a test without one.
+func subscription(m *nats.Msg) string {
+	if m.Sub != nil {
+		return m.Sub.Subject
+	}
+	return m.Subject
 }

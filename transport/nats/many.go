@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
 )
@@ -47,8 +48,11 @@ func (r Replies) check() error {
 // that is an error of package micro is yielded like any other.
 func (c *Conn) RequestMany(ctx context.Context, msg *nats.Msg, replies Replies) iter.Seq2[*nats.Msg, error] {
 	return func(yield func(*nats.Msg, error) bool) {
+		ctx, span := c.begin(ctx, trace.SpanKindClient, "request", msg)
+		defer span.End()
 		g, err := c.scatter(ctx, msg, replies)
 		if err != nil {
+			fail(span, err)
 			yield(nil, err)
 			return
 		}
@@ -57,6 +61,7 @@ func (c *Conn) RequestMany(ctx context.Context, msg *nats.Msg, replies Replies) 
 		defer func() { _ = g.inbox.Unsubscribe() }()
 		for n := 0; replies.Max == 0 || n < replies.Max; n++ {
 			reply, err := g.next(ctx, n)
+			fail(span, err)
 			if reply == nil && err == nil || !yield(reply, err) || err != nil {
 				return
 			}
@@ -89,7 +94,11 @@ func (c *Conn) scatter(ctx context.Context, msg *nats.Msg, replies Replies) (*ga
 		return nil, err
 	}
 	out.Reply = inbox.Subject
-	if err := c.nc.PublishMsg(out); err != nil {
+	err = c.nc.PublishMsg(out)
+	for c.lighten(ctx, msg, out, &call, err) {
+		err = c.nc.PublishMsg(out)
+	}
+	if err != nil {
 		_ = inbox.Unsubscribe()
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 
 // MicroHandler returns the handler of a micro endpoint. For each request, h gets a fresh context
 // with the request's waybill, as in [Conn.Handler], and the request without the waybill's headers.
+// The request does not tell the subject of its endpoint, so its span has the request's own.
 // Respond, RespondJSON and Error send changes of the waybill back; Error sends none of
 // [waybill.Claim.OnSuccess] claims. The hop ends when h returns. MicroHandler panics if h is nil.
 func (c *Conn) MicroHandler(h func(context.Context, micro.Request)) micro.Handler {
@@ -20,14 +21,14 @@ func (c *Conn) MicroHandler(h func(context.Context, micro.Request)) micro.Handle
 		panic("waybillnats: MicroHandler needs a function, got nil")
 	}
 	return micro.HandlerFunc(func(req micro.Request) {
-		hop, err := c.receive(nats.Header(req.Headers()))
+		hop, err := c.receive(nats.Header(req.Headers()), req.Subject(), req.Reply())
 		if err != nil {
 			// If this fails, the connection is closed, and the caller no longer waits.
 			_ = req.Error(code(err), description(err), nil,
 				micro.WithHeaders(micro.Headers{HeaderReason: {waybill.Reason(err)}}))
 			return
 		}
-		hop.run(req.Reply(), func() { h(hop.ctx, &request{Request: req, hop: hop}) })
+		hop.run(func() { h(hop.ctx, &request{Request: req, hop: hop}) })
 	})
 }
 
@@ -50,6 +51,7 @@ func (r *request) RespondJSON(v any, opts ...micro.RespondOpt) error {
 }
 
 func (r *request) Error(code, description string, data []byte, opts ...micro.RespondOpt) error {
+	r.hop.outcome(waybill.Failed, code)
 	return r.hop.answer(waybill.Failed, func(token string) error {
 		return r.Request.Error(code, description, data, with(token, opts)...)
 	})

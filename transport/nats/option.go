@@ -1,11 +1,14 @@
 package waybillnats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
@@ -22,6 +25,8 @@ func (o option) apply(c *config) error { return o(c) }
 type config struct {
 	*Conn
 	provider metric.MeterProvider
+	tracers  trace.TracerProvider
+	untraced bool
 	logger   *slog.Logger
 }
 
@@ -72,6 +77,44 @@ func OnlySubjects(patterns ...string) Option {
 	})
 }
 
+// OnlyReplies returns changes only to reply subjects that match one of the patterns, which are
+// written as for [OnlySubjects]. An answer to another subject is sent without the returned token,
+// counted as suppressed, and logged the first time.
+//
+// By default changes are returned to inboxes. A request may name any subject for its replies, and
+// with it who else hears them, or which stream stores them. A reply subject is an inbox if it
+// begins with "_INBOX", with the prefix that the connection has ([nats.CustomInboxPrefix]), or with
+// "_R_.", which servers put in place of inboxes of other accounts, or if its last token or the one
+// before is a NUID, as in the inboxes that NATS clients make under other prefixes.
+func OnlyReplies(patterns ...string) Option {
+	return option(func(c *config) error {
+		if len(patterns) == 0 {
+			return errors.New("waybillnats: OnlyReplies has no subjects; name them, " +
+				"or leave it out to return changes to inboxes")
+		}
+		if err := c.only.Add(patterns); err != nil {
+			return fmt.Errorf("waybillnats: OnlyReplies: %w", err)
+		}
+		return nil
+	})
+}
+
+// BaseContext sets the context from which the contexts of handlers are made: they have its values
+// and end with it. A waybill or a span in ctx is hidden from them, because it belongs to other work.
+// The default is [context.Background].
+func BaseContext(ctx context.Context) Option {
+	return option(func(c *config) error {
+		if ctx == nil {
+			return errors.New("waybillnats: BaseContext has no context; pass one, or leave it out")
+		}
+		c.base = waybill.Without(ctx)
+		if trace.SpanContextFromContext(ctx).IsValid() {
+			c.base = trace.ContextWithSpan(c.base, noop.Span{})
+		}
+		return nil
+	})
+}
+
 // OnlyAccept accepts only changes of these claims from replies; without claims, no changes. By
 // default all changes are accepted. See [waybill.OnlyClaims].
 func OnlyAccept(claims ...waybill.Declaration) Option {
@@ -92,8 +135,27 @@ func MeterProvider(provider metric.MeterProvider) Option {
 	})
 }
 
+// TracerProvider sets the provider of spans. The default is the global provider.
+func TracerProvider(provider trace.TracerProvider) Option {
+	return option(func(c *config) error {
+		c.tracers = provider
+		return nil
+	})
+}
+
+// WithoutTraces switches tracing off: a Conn starts no spans, and reads and writes no trace context
+// and no baggage. Use it where other instrumentation does, or where receivers of messages must not
+// get them.
+func WithoutTraces() Option {
+	return option(func(c *config) error {
+		c.untraced = true
+		return nil
+	})
+}
+
 // Logger sets the logger. The default is [slog.Default]. A Conn logs the first message to each
-// subject whose waybill it does not send because of [OnlySubjects].
+// subject whose waybill it does not send because of [OnlySubjects], the first to which it does not
+// return changes because of [OnlyReplies], and the first whose waybill does not fit.
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		c.logger = logger

@@ -17,7 +17,7 @@ const HeaderReason = "Waybill-Reason"
 // cause.
 func (c *Conn) refuse(m *nats.Msg, err error) {
 	// An answer to a stream's delivery would be an acknowledgement.
-	if m.Reply == "" || strings.HasPrefix(m.Reply, "$JS.ACK.") {
+	if m.Reply == "" || isAck(m.Reply) {
 		return
 	}
 	// If this fails, the connection is closed, and the caller no longer waits.
@@ -27,6 +27,9 @@ func (c *Conn) refuse(m *nats.Msg, err error) {
 		HeaderReason:          {waybill.Reason(err)},
 	}})
 }
+
+// isAck reports whether an answer to a reply subject acknowledges a message of a stream.
+func isAck(reply string) bool { return strings.HasPrefix(reply, "$JS.ACK.") }
 
 // code returns the status of a refusal: NATS services use the numbers of HTTP.
 func code(err error) string {

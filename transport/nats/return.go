@@ -1,6 +1,7 @@
 package waybillnats
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -14,9 +15,11 @@ import (
 // hop is a hop that may send several answers, each with the token to return at that time. It is
 // safe for concurrent use.
 type hop struct {
+	*Conn
 	waybill.Hop
-	ctx context.Context
-	rec *telemetry.Recorder
+	ctx   context.Context
+	span  telemetry.Span
+	reply string // the subject of answers, or ""
 
 	mu     sync.Mutex
 	unsent string         // a token whose answer could not be sent; the next answer carries it
@@ -26,6 +29,10 @@ type hop struct {
 // answer sends an answer with the token to return, or without it if the answer can only be sent so.
 func (h *hop) answer(result waybill.Result, send func(token string) error) error {
 	token := h.next(result)
+	if token != "" && !h.returnsTo(h.reply) {
+		h.rec.ReturnSuppressed(h.ctx, h.reply, "reply subject not an inbox, and not in OnlyReplies")
+		token = ""
+	}
 	err := send(token)
 	switch {
 	case token == "":
@@ -64,20 +71,29 @@ func (h *hop) retain(token string) {
 	h.unsent = token
 }
 
+// outcome notes on the span that an answer reports an error.
+func (h *hop) outcome(result waybill.Result, code string) {
+	if result == waybill.Failed {
+		h.span.Fail(cmp.Or(code, unknownError), "")
+	}
+}
+
 // run calls the handler, and ends the hop when it returns or panics. Changes made after the last
 // answer are not sent to the caller.
-func (h *hop) run(reply string, handle func()) {
+func (h *hop) run(handle func()) {
 	returned := false
 	defer func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		defer h.span.End()
 		late := h.unsent != ""
 		h.unsent = ""
 		if !returned {
 			h.Discard()
+			h.span.Fail("panic", "")
 			return
 		}
-		if late = h.Commit(h.result) != "" || late; late && reply != "" {
+		if late = h.Commit(h.result) != "" || late; late && h.reply != "" {
 			h.rec.Returned(h.ctx, telemetry.TooLate)
 		}
 	}()
@@ -91,5 +107,6 @@ func setReturn(msg *nats.Msg, token string) {
 	header.Strip(msg.Header)
 	if token != "" {
 		header.Put(msg, waybill.HeaderReturn, token)
+		header.Untrace(msg.Header)
 	}
 }

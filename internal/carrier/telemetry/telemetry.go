@@ -26,7 +26,7 @@ const Name = "waybill"
 // The outcomes of waybill.inject.
 const (
 	Sent          = "sent"
-	Suppressed    = "suppressed" // the destination is not approved
+	Suppressed    = "suppressed" // the destination is not approved; also of waybill.return
 	ForeignDomain = "foreign_domain"
 )
 
@@ -36,6 +36,7 @@ const (
 	Answered = "answered"  // sent back
 	TooLate  = "too_late"  // changed after the last chance to send it back
 	TooLarge = "too_large" // does not fit next to the response
+	Dropped  = "dropped"   // on the way in: merged, but for claims that cannot be
 )
 
 // maxDestinations bounds the destinations for which the first suppression is logged.
@@ -51,7 +52,7 @@ type Recorder struct {
 	size     metric.Int64Histogram
 	sizeOpts []metric.RecordOption
 
-	logged sync.Map // destination → struct{}
+	logged sync.Map // line → struct{}
 	count  atomic.Int64
 }
 
@@ -83,7 +84,7 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason; undecided: a message that could neither be decided nor held."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill; untraced: also sent, without its trace destination."},
-		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
+		{&r.returns, "waybill.return", "Returned tokens: answered, suppressed, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in, and dropped for claims that were not merged."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
@@ -158,22 +159,36 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 // destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
-	if r.first(destination) {
-		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
-			"transport", r.transport, "destination", destination, "why", why)
-	}
+	r.first(ctx, "waybill: not sent, the destination is not approved", destination, why)
 }
 
-// first reports whether a destination is new, and so is to be logged.
-func (r *Recorder) first(destination string) bool {
-	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
-		return false
+// Oversized counts a message that went without its waybill, because it would exceed a limit of the
+// server with it, and logs the first one of each destination.
+func (r *Recorder) Oversized(ctx context.Context, destination string) {
+	r.Injected(ctx, waybill.ErrTooLarge)
+	r.first(ctx, "waybill: not sent, the message would be too large", destination, "the server's limit of a message")
+}
+
+// ReturnSuppressed counts an answer that goes without its returned token, and logs the first one of
+// each destination.
+func (r *Recorder) ReturnSuppressed(ctx context.Context, destination, why string) {
+	r.returns.add(ctx, Suppressed)
+	r.first(ctx, "waybill: changes not returned, the destination is not approved", destination, why)
+}
+
+// line is a message that is logged once for each destination.
+type line struct{ message, destination string }
+
+// first logs the message once for each destination, for a bounded number of destinations.
+func (r *Recorder) first(ctx context.Context, message, destination, why string) {
+	key := line{message, destination}
+	if _, seen := r.logged.Load(key); seen || r.count.Load() >= maxDestinations {
+		return
 	}
-	_, seen := r.logged.LoadOrStore(destination, struct{}{})
-	if !seen {
+	if _, seen := r.logged.LoadOrStore(key, struct{}{}); !seen {
 		r.count.Add(1)
+		r.logger.InfoContext(ctx, message, "transport", r.transport, "destination", destination, "why", why)
 	}
-	return !seen
 }
 
 // Merged counts what [waybill.Call.Merge] did with a returned token.
@@ -186,6 +201,9 @@ func (r *Recorder) Merged(ctx context.Context, outcome waybill.Outcome, err erro
 		r.Returned(ctx, TooLarge)
 	default:
 		r.Returned(ctx, string(outcome))
+		if err != nil && outcome != waybill.Rejected {
+			r.Returned(ctx, Dropped)
+		}
 	}
 }
 

@@ -206,3 +206,14 @@ func (c *clock) set(d time.Duration) { c.ahead.Store(int64(d)) }
 func (c *clock) option() waybill.Option {
 	return waybill.Clock(func() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) })
 }
+
+// wait waits until a condition holds.
+func wait(t testing.TB, holds func() bool, what string) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("waited %v for %s", patience, what)
+}

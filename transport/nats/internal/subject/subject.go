@@ -27,6 +27,9 @@ func (f *Filter) Add(patterns []string) error {
 	return nil
 }
 
+// Restricted reports whether Add has narrowed the filter.
+func (f *Filter) Restricted() bool { return f.restricted }
+
 // Approves reports whether the subject passes the filter.
 func (f *Filter) Approves(subject string) bool {
 	return !f.restricted || slices.ContainsFunc(f.patterns, func(p string) bool { return matches(p, subject) })
@@ -70,4 +73,42 @@ func matches(pattern, subject string) bool {
 		}
 	}
 	return !pmore && !smore
+}
+
+// Inbox reports whether a subject looks like one that a client made to receive replies: it begins
+// with "_INBOX", as by default, or with "_R_", which servers put in place of inboxes of other
+// accounts, or its last token or the one before is a NUID. Clients of all languages add a NUID to
+// the prefixes that their users choose. A subject that begins with "$" is none.
+func Inbox(subject string) bool {
+	if strings.HasPrefix(subject, "$") {
+		return false
+	}
+	if strings.HasPrefix(subject, "_INBOX") || strings.HasPrefix(subject, "_R_.") {
+		return true
+	}
+	rest, last, ok := cutLast(subject)
+	if !ok {
+		return false
+	}
+	if nuid(last) {
+		return true
+	}
+	_, last, ok = cutLast(rest)
+	return ok && nuid(last)
+}
+
+// cutLast cuts the last token off.
+func cutLast(subject string) (rest, last string, ok bool) {
+	i := strings.LastIndexByte(subject, '.')
+	if i < 0 {
+		return "", subject, false
+	}
+	return subject[:i], subject[i+1:], true
+}
+
+// nuid reports whether a token has the form of a NUID: 22 letters and digits.
+func nuid(token string) bool {
+	return len(token) == 22 && !strings.ContainsFunc(token, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
 }
