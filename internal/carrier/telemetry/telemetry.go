@@ -36,6 +36,10 @@ const (
 	TooLarge = "too_large" // does not fit next to the response
 )
 
+// Unread is the outcome of waybill.return for a response that was closed before its end, where a
+// returned token might have followed.
+const Unread = "unread"
+
 // maxDestinations bounds the destinations for which the first suppression is logged.
 const maxDestinations = 256
 
@@ -81,7 +85,7 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
-		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
+		{&r.returns, "waybill.return", "Returned tokens: answered, too_late or too_large on the way out; merged, relayed, conflict, rejected or unread on the way in."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {
