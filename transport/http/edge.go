@@ -104,6 +104,9 @@ func startsAnew(err error) bool {
 // renew gives the client's waybill a new life if it is due. If that fails, the old waybill remains
 // valid for a while.
 func (e *Edge) renew(ctx context.Context, hop waybill.Hop) {
+	if _, err := waybill.FromContext(ctx); err != nil {
+		return // with ReportOnly, a request without a waybill is let through
+	}
 	if err := hop.Renew(); err != nil {
 		e.renewal.Do(func() { e.logger.ErrorContext(ctx, "waybill: not renewed", "error", err) })
 	}

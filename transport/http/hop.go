@@ -13,10 +13,11 @@ import (
 // in a trailer. The value is "1".
 const hopKey = "Waybill-Hop"
 
-// fromHop reports whether the request comes from a [Transport].
+// fromHop reports whether the request comes from a [Transport]. Without a waybill it does not: the
+// function of [StartWith] may refuse clients, and no header lets a client pass it by.
 func fromHop(h http.Header) bool {
 	v := h[hopKey]
-	return len(v) == 1 && v[0] == "1"
+	return len(v) == 1 && v[0] == "1" && h[headerKey] != nil
 }
 
 // arriving is what the layers of our middleware know about the request.
@@ -33,7 +34,7 @@ func arrive(auth *waybill.Authority, w http.ResponseWriter, h http.Header) arriv
 	if outer == nil || outer.m.auth != auth || h[headerKey] != nil {
 		return arriving{fromHop(h), h}
 	}
-	return arriving{outer.fromHop || fromHop(h), outer.seen}
+	return arriving{outer.fromHop, outer.seen}
 }
 
 // isUpgrade reports whether a request asks for another protocol. Its response has no trailer.

@@ -39,7 +39,7 @@ func (w *writer) offer(h http.Header) {
 			w.tooLarge()
 			return
 		}
-		w.offered = true
+		w.offered = token
 		h[returnKey] = []string{token}
 		h["Cache-Control"] = []string{"no-store"}
 	}
@@ -54,7 +54,7 @@ func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.hijacked = true
 	if w.hop.FinalReturn(waybill.Succeeded) != "" {
 		w.m.rec.Returned(w.ctx, telemetry.TooLate)
-	} else if w.offered {
+	} else if w.offered != "" {
 		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 	return conn, buf, nil

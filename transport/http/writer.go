@@ -33,7 +33,7 @@ type writer struct {
 	pending  string    // the token that did not fit into the header
 	trailing bool      // a trailer can still return a token
 	grpc     bool      // the token goes into the trailer only
-	offered  bool      // the token is in the header of an upgrade
+	offered  string    // the token in the header of an upgrade
 	hijacked bool
 }
 
@@ -89,16 +89,25 @@ func (w *writer) head(status int) {
 	w.trailing = w.canHaveTrailer(h)
 	switch {
 	case !w.trailing:
-		w.emit(h, w.hop.FinalReturn(w.result()))
+		w.emit(h, w.orOffered(w.hop.FinalReturn(w.result())))
 	case w.grpc:
 		w.settle(h)
 	default:
-		token := w.hop.Return(w.result())
+		token := w.orOffered(w.hop.Return(w.result()))
 		if token != "" && !w.fits(h, token) {
 			w.pending, token = token, ""
 		}
 		w.emit(h, token)
 	}
+}
+
+// orOffered returns the token, or the one that [UpgradeHeader] returned if nothing has changed since
+// then: the handler did not upgrade the connection.
+func (w *writer) orOffered(token string) string {
+	if token == "" && w.result() == waybill.Succeeded {
+		return w.offered
+	}
+	return token
 }
 
 // renew renews the waybill of an edge's client.
