@@ -9,7 +9,9 @@ import (
 // fields for CDNs and proxies take precedence over Cache-Control, so each one that is present gets
 // its own value.
 func forbidCaching(h http.Header) {
-	h["Cache-Control"] = []string{"no-store"}
+	if !onlyNoStore(h) {
+		h["Cache-Control"] = []string{"no-store"}
+	}
 	for key := range h {
 		switch {
 		case key == "Cache-Control":
@@ -19,6 +21,12 @@ func forbidCaching(h http.Header) {
 			h[key] = []string{"0"}
 		}
 	}
+}
+
+// onlyNoStore reports whether Cache-Control is no-store and nothing else.
+func onlyNoStore(h http.Header) bool {
+	cc := h["Cache-Control"]
+	return len(cc) == 1 && cc[0] == "no-store"
 }
 
 // isCacheControl reports whether a field has the syntax of Cache-Control: Cache-Control itself, the
@@ -76,7 +84,7 @@ func (w *writer) setVary(h http.Header) {
 	if !w.varies {
 		return
 	}
-	if cc := h["Cache-Control"]; len(cc) == 1 && cc[0] == "no-store" {
+	if onlyNoStore(h) {
 		return
 	}
 	vary := h["Vary"]
