@@ -17,7 +17,7 @@ func forbidCaching(h http.Header) {
 		case key == "Cache-Control":
 		case isCacheControl(key):
 			h[key] = []string{"no-store"}
-		case key == "X-Accel-Expires", key == "Expires":
+		case strings.EqualFold(key, "X-Accel-Expires"), strings.EqualFold(key, "Expires"):
 			h[key] = []string{"0"}
 		}
 	}
@@ -30,9 +30,12 @@ func onlyNoStore(h http.Header) bool {
 }
 
 // isCacheControl reports whether a field has the syntax of Cache-Control: Cache-Control itself, the
-// targeted fields of RFC 9213, such as CDN-Cache-Control, and two that are older.
+// targeted fields of RFC 9213, such as CDN-Cache-Control, and two that are older. A handler may have
+// set the key directly, and HTTP ignores case.
 func isCacheControl(key string) bool {
-	return strings.HasSuffix(key, "Cache-Control") || key == "Surrogate-Control" || key == "Edge-Control"
+	const suffix = "Cache-Control"
+	return len(key) >= len(suffix) && strings.EqualFold(key[len(key)-len(suffix):], suffix) ||
+		strings.EqualFold(key, "Surrogate-Control") || strings.EqualFold(key, "Edge-Control")
 }
 
 // cacheable reports whether a response may be stored and reused: a field says so, or it has

@@ -17,6 +17,7 @@ func TestNoCachingFieldOutlivesAToken(t *testing.T) {
 		"Cache-Control":                "no-store",
 		"Cdn-Cache-Control":            "no-store",
 		"Cloudflare-Cdn-Cache-Control": "no-store",
+		"Vercel-Cdn-Cache-Control":     "no-store",
 		"Surrogate-Control":            "no-store",
 		"Edge-Control":                 "no-store",
 		"X-Accel-Expires":              "0",
@@ -37,6 +38,8 @@ func TestNoCachingFieldOutlivesAToken(t *testing.T) {
 						for key := range fields {
 							w.Header().Set(key, "max-age=60")
 						}
+						w.Header().Del("Vercel-Cdn-Cache-Control")
+						w.Header()["vercel-CDN-cache-control"] = []string{"max-age=60"}
 					})
 					if buffered {
 						h = http.TimeoutHandler(h, 1<<40, "") // sends the header when the handler has returned
