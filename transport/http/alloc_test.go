@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	"github.com/waybill-go/waybill/waybilltest"
 )
 
 // A request without a token allocates its copy, which carries the context, and the scope and the
@@ -33,6 +36,22 @@ func TestAllocations(t *testing.T) {
 				t.Errorf("%v allocations for each request, want %v for its copy and at most %v more", got, copied, tt.more)
 			}
 		})
+	}
+}
+
+// A request that is sent allocates its copy with the headers, the call, and one slice for all values
+// of our headers.
+func TestAllocationsOfForwarding(t *testing.T) {
+	auth := authority(t)
+	resp := &http.Response{StatusCode: 200, Body: http.NoBody}
+	tr := must(waybillhttp.NewTransport(auth, roundTrip(func(*http.Request) (*http.Response, error) { return resp, nil }),
+		waybillhttp.AllowHosts("a.example")))
+	r := request(t, waybilltest.Context(t, auth), "GET", "https://a.example")
+	r.Header.Set("Accept", "text/html")
+	got := testing.AllocsPerRun(1000, func() { tr.RoundTrip(r) })
+	cloned := testing.AllocsPerRun(1000, func() { sink = r.WithContext(r.Context()); sink.Header = r.Header.Clone() })
+	if got > cloned+2 {
+		t.Errorf("%v allocations for each request, want %v for its copy and at most 2 more", got, cloned)
 	}
 }
 

@@ -35,11 +35,20 @@
 // forward it. The original request is not changed: an outer middleware still sees the token, and
 // should not log it.
 //
-// The changed token is returned in the header Waybill-Update, whatever the status, with
-// Cache-Control: no-store. Headers are sent with the first byte, so change claims before writing.
-// Later changes fail with [waybill.ErrTooLate], unless the token can be returned in a trailer. For
-// that the client must send "TE: trailers", as [Transport] does, and the response must be HTTP/2,
-// or HTTP/1.1 in chunks, must have a body, and must not be declared cacheable.
+// The changed token is returned in the header Waybill-Update, whatever the status. Headers are sent
+// with the first byte, so change claims before writing. Later changes fail with
+// [waybill.ErrTooLate], unless the token can be returned in a trailer. For that the request must
+// come from a [Transport], which sends "Waybill-Hop: 1" and "TE: trailers", and the response must be
+// HTTP/2, or HTTP/1.1 in chunks, must have a body, and must not be storable by a cache. TE alone is
+// not enough: browsers send it too, and show no trailers to scripts.
+//
+// A response with a token has Cache-Control: no-store, and the same value in every other field that
+// controls caches, such as CDN-Cache-Control, Surrogate-Control, X-Accel-Expires and Expires. Other
+// responses to GET and HEAD have Vary: Waybill, because the handler may have used the claims. Use
+// [Skip] for files that do not depend on them.
+//
+// The headers of a response with the token have at most 4 KiB; see [HeaderBudget]. A token that does
+// not fit is left out. This never changes the response itself.
 //
 // A handler that panics returns no token. A handler that hijacks the connection returns none
 // either, unless it first writes the status 101, or sends the header that [UpgradeHeader] returns.
@@ -47,22 +56,41 @@
 // Browsers hide the header from scripts of other origins unless Access-Control-Expose-Headers names
 // it.
 //
+// The handler's writer has the usual methods of the server's writer, and the method Unwrap. Handlers
+// find other interfaces, such as http3.HTTPStreamer, as [http.ResponseController] does:
+//
+//	for {
+//		if s, ok := w.(http3.HTTPStreamer); ok {
+//			return s.HTTPStream()
+//		}
+//		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+//		if !ok {
+//			return nil
+//		}
+//		w = u.Unwrap()
+//	}
+//
+// Write the header of the response before taking over the stream: the token is returned there.
+//
 // The middleware opens a token once, however it is nested with itself and with OpenTelemetry's
-// instrumentation. Layers between two middlewares must not replace the request's header map: the
-// inner one takes such a request for a new request without a waybill. Install the middleware
-// outside [http.TimeoutHandler] and inside any recovery middleware.
+// instrumentation. A layer between two middlewares may replace the request's header map if it keeps
+// the request's context, and passes on the writer or a wrapper with the method Unwrap. Otherwise the
+// inner one takes the request for a new request without a waybill. Install the middleware outside
+// [http.TimeoutHandler] and inside any recovery middleware.
 //
 // A gRPC response, as written by connect-go and by the ServeHTTP method of grpc-go, returns the
 // token in the trailer only, where gRPC clients look for it, and its gRPC status decides whether
 // the call failed. A refused call of gRPC or gRPC-Web gets the status that package waybillgrpc
 // uses. gRPC-Web and Connect are otherwise like other responses: changes after the first message of
-// a stream are returned only to a client that accepts trailers.
+// a stream are returned only to a [Transport].
 //
 // # Edge
 //
 // An [Edge] is a server that also begins a journey for a client that has none, and renews the
 // client's waybill before it expires. The client sends the last waybill that it received as the
-// header Waybill. [StartWith] sets the first claims of a journey.
+// header Waybill. [StartWith] sets the first claims of a journey. A [Transport] is no client in this
+// sense: an Edge does not renew the waybill of a request with Waybill-Hop. The header gives no right
+// to anyone. Handlers do not see it.
 //
 // # Client
 //
@@ -73,8 +101,25 @@
 // from a trailer, before the reader of the body sees its end. [waybill.Lost] reports why a token
 // was rejected. A rejected token does not change the response.
 //
+// Close of a response body that was not read to its end reads on for at most 64 KiB and 50 ms to
+// find a trailer. If the end is further away, a token may be lost: it is counted as "unread".
+//
+// A waybill that exceeds the header limit that an HTTP/2 server announced is left out, if the
+// request's body can be sent again; this is logged and counted as "too_large". Other servers answer
+// with status 431, or close the connection.
+//
+// A plain http request, which needs [AllowPlaintext], shows its waybill to an HTTP proxy; an https
+// request does not. The Request of a response is the caller's, without the token.
+//
 // Pass a transport that traces or retries as the base, so that all attempts of a call carry the
-// same token.
+// same token. Traces of package httptrace in the request's context see the value "[redacted]". A
+// base that adds such a trace itself, such as otelhttp with otelhttptrace, must send its requests
+// through [Redacted].
+//
+// # Logs
+//
+// Add the headers Waybill and Waybill-Update to the redaction lists of proxies, CDNs, application
+// monitoring and access logs: outside the middleware, and on the wire, they contain the tokens.
 //
 // The integration tests are in internal/integration/http, internal/integration/connect and
 // internal/integration/gateway.

@@ -17,7 +17,12 @@ import (
 // A request begins a new journey if it has no waybill, or if its waybill has expired or has an
 // unknown key. The new waybill is in the handler's context, and goes back with the response. A
 // valid waybill is renewed when less than half of its life is left, within the absolute end of its
-// journey. A request with any other waybill, such as a forged one, is refused.
+// journey. A request with any other waybill, such as a forged one, is refused. So is a request
+// whose key is unknown to a ring that has not been confirmed recently: the key may be new, and the
+// status is 503.
+//
+// An Edge handles a request from a [Transport] as a [Server] does. It neither begins nor renews a
+// journey, because the service that sent the request keeps its own waybill.
 type Edge struct {
 	middleware
 	start   func(*http.Request) ([]waybill.Change, error) // nil: journeys without claims
@@ -35,7 +40,7 @@ func NewEdge(auth *waybill.Authority, opts ...EdgeOption) (*Edge, error) {
 		return nil, fmt.Errorf("waybillhttp: an edge must issue waybills: %w; "+
 			"give its ring a private key, or use NewServer", waybill.ErrReadOnly)
 	}
-	e := &Edge{middleware: middleware{common: common}}
+	e := &Edge{middleware: newMiddleware(common)}
 	e.edge = e
 	for _, o := range opts {
 		if err := o.applyEdge(e); err != nil {
@@ -88,16 +93,20 @@ func (e *Edge) startJourney(ctx context.Context, r *http.Request) error {
 }
 
 // startsAnew reports whether a client's token counts as absent: it was valid once, or its ring is
-// gone.
+// gone. If the ring has not been confirmed recently, the token may be good, and does not count as
+// absent.
 func startsAnew(err error) bool {
 	return errors.Is(err, waybill.ErrNoWaybill) ||
 		errors.Is(err, waybill.ErrExpired) ||
-		errors.Is(err, waybill.ErrUnknownKey)
+		errors.Is(err, waybill.ErrUnknownKey) && waybill.ClassOf(err) != waybill.Unavailable
 }
 
 // renew gives the client's waybill a new life if it is due. If that fails, the old waybill remains
 // valid for a while.
 func (e *Edge) renew(ctx context.Context, hop waybill.Hop) {
+	if _, err := waybill.FromContext(ctx); err != nil {
+		return // with ReportOnly, a request without a waybill is let through
+	}
 	if err := hop.Renew(); err != nil {
 		e.renewal.Do(func() { e.logger.ErrorContext(ctx, "waybill: not renewed", "error", err) })
 	}

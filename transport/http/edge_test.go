@@ -47,7 +47,6 @@ func TestEdge(t *testing.T) {
 		{"first visit", auth, "", began},
 		{"expired", auth, issue(t, authority(t, at(-time.Hour)), cell.To("old")), began},
 		{"unknown key", auth, strange, began},
-		{"unknown key, ring out of touch", withRingAnd(t, newKey(t)), strange, began},
 		{"young", auth, issue(t, auth, cell.To("kept")), unchanged},
 		{"older than half of its life", auth, issue(t, authority(t, at(-8*time.Minute)), cell.To("kept")), renewed},
 		{"near the end of the journey", auth,
@@ -92,6 +91,37 @@ func TestEdge(t *testing.T) {
 				t.Errorf("Cache-Control %q, want no-store", got)
 			}
 		})
+	}
+}
+
+// A ring that has not been confirmed recently may lack a new key. The edge keeps the client's journey
+// and asks it to come again.
+func TestEdgeKeepsAJourneyUnderAnUnconfirmedKey(t *testing.T) {
+	strange, _ := unknownKey(t)
+	started, ran := false, false
+	start := waybillhttp.StartWith(func(*http.Request) ([]waybill.Change, error) {
+		started = true
+		return nil, nil
+	})
+	for name, opts := range map[string][]waybillhttp.EdgeOption{"": {start}, "ReportOnly": {start, waybillhttp.ReportOnly()}} {
+		s := serve(t, handleEdge(withRingAnd(t, newKey(t)), func(w http.ResponseWriter, r *http.Request) {
+			ran = true
+			if _, err := waybill.FromContext(r.Context()); !errors.Is(err, waybill.ErrUnknownKey) {
+				t.Errorf("%s: the handler sees %v, want ErrUnknownKey", name, err)
+			}
+		}, opts...))
+		want, retry := 503, "5"
+		if name != "" {
+			want, retry = 200, ""
+		}
+		a := present(t, s, strange)
+		s.Close()
+		if a.StatusCode != want || a.Header.Get("Retry-After") != retry || a.Header[returnKey] != nil {
+			t.Errorf("%s: got %d, header %v; want %d, Retry-After %q and no returned token", name, a.StatusCode, a.Header, want, retry)
+		}
+		if started || ran != (name != "") {
+			t.Errorf("%s: a journey begun: %v, handler ran: %v; want no journey", name, started, ran)
+		}
 	}
 }
 

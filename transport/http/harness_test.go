@@ -24,6 +24,7 @@ import (
 const (
 	headerKey = "Waybill"
 	returnKey = "Waybill-Update"
+	hopKey    = "Waybill-Hop"
 )
 
 var (

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
@@ -18,9 +19,15 @@ const (
 // middleware is what a Server and an Edge have in common.
 type middleware struct {
 	common
-	rules admission.Rules
-	skip  func(*http.Request) bool // nil: none
-	edge  *Edge                    // nil: a Server
+	rules  admission.Rules
+	skip   func(*http.Request) bool // nil: none
+	edge   *Edge                    // nil: a Server
+	budget int                      // of the headers of a response, in bytes
+	large  *sync.Once               // logs the first token that does not fit
+}
+
+func newMiddleware(c common) middleware {
+	return middleware{common: c, budget: defaultBudget, large: new(sync.Once)}
 }
 
 // middleware returns the handler around next. If no constructor made the middleware, the handler
@@ -39,6 +46,7 @@ func (m *middleware) around(next http.Handler, constructor string) http.Handler 
 // its own rules.
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	original := r
+	shareTrailer(r)
 	if m.skip != nil && m.skip(r) {
 		if header, changed := withoutWaybill(r.Header); changed {
 			r = r.WithContext(r.Context())
@@ -48,8 +56,9 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	r, hop := m.receive(r)
-	if err := m.admit(r, hop); err != nil {
+	came := arrive(m.auth, w, r.Header)
+	r, hop := m.receive(r, came.source)
+	if err := m.admit(r, hop, came.hop); err != nil {
 		if hop.Outermost() {
 			hop.Discard()
 		}
@@ -62,14 +71,23 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	m.answer(w, r, hop, next)
+	m.answer(w, r, hop, came.hop, next)
 }
 
-// receive opens the waybill, unless an outer layer has. The header map identifies the request:
-// contexts are inherited, also by requests inside one process. The returned request has the hop's
-// context, and no token, because handlers copy the headers of a request into their own requests.
-func (m *middleware) receive(r *http.Request) (*http.Request, waybill.Hop) {
-	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], r.Header)
+// shareTrailer gives the request a trailer map, if net/http would otherwise make one when it has
+// read the body: only the original request would have it, and the handler sees a copy.
+func shareTrailer(r *http.Request) {
+	if r.Trailer == nil && r.ContentLength < 0 && r.ProtoMajor == 1 {
+		r.Trailer = http.Header{}
+	}
+}
+
+// receive opens the waybill, unless an outer layer has. The source, a header map, identifies the
+// request: contexts are inherited, also by requests inside one process. The returned request has
+// the hop's context, and no token, because handlers copy the headers of a request into their own
+// requests.
+func (m *middleware) receive(r *http.Request, source http.Header) (*http.Request, waybill.Hop) {
+	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], source)
 	m.rec.Opened(ctx, hop)
 	header, changed := withoutWaybill(r.Header)
 	if changed {
@@ -83,14 +101,15 @@ func (m *middleware) receive(r *http.Request) (*http.Request, waybill.Hop) {
 	return r, hop
 }
 
-// withoutWaybill returns h without tokens. If it has any, the result is a copy.
+// withoutWaybill returns h without our headers. If it has any, the result is a copy.
 func withoutWaybill(h http.Header) (stripped http.Header, changed bool) {
-	if h[headerKey] == nil && h[returnKey] == nil {
+	if h[headerKey] == nil && h[returnKey] == nil && h[hopKey] == nil {
 		return h, false
 	}
 	h = h.Clone()
 	delete(h, headerKey)
 	delete(h, returnKey)
+	delete(h, hopKey)
 	return h, true
 }
 
@@ -104,10 +123,11 @@ func copyBack(original, r *http.Request) {
 	original.Pattern = r.Pattern
 }
 
-// admit decides whether the handler sees the request.
-func (m *middleware) admit(r *http.Request, hop waybill.Hop) error {
+// admit decides whether the handler sees the request. An edge begins and renews journeys of clients
+// only.
+func (m *middleware) admit(r *http.Request, hop waybill.Hop, fromHop bool) error {
 	ctx := r.Context()
-	if m.edge != nil {
+	if m.edge != nil && !fromHop {
 		if err := m.edge.begin(r, hop); err != nil {
 			return m.rules.Refuse(ctx, m.rec, err)
 		}
@@ -117,14 +137,17 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop) error {
 
 // answer runs the handler and sends back what it changed. If the handler panics, nothing is sent
 // back.
-func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, next http.Handler) {
+func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,
 		m:              m,
 		ctx:            r.Context(),
 		hop:            hop,
+		seen:           r.Header,
+		fromHop:        fromHop,
 		trailers:       wantsTrailers(r),
 		http2:          r.ProtoMajor >= 2,
+		varies:         r.Method == http.MethodGet || r.Method == http.MethodHead,
 	})
 	returned := false
 	defer func() {

@@ -116,6 +116,21 @@ func Skip(skip func(*http.Request) bool) ServerOption {
 	})
 }
 
+// HeaderBudget sets how many bytes the headers of a response may have together with the returned
+// token. The default is 4096, which is what nginx and other proxies accept with their default
+// settings. A token that does not fit is returned in the trailer if the client accepts that, and
+// otherwise left out, logged and counted as "too_large". The trailer has the same budget, and at
+// most 4096 bytes over HTTP/1.1, where Go's client accepts no more.
+func HeaderBudget(bytes int) ServerOption {
+	return serverOption(func(m *middleware) error {
+		if bytes <= 0 {
+			return fmt.Errorf("waybillhttp: HeaderBudget(%d): the budget must be greater than zero", bytes)
+		}
+		m.budget = bytes
+		return nil
+	})
+}
+
 // StartWith sets the function that returns the first claims of a new journey. By default a journey
 // begins without claims.
 //
@@ -139,6 +154,9 @@ func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 // star matches exactly one label: eu.shop.internal is allowed, shop.internal and a.eu.shop.internal
 // are not. With ":port" a pattern allows one port, without it every port. An IPv6 address with a
 // port is written in brackets. Names are compared in lower case and in their ASCII form.
+//
+// If the Host of a request differs from the host of its URL, both must be allowed, and so must the
+// host in an Opaque URL: servers and proxies see these names.
 func AllowHosts(patterns ...string) ClientOption {
 	return clientOption(func(t *Transport) error {
 		for _, p := range patterns {
@@ -152,6 +170,10 @@ func AllowHosts(patterns ...string) ClientOption {
 }
 
 // AllowPlaintext also sends waybills over plain http. Use it where a mesh encrypts, and in tests.
+//
+// Everyone on the way can then read the token. That includes an HTTP proxy, such as the one of
+// HTTP_PROXY or of Proxy in [http.Transport]. An https request passes a proxy in a tunnel, which
+// hides the token.
 func AllowPlaintext() ClientOption {
 	return clientOption(func(t *Transport) error {
 		t.plaintext = true

@@ -48,6 +48,8 @@ func TestConstructorErrors(t *testing.T) {
 		{"server with a nil Skip", server(auth, waybillhttp.Required(), waybillhttp.Skip(nil)), "Skip needs a function"},
 		{"server that only reads", server(readOnly), ""},
 		{"server without a logger or provider", server(auth, waybillhttp.Logger(nil), waybillhttp.MeterProvider(nil)), ""},
+		{"server with a budget", server(auth, waybillhttp.HeaderBudget(1)), ""},
+		{"server without a budget", server(auth, waybillhttp.HeaderBudget(0)), "must be greater than zero"},
 		{"edge", edge(auth), ""},
 		{"edge without an Authority", edge(nil), "no Authority"},
 		{"edge with a nil Skip", edge(auth, waybillhttp.Skip(nil)), "Skip needs a function"},

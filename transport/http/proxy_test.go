@@ -79,6 +79,7 @@ func TestProxy(t *testing.T) {
 				r.Header.Set(headerKey, issue(t, auth, seats.To(1)))
 				if te != "" {
 					r.Header.Set("Te", te)
+					r.Header.Set(hopKey, "1")
 				}
 				a := do(t, front.Client(), r)
 				if n, _ := seats.Of(a.claims(t, auth)); n != 4 || a.body != "body" {

@@ -18,7 +18,7 @@ func NewServer(auth *waybill.Authority, opts ...ServerOption) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{middleware{common: common}}
+	s := &Server{newMiddleware(common)}
 	for _, o := range opts {
 		if err := o.applyServer(s); err != nil {
 			return nil, err

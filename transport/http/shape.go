@@ -11,6 +11,9 @@ import (
 // Handlers find out by type assertions what their ResponseWriter can do. The shapes below have the
 // methods of the wrapped writer, for the writers of net/http and for their imitations: HTTP/1,
 // HTTP/2, [http.TimeoutHandler] and plain recorders.
+//
+// A wrapped writer may have only Unwrap, and a hijacker below it. [http.ResponseController] would
+// find that hijacker past this writer, so each shape also exists with the method Hijack.
 
 // wrap returns rw for the handler, and the writer in it.
 func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *writer) {
@@ -21,6 +24,8 @@ func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *write
 	case flusher && hijacker:
 		s := &shapeHTTP1{flushing{base}}
 		return s, &s.writer
+	case canHijack(w):
+		return wrapHijacker(flusher, pusher, base)
 	case flusher && pusher:
 		s := &shapeHTTP2{flushing{base}}
 		return s, &s.writer
@@ -36,6 +41,57 @@ func wrap(w http.ResponseWriter, base writer) (rw http.ResponseWriter, in *write
 	return s, s
 }
 
+// wrapHijacker is [wrap] for the less usual writers with a hijacker below them.
+func wrapHijacker(flusher, pusher bool, base writer) (http.ResponseWriter, *writer) {
+	switch {
+	case flusher && pusher:
+		s := &hijackingHTTP2{shapeHTTP2{flushing{base}}}
+		return s, &s.writer
+	case flusher:
+		s := &hijackingFlusher{flushing{base}}
+		return s, &s.writer
+	case pusher:
+		s := &hijackingTimeout{shapeTimeout{base}}
+		return s, &s.writer
+	}
+	s := &hijacking{base}
+	return s, &s.writer
+}
+
+// canHijack reports whether [http.ResponseController] can hijack the connection of w.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+type hijacking struct{ writer }
+
+// Hijack makes this an [http.Hijacker].
+func (w *hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type hijackingFlusher struct{ flushing }
+
+// Hijack makes this an [http.Hijacker].
+func (w *hijackingFlusher) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type hijackingHTTP2 struct{ shapeHTTP2 }
+
+// Hijack makes this an [http.Hijacker].
+func (w *hijackingHTTP2) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
+type hijackingTimeout struct{ shapeTimeout }
+
+// Hijack makes this an [http.Hijacker].
+func (w *hijackingTimeout) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+
 type flushing struct{ writer }
 
 // Flush makes this an [http.Flusher].
@@ -44,13 +100,7 @@ func (w *flushing) Flush() { w.FlushError() }
 type shapeHTTP1 struct{ flushing }
 
 // Hijack makes this an [http.Hijacker]. No token can be returned afterwards.
-func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buf, err := w.ResponseWriter.(http.Hijacker).Hijack()
-	if err == nil {
-		w.hijack()
-	}
-	return conn, buf, err
-}
+func (w *shapeHTTP1) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
 
 // ReadFrom makes this an [io.ReaderFrom], so that files are sent with sendfile.
 func (w *shapeHTTP1) ReadFrom(src io.Reader) (int64, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/waybill-go/waybill"
@@ -46,6 +47,8 @@ func NewTransport(auth *waybill.Authority, base http.RoundTripper, opts ...Clien
 // the waybill has expired since it was received and the host is approved, nothing is sent and the
 // error wraps [waybill.ErrExpired]; see [waybill.Reissue]. A request without a waybill, or to a
 // host that is not approved, is sent without one.
+//
+// The Request of the response is r, which does not contain the token.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, err := t.pin(r)
 	if err != nil {
@@ -54,7 +57,23 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := t.base.RoundTrip(outgoing(r, call))
+	out := outgoing(r, call)
+	resp, err := t.base.RoundTrip(out)
+	if call != nil && tooLarge(err) {
+		if again, ok := replay(r); ok {
+			t.logger.WarnContext(r.Context(), "waybill: not sent, because it does not fit into the headers "+
+				"that the server accepts", "destination", r.URL.Host)
+			t.rec.Injected(r.Context(), waybill.ErrTooLarge)
+			call, out = nil, outgoing(again, nil)
+			resp, err = t.base.RoundTrip(out)
+		}
+	}
+	if call != nil {
+		t.rec.Injected(r.Context(), nil)
+	}
+	if resp != nil && out != r {
+		resp.Request = r
+	}
 	if err != nil {
 		return resp, err
 	}
@@ -62,13 +81,32 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// tooLarge reports whether nothing was sent because the server announced a limit for the headers,
+// and they exceed it. Only HTTP/2 announces one. The error of net/http has no exported value.
+func tooLarge(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "request header list larger than peer's advertised limit")
+}
+
+// replay returns the request with its body from the start, if that is possible.
+func replay(r *http.Request) (*http.Request, bool) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	again := r.WithContext(r.Context())
+	again.Body = body
+	return again, true
+}
+
 // CloseIdleConnections closes the idle connections of the base, for
 // [http.Client.CloseIdleConnections].
-func (t *Transport) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
-	}
-}
+func (t *Transport) CloseIdleConnections() { closeIdle(t.base) }
 
 // pin returns the call with its token, or nil if the request goes on without one.
 func (t *Transport) pin(r *http.Request) (*waybill.Call, error) {
@@ -88,11 +126,11 @@ func (t *Transport) pin(r *http.Request) (*waybill.Call, error) {
 		return nil, nil
 	}
 	call, err := t.auth.Send(ctx)
+	if err == nil {
+		return call, nil // RoundTrip counts it
+	}
 	t.rec.Injected(ctx, err)
-	switch {
-	case err == nil:
-		return call, nil
-	case errors.Is(err, waybill.ErrForeignDomain):
+	if errors.Is(err, waybill.ErrForeignDomain) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("waybillhttp: not sent to %s: %w; get a waybill with a new life from waybill.Reissue",
@@ -104,6 +142,8 @@ func (t *Transport) objection(r *http.Request) string {
 	switch {
 	case !t.hosts.approves(r.URL):
 		return "the host is not in AllowHosts"
+	case !t.approvesNames(r):
+		return "the request names another host, which is not in AllowHosts"
 	case r.URL.Scheme == "https", r.URL.Scheme == "http" && t.plaintext:
 		return ""
 	case r.URL.Scheme == "http":
@@ -112,13 +152,40 @@ func (t *Transport) objection(r *http.Request) string {
 	return "neither https nor http"
 }
 
-// outgoing returns the request to send: with the call's token if there is a call, and without
-// tokens that the application set or copied. The caller's request is not changed.
+// approvesNames reports whether the hosts are approved that the request names otherwise than by the
+// host of its URL. Proxies and servers pass the request on by these names.
+func (t *Transport) approvesNames(r *http.Request) bool {
+	if r.Host != "" && r.Host != r.URL.Host && !t.hosts.approves(&url.URL{Scheme: r.URL.Scheme, Host: r.Host}) {
+		return false
+	}
+	for key := range r.Header {
+		// HTTP/1.1 sends a second Host line if the name is not in canonical form.
+		if len(key) == len("Host") && key != "Host" && strings.EqualFold(key, "Host") {
+			return false
+		}
+	}
+	if r.URL.Opaque == "" {
+		return true
+	}
+	target := r.URL.RequestURI()
+	if target == "*" || strings.HasPrefix(target, "/") {
+		return true
+	}
+	u, err := url.Parse(target)
+	return err == nil && u.Scheme == r.URL.Scheme && t.hosts.approves(u)
+}
+
+// outgoing returns the request to send: with the call's token if there is a call, and without our
+// headers if the application set or copied them. The caller's request is not changed.
 func outgoing(r *http.Request, call *waybill.Call) *http.Request {
 	if call == nil && !names(r.Header) {
 		return r
 	}
-	out := r.WithContext(r.Context())
+	ctx := r.Context()
+	if call != nil {
+		ctx = redactTrace(ctx)
+	}
+	out := r.WithContext(ctx)
 	out.Header = r.Header.Clone()
 	if out.Header == nil {
 		out.Header = http.Header{}
@@ -131,10 +198,10 @@ func outgoing(r *http.Request, call *waybill.Call) *http.Request {
 	if call == nil {
 		return out
 	}
-	out.Header[headerKey] = []string{call.Token()}
-	if !listsTrailers(out.Header["Te"]) {
-		out.Header.Add("Te", "trailers")
-	}
+	values := []string{call.Token(), "1", "trailers", "TE"}
+	out.Header[headerKey] = values[0:1:1]
+	out.Header[hopKey] = values[1:2:2]
+	askForTrailers(out.Header, values[2:3:3], values[3:4:4])
 	return out
 }
 
@@ -151,8 +218,15 @@ func names(h http.Header) bool {
 // ours reports whether key is one of our names, in any case: an application may have set the map's
 // key directly, and HTTP ignores case.
 func ours(key string) bool {
-	return len(key) == len(headerKey) && strings.EqualFold(key, headerKey) ||
-		len(key) == len(returnKey) && strings.EqualFold(key, returnKey)
+	switch len(key) {
+	case len(headerKey):
+		return strings.EqualFold(key, headerKey)
+	case len(returnKey):
+		return strings.EqualFold(key, returnKey)
+	case len(hopKey):
+		return strings.EqualFold(key, hopKey)
+	}
+	return false
 }
 
 // receive removes the returned token from the response, and merges it if the request carried a

@@ -1,6 +1,8 @@
 package waybillhttp
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 
 	"github.com/waybill-go/waybill"
@@ -33,20 +35,29 @@ func (w *writer) offer(h http.Header) {
 	}
 	w.renew()
 	if token := w.hop.Return(waybill.Succeeded); token != "" {
-		w.offered = true
+		if !w.fits(h, token) {
+			w.tooLarge()
+			return
+		}
+		w.offered = token
 		h[returnKey] = []string{token}
 		h["Cache-Control"] = []string{"no-store"}
 	}
 }
 
-// hijack ends the time in which a token can be returned.
-func (w *writer) hijack() {
+// hijack hijacks the connection, and ends the time in which a token can be returned.
+func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return conn, buf, err
+	}
 	w.hijacked = true
 	if w.hop.FinalReturn(waybill.Succeeded) != "" {
 		w.m.rec.Returned(w.ctx, telemetry.TooLate)
-	} else if w.offered {
+	} else if w.offered != "" {
 		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
+	return conn, buf, nil
 }
 
 // unwrap returns our writer in w, or nil.

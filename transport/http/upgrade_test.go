@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -76,6 +77,126 @@ func TestHijack(t *testing.T) {
 	}
 }
 
+// A hijack through http.ResponseController goes through our writer, although the writer below has
+// only Unwrap, or lacks Hijack among its methods.
+func TestHijackBehindAPlainWrapper(t *testing.T) {
+	for name, below := range map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"Unwrap": func(w http.ResponseWriter) http.ResponseWriter { return unwrapping{w} },
+		"Unwrap and Flush": func(w http.ResponseWriter) http.ResponseWriter {
+			return struct {
+				unwrapping
+				http.Flusher
+			}{unwrapping{w}, w.(http.Flusher)}
+		},
+		"Unwrap and Push": func(w http.ResponseWriter) http.ResponseWriter {
+			return struct {
+				unwrapping
+				http.Pusher
+			}{unwrapping{w}, nil}
+		},
+		"Unwrap, Flush and Push": func(w http.ResponseWriter) http.ResponseWriter {
+			return struct {
+				unwrapping
+				http.Flusher
+				http.Pusher
+			}{unwrapping{w}, w.(http.Flusher), nil}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth, m, done := authority(t), &meter{}, make(chan struct{})
+			h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+				check(t, waybill.Update(r.Context(), seats.To(4)))
+				conn, buf, err := http.NewResponseController(unwrapping{w}).Hijack()
+				if err != nil {
+					t.Errorf("hijack: %v", err)
+					return
+				}
+				defer conn.Close()
+				io.WriteString(buf, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nraw")
+				buf.Flush()
+				if err := waybill.Update(r.Context(), seats.To(5)); !errors.Is(err, waybill.ErrTooLate) {
+					t.Errorf("Update after the hijack: %v, want ErrTooLate", err)
+				}
+			}, waybillhttp.MeterProvider(m))
+			s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(done)
+				h.ServeHTTP(below(w), r)
+			}))
+			a := present(t, s, issue(t, auth))
+			<-done
+			if a.body != "raw" || m.count("waybill.return", "too_late") != 2 || m.count("waybill.return", "answered") != 0 {
+				t.Errorf("got %q, counted %v; want the raw response and too_late twice", a.body, m.all())
+			}
+		})
+	}
+}
+
+// A hijack that fails leaves an ordinary response.
+func TestHijackThatFails(t *testing.T) {
+	auth := authority(t)
+	h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		check(t, waybill.Update(r.Context(), seats.To(4)))
+		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("hijack: %v, want ErrNotSupported", err)
+		}
+	})
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(noHijack{w}, r) }))
+	if n, _ := seats.Of(present(t, s, issue(t, auth)).claims(t, auth)); n != 4 {
+		t.Errorf("the returned token has %d seats, want 4", n)
+	}
+}
+
+type noHijack struct{ http.ResponseWriter }
+
+func (noHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// A handler finds an interface of the server's writer that ours does not have, as
+// http.ResponseController finds its own.
+func TestOtherInterfacesAreFoundByUnwrap(t *testing.T) {
+	type streamer interface{ HTTPStream() string }
+	ok := false
+	h := handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+		for {
+			if s, is := w.(streamer); is {
+				ok = s.HTTPStream() == "stream"
+				return
+			}
+			u, is := w.(interface{ Unwrap() http.ResponseWriter })
+			if !is {
+				return
+			}
+			w = u.Unwrap()
+		}
+	})
+	h.ServeHTTP(http3like{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+	if !ok {
+		t.Error("the interface was not found")
+	}
+}
+
+type http3like struct{ http.ResponseWriter }
+
+func (http3like) HTTPStream() string { return "stream" }
+
+// UpgradeHeader holds no token that exceeds the budget.
+func TestUpgradeHeaderHasABudget(t *testing.T) {
+	auth, m := authority(t), &meter{}
+	h := handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		check(t, waybill.Update(r.Context(), seats.To(4)))
+		if h := waybillhttp.UpgradeHeader(w); len(h) != 0 {
+			t.Errorf("got %v, want no token", h)
+		}
+	}, waybillhttp.MeterProvider(m), waybillhttp.HeaderBudget(300), waybillhttp.Logger(nolog))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set(headerKey, issue(t, auth))
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if m.count("waybill.return", "too_large") != 1 {
+		t.Errorf("counted %v, want too_large once", m.all())
+	}
+}
+
 // An upgrade that fails is an ordinary response, which returns the token once.
 func TestUpgradeThatFails(t *testing.T) {
 	auth, m := authority(t), &meter{}
@@ -93,6 +214,19 @@ func TestUpgradeThatFails(t *testing.T) {
 	}
 	if got := m.count("waybill.return", "answered"); got != 1 {
 		t.Errorf("counted %v, want answered once", m.all())
+	}
+}
+
+// So is an upgrade that the handler leaves out.
+func TestUpgradeThatIsLeftOut(t *testing.T) {
+	auth := authority(t)
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) {
+		check(t, waybill.Update(r.Context(), seats.To(4)))
+		waybillhttp.UpgradeHeader(w)
+		io.WriteString(w, "body")
+	}))
+	if n, _ := seats.Of(present(t, s, issue(t, auth)).claims(t, auth)); n != 4 {
+		t.Errorf("the returned token has %d seats, want 4", n)
 	}
 }
 

@@ -18,17 +18,22 @@ import (
 // It has the methods that every [http.ResponseWriter] may have. See shape.go for the others.
 type writer struct {
 	http.ResponseWriter
-	m   *middleware
-	ctx context.Context
-	hop waybill.Hop
+	m    *middleware
+	ctx  context.Context
+	hop  waybill.Hop
+	seen http.Header // of the request, as inner layers see it
 
+	fromHop  bool // a Transport sent the request
 	trailers bool // the client accepts them
 	http2    bool
-	status   int      // of the final header, or 0 before it is written
-	sent     []string // the token in the header
-	trailing bool     // a trailer can still return a token
-	grpc     bool     // the token goes into the trailer only
-	offered  bool     // the token is in the header of an upgrade
+	varies   bool      // the response is one that caches store
+	vary     [1]string // saves an allocation
+	status   int       // of the final header, or 0 before it is written
+	sent     []string  // the token in the header
+	pending  string    // the token that did not fit into the header
+	trailing bool      // a trailer can still return a token
+	grpc     bool      // the token goes into the trailer only
+	offered  string    // the token in the header of an upgrade
 	hijacked bool
 }
 
@@ -81,46 +86,62 @@ func (w *writer) head(status int) {
 	h := w.Header()
 	unannounce(h)
 	w.grpc = w.http2 && isGRPC(h)
-	w.trailing = w.trailers && w.canHaveTrailer(h)
+	w.trailing = w.canHaveTrailer(h)
 	switch {
 	case !w.trailing:
-		w.emit(h, w.hop.FinalReturn(w.result()))
+		w.emit(h, w.orOffered(w.hop.FinalReturn(w.result())))
 	case w.grpc:
 		w.settle(h)
 	default:
-		w.emit(h, w.hop.Return(w.result()))
-		if w.m.edge != nil {
-			h.Set("Cache-Control", "no-store") // a token may follow
+		token := w.orOffered(w.hop.Return(w.result()))
+		if token != "" && !w.fits(h, token) {
+			w.pending, token = token, ""
 		}
+		w.emit(h, token)
 	}
+}
+
+// orOffered returns the token, or the one that [UpgradeHeader] returned if nothing has changed since
+// then: the handler did not upgrade the connection.
+func (w *writer) orOffered(token string) string {
+	if token == "" && w.result() == waybill.Succeeded {
+		return w.offered
+	}
+	return token
 }
 
 // renew renews the waybill of an edge's client.
 func (w *writer) renew() {
-	if w.m.edge != nil {
+	if w.m.edge != nil && !w.fromHop {
 		w.m.edge.renew(w.ctx, w.hop)
 	}
 }
 
 // emit sets the returned token. It replaces values that the handler copied from other responses.
 func (w *writer) emit(h http.Header, token string) {
-	if token != "" {
+	switch {
+	case token == "":
+	case w.fits(h, token):
 		w.sent = []string{token}
-		h.Set("Cache-Control", "no-store")
 		w.m.rec.Returned(w.ctx, telemetry.Answered)
+	default:
+		w.tooLarge()
 	}
 	w.settle(h)
 }
 
 // settle sets our names in the header to the values of the response, whatever the handler did to
-// them. A writer that buffers sends the header only after the handler has returned.
+// them, and the fields that control caches. A writer that buffers sends the header only after the
+// handler has returned.
 func (w *writer) settle(h http.Header) {
 	delete(h, http.TrailerPrefix+returnKey)
 	if w.sent == nil {
 		delete(h, returnKey)
+		w.setVary(h)
 		return
 	}
 	h[returnKey] = w.sent
+	forbidCaching(h)
 }
 
 // result returns the result of the request, as far as the response shows it.
@@ -131,10 +152,13 @@ func (w *writer) result() waybill.Result {
 	return waybill.Succeeded
 }
 
-// canHaveTrailer reports whether a trailer after this response would arrive, and is allowed. A
-// response that declares itself cacheable has none, because a token must not be cached.
+// canHaveTrailer reports whether a trailer after this response would arrive, and is allowed. Only a
+// [Transport] and clients of gRPC read the token there. A response that may be stored has none,
+// because a token must not be cached.
 func (w *writer) canHaveTrailer(h http.Header) bool {
 	switch {
+	case !w.trailers, !w.fromHop && !w.grpc:
+		return false
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
 	case w.grpc:
@@ -173,27 +197,6 @@ func otherwiseEncoded(h http.Header) bool {
 	return encoding != nil && (len(encoding) != 1 || encoding[0] != "chunked")
 }
 
-// cacheable reports whether a response declares that it may be stored and reused. A response with
-// no-cache, such as a stream of events, must be validated before reuse. It cannot be reused if it
-// has no validator (RFC 9111, sections 4.3 and 5.2).
-func cacheable(h http.Header) bool {
-	said := false
-	for _, value := range h["Cache-Control"] {
-		for directive := range strings.SplitSeq(value, ",") {
-			switch strings.ToLower(strings.Trim(directive, " \t")) {
-			case "no-store", "private":
-				return false
-			case "no-cache":
-				if h["Etag"] == nil && h["Last-Modified"] == nil {
-					return false
-				}
-			}
-			said = true
-		}
-	}
-	return said
-}
-
 // finish ends the hop after the handler has returned.
 func (w *writer) finish() {
 	defer w.countMissed()
@@ -206,6 +209,13 @@ func (w *writer) finish() {
 	w.settle(h)
 	token := w.hop.Commit(w.result())
 	if token == "" {
+		token = w.pending // nothing has changed since
+	}
+	if token == "" {
+		return
+	}
+	if !w.trailerFits(h, token) {
+		w.tooLarge()
 		return
 	}
 	// Without a flush, net/http gives a short body a Content-Length and no trailer.
@@ -229,26 +239,9 @@ func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
-		w.sent = nil
+		w.sent, w.pending = nil, ""
 		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
-}
-
-// wantsTrailers reports whether the client accepts a trailer in the response.
-func wantsTrailers(r *http.Request) bool {
-	return r.Method != http.MethodHead && r.ProtoAtLeast(1, 1) && listsTrailers(r.Header["Te"])
-}
-
-// listsTrailers reports whether the TE header says "trailers".
-func listsTrailers(te []string) bool {
-	for _, value := range te {
-		for coding := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.Trim(coding, " \t"), "trailers") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // canFlush reports whether [http.ResponseController] can flush w.

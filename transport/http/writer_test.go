@@ -197,6 +197,7 @@ func TestTrailerThatCannotBeSent(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set(headerKey, issue(t, auth))
 	r.Header.Set("Te", "trailers")
+	r.Header.Set(hopKey, "1")
 	h.ServeHTTP(broken{httptest.NewRecorder()}, r)
 	if got := m.count("waybill.return", "too_late"); got != 1 {
 		t.Errorf("counted %v, want too_late once", m.all())

@@ -37,6 +37,7 @@ const (
 	TooLate  = "too_late"  // changed after the last chance to send it back
 	TooLarge = "too_large" // does not fit next to the response
 	Dropped  = "dropped"   // on the way in: merged, but for claims that cannot be
+	Unread   = "unread"    // on the way in: closed before its end, where a token might have followed
 )
 
 // maxDestinations bounds the destinations for which the first suppression is logged.
@@ -84,7 +85,7 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason; undecided: a message that could neither be decided nor held."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
 		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill; untraced: also sent, without its trace destination."},
-		{&r.returns, "waybill.return", "Returned tokens: answered, suppressed, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in, and dropped for claims that were not merged."},
+		{&r.returns, "waybill.return", "Returned tokens: answered, suppressed, too_late or too_large on the way out; merged, relayed, conflict, rejected or unread on the way in, and dropped for claims that were not merged."},
 	} {
 		var err error
 		if c.to.Int64Counter, err = m.Int64Counter(c.name, metric.WithDescription(c.desc)); err != nil {

@@ -88,6 +88,7 @@ func TestStockClient(t *testing.T) {
 				s := front(t, auth, mux, version.http2)
 				r := request(t, auth, s.URL+tt.path)
 				r.Header.Set("Te", "trailers")
+				r.Header.Set("Waybill-Hop", "1")
 				resp := read(t, &http.Client{Transport: base(t, s)}, r)
 
 				if got, want := named(resp), []string{"Waybill-Update"}; !slices.Equal(got, want) {
