@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -151,8 +150,7 @@ func (o *outgoing) merge(ctx context.Context, trailer metadata.MD, result waybil
 	if len(values) == 0 || !o.sent.Load() {
 		return
 	}
-	// Several tokens, joined, are malformed and rejected.
-	outcome, err := o.call.Merge(strings.Join(values, ","), result, o.accept...)
+	outcome, err := o.call.Merge(values, result, o.accept...)
 	o.rec.Merged(ctx, outcome, err)
 }
 

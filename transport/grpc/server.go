@@ -124,15 +124,15 @@ func stripped(ctx context.Context, values []string) context.Context {
 
 // answer ends the hop and puts the returned token into the trailer, if it fits.
 func (s *Server) answer(ctx context.Context, hop waybill.Hop, err error) {
-	token := hop.Commit(resultOf(err))
-	if token == "" {
+	tokens := hop.Commit(resultOf(err))
+	if tokens == nil {
 		return
 	}
 	outcome := telemetry.Answered
 	switch {
-	case !fits(ctx, token, err):
+	case !fits(ctx, tokens, err):
 		outcome = telemetry.TooLarge
-	case grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, token)) != nil:
+	case grpc.SetTrailer(ctx, metadata.MD{waybill.HeaderReturn: tokens}) != nil:
 		outcome = telemetry.TooLate // the call is over, and its client is gone
 	}
 	s.rec.Returned(ctx, outcome)

@@ -13,10 +13,10 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// fits reports whether the returned token fits in the trailer next to the status and the trailer that the
+// fits reports whether the returned tokens fit in the trailer next to the status and the trailer that the
 // handler has set.
-func fits(ctx context.Context, token string, err error) bool {
-	size := answerFields + fieldSize(waybill.HeaderReturn, token)
+func fits(ctx context.Context, tokens []string, err error) bool {
+	size := answerFields + listSize(metadata.MD{waybill.HeaderReturn: tokens})
 	if s, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ Trailer() metadata.MD }); ok {
 		size += listSize(s.Trailer())
 	}

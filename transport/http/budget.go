@@ -22,8 +22,8 @@ const (
 )
 
 // fits reports whether the response header with the token stays within the budget.
-func (w *writer) fits(h http.Header, token string) bool {
-	size := serverFields + fieldSize(returnKey, token) + fieldSize("Cache-Control", "no-store")
+func (w *writer) fits(h http.Header, tokens []string) bool {
+	size := serverFields + fieldsSize(returnKey, tokens) + fieldSize("Cache-Control", "no-store")
 	for key, values := range h {
 		if key == returnKey || strings.HasPrefix(key, http.TrailerPrefix) {
 			continue
@@ -36,8 +36,8 @@ func (w *writer) fits(h http.Header, token string) bool {
 }
 
 // trailerFits reports whether the trailer with the token stays within the budget.
-func (w *writer) trailerFits(h http.Header, token string) bool {
-	size := len("\r\n") + fieldSize(returnKey, token)
+func (w *writer) trailerFits(h http.Header, tokens []string) bool {
+	size := len("\r\n") + fieldsSize(returnKey, tokens)
 	for key, values := range h {
 		name, isTrailer := strings.CutPrefix(key, http.TrailerPrefix)
 		if name == returnKey || !isTrailer && !declares(h["Trailer"], key) {
@@ -74,4 +74,12 @@ func (w *writer) tooLarge() {
 		w.m.logger.WarnContext(w.ctx, "waybill: changes are not returned, because the returned token does not "+
 			"fit into the headers of the response; see HeaderBudget", "budget", w.m.budget)
 	})
+}
+
+// fieldsSize returns the size of a field with several values.
+func fieldsSize(key string, values []string) (size int) {
+	for _, v := range values {
+		size += fieldSize(key, v)
+	}
+	return size
 }

@@ -249,9 +249,20 @@ func (t *Transport) merge(r *http.Request, resp *http.Response, call *waybill.Ca
 	if resp.StatusCode >= 400 || callFailed(resp) {
 		result = waybill.Failed
 	}
-	// Several tokens, joined, are malformed and rejected.
-	outcome, err := call.Merge(strings.Join(returned, ","), result, t.accept...)
+	outcome, err := call.Merge(tokens(returned), result, t.accept...)
 	t.rec.Merged(r.Context(), outcome, err)
+}
+
+// tokens returns the values of a field one by one: an intermediary may have combined them with commas
+// (RFC 9110, section 5.3), which no token contains.
+func tokens(values []string) []string {
+	var out []string
+	for _, v := range values {
+		for token := range strings.SplitSeq(v, ",") {
+			out = append(out, strings.Trim(token, " \t"))
+		}
+	}
+	return out
 }
 
 // mayHaveTrailer reports whether a trailer can follow. The body of a switched protocol is a

@@ -34,13 +34,13 @@ func (w *writer) offer(h http.Header) {
 		return
 	}
 	w.renew()
-	if token := w.hop.Return(waybill.Succeeded); token != "" {
-		if !w.fits(h, token) {
+	if tokens := w.hop.Return(waybill.Succeeded); tokens != nil {
+		if !w.fits(h, tokens) {
 			w.tooLarge()
 			return
 		}
-		w.offered = token
-		h[returnKey] = []string{token}
+		w.offered = tokens
+		h[returnKey] = tokens
 		h["Cache-Control"] = []string{"no-store"}
 	}
 }
@@ -52,9 +52,9 @@ func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return conn, buf, err
 	}
 	w.hijacked = true
-	if w.hop.FinalReturn(waybill.Succeeded) != "" {
+	if w.hop.FinalReturn(waybill.Succeeded) != nil {
 		w.m.rec.Returned(w.ctx, telemetry.TooLate)
-	} else if w.offered != "" {
+	} else if w.offered != nil {
 		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	}
 	return conn, buf, nil

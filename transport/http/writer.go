@@ -29,11 +29,11 @@ type writer struct {
 	varies   bool      // the response is one that caches store
 	vary     [1]string // saves an allocation
 	status   int       // of the final header, or 0 before it is written
-	sent     []string  // the token in the header
-	pending  string    // the token that did not fit into the header
+	sent     []string  // the tokens in the header
+	pending  []string  // the tokens that did not fit into the header
 	trailing bool      // a trailer can still return a token
 	grpc     bool      // the token goes into the trailer only
-	offered  string    // the token in the header of an upgrade
+	offered  []string  // the tokens in the header of an upgrade
 	hijacked bool
 }
 
@@ -93,21 +93,21 @@ func (w *writer) head(status int) {
 	case w.grpc:
 		w.settle(h)
 	default:
-		token := w.orOffered(w.hop.Return(w.result()))
-		if token != "" && !w.fits(h, token) {
-			w.pending, token = token, ""
+		tokens := w.orOffered(w.hop.Return(w.result()))
+		if tokens != nil && !w.fits(h, tokens) {
+			w.pending, tokens = tokens, nil
 		}
-		w.emit(h, token)
+		w.emit(h, tokens)
 	}
 }
 
-// orOffered returns the token, or the one that [UpgradeHeader] returned if nothing has changed since
+// orOffered returns the tokens, or those that [UpgradeHeader] returned if nothing has changed since
 // then: the handler did not upgrade the connection.
-func (w *writer) orOffered(token string) string {
-	if token == "" && w.result() == waybill.Succeeded {
+func (w *writer) orOffered(tokens []string) []string {
+	if tokens == nil && w.result() == waybill.Succeeded {
 		return w.offered
 	}
-	return token
+	return tokens
 }
 
 // renew renews the waybill of an edge's client.
@@ -117,12 +117,12 @@ func (w *writer) renew() {
 	}
 }
 
-// emit sets the returned token. It replaces values that the handler copied from other responses.
-func (w *writer) emit(h http.Header, token string) {
+// emit sets the returned tokens. They replace values that the handler copied from other responses.
+func (w *writer) emit(h http.Header, tokens []string) {
 	switch {
-	case token == "":
-	case w.fits(h, token):
-		w.sent = []string{token}
+	case tokens == nil:
+	case w.fits(h, tokens):
+		w.sent = tokens
 		w.m.rec.Returned(w.ctx, telemetry.Answered)
 	default:
 		w.tooLarge()
@@ -207,14 +207,14 @@ func (w *writer) finish() {
 	w.first() // the handler may have written nothing, and net/http is about to write 200
 	h := w.Header()
 	w.settle(h)
-	token := w.hop.Commit(w.result())
-	if token == "" {
-		token = w.pending // nothing has changed since
+	tokens := w.hop.Commit(w.result())
+	if tokens == nil {
+		tokens = w.pending // nothing has changed since
 	}
-	if token == "" {
+	if tokens == nil {
 		return
 	}
-	if !w.trailerFits(h, token) {
+	if !w.trailerFits(h, tokens) {
 		w.tooLarge()
 		return
 	}
@@ -223,7 +223,7 @@ func (w *writer) finish() {
 		w.m.rec.Returned(w.ctx, telemetry.TooLate)
 		return
 	}
-	h[http.TrailerPrefix+returnKey] = []string{token}
+	h[http.TrailerPrefix+returnKey] = tokens
 	w.m.rec.Returned(w.ctx, telemetry.Answered)
 }
 
@@ -239,7 +239,7 @@ func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
-		w.sent, w.pending = nil, ""
+		w.sent, w.pending = nil, nil
 		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
 }

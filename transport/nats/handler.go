@@ -51,10 +51,10 @@ func (m *Msg) RespondMsg(msg *nats.Msg) error {
 	}
 	result := resultOf(msg.Header)
 	m.hop.outcome(result, msg.Header.Get(micro.ErrorCodeHeader))
-	return m.hop.answer(result, func(token string) error {
+	return m.hop.answer(result, func(tokens []string) error {
 		out := header.Copy(msg)
 		out.Subject = m.Reply
-		setReturn(out, token)
+		setReturn(out, tokens)
 		return m.nc.PublishMsg(out)
 	})
 }

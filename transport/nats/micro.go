@@ -39,29 +39,29 @@ type request struct {
 }
 
 func (r *request) Respond(data []byte, opts ...micro.RespondOpt) error {
-	return r.hop.answer(waybill.Succeeded, func(token string) error {
-		return r.Request.Respond(data, with(token, opts)...)
+	return r.hop.answer(waybill.Succeeded, func(tokens []string) error {
+		return r.Request.Respond(data, with(tokens, opts)...)
 	})
 }
 
 func (r *request) RespondJSON(v any, opts ...micro.RespondOpt) error {
-	return r.hop.answer(waybill.Succeeded, func(token string) error {
-		return r.Request.RespondJSON(v, with(token, opts)...)
+	return r.hop.answer(waybill.Succeeded, func(tokens []string) error {
+		return r.Request.RespondJSON(v, with(tokens, opts)...)
 	})
 }
 
 func (r *request) Error(code, description string, data []byte, opts ...micro.RespondOpt) error {
 	r.hop.outcome(waybill.Failed, code)
-	return r.hop.answer(waybill.Failed, func(token string) error {
-		return r.Request.Error(code, description, data, with(token, opts)...)
+	return r.hop.answer(waybill.Failed, func(tokens []string) error {
+		return r.Request.Error(code, description, data, with(tokens, opts)...)
 	})
 }
 
 // with adds the token after all other options, on a copy of the header: [micro.WithHeaders] puts
 // the application's map into the message.
-func with(token string, opts []micro.RespondOpt) []micro.RespondOpt {
+func with(tokens []string, opts []micro.RespondOpt) []micro.RespondOpt {
 	return append(slices.Clip(opts), func(m *nats.Msg) {
 		m.Header = maps.Clone(m.Header)
-		setReturn(m, token)
+		setReturn(m, tokens)
 	})
 }

@@ -22,20 +22,20 @@ type hop struct {
 	reply string // the subject of answers, or ""
 
 	mu     sync.Mutex
-	unsent string         // a token whose answer could not be sent; the next answer carries it
+	unsent []string       // tokens whose answer could not be sent; the next answer carries them
 	result waybill.Result // of the last answer
 }
 
 // answer sends an answer with the token to return, or without it if the answer can only be sent so.
-func (h *hop) answer(result waybill.Result, send func(token string) error) error {
-	token := h.next(result)
-	if token != "" && !h.returnsTo(h.reply) {
+func (h *hop) answer(result waybill.Result, send func(tokens []string) error) error {
+	tokens := h.next(result)
+	if tokens != nil && !h.returnsTo(h.reply) {
 		h.rec.ReturnSuppressed(h.ctx, h.reply, "reply subject not an inbox, and not in OnlyReplies")
-		token = ""
+		tokens = nil
 	}
-	err := send(token)
+	err := send(tokens)
 	switch {
-	case token == "":
+	case tokens == nil:
 		return err
 	case err == nil:
 		h.rec.Returned(h.ctx, telemetry.Answered)
@@ -43,32 +43,32 @@ func (h *hop) answer(result waybill.Result, send func(token string) error) error
 	}
 	// The error does not always tell whether the size is the cause: package micro hides it. With
 	// another cause, the second attempt fails as well.
-	if err := send(""); err != nil {
-		h.retain(token)
+	if err := send(nil); err != nil {
+		h.retain(tokens)
 		return err
 	}
 	h.rec.Returned(h.ctx, telemetry.TooLarge)
 	return nil
 }
 
-// next returns the token to return now, or "" if nothing has changed or the hop has ended.
-func (h *hop) next(result waybill.Result) string {
+// next returns the tokens to return now, or none if nothing has changed or the hop has ended.
+func (h *hop) next(result waybill.Result) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.result = result
-	token := h.Return(result)
-	if token == "" {
-		token = h.unsent
+	tokens := h.Return(result)
+	if tokens == nil {
+		tokens = h.unsent
 	}
-	h.unsent = ""
-	return token
+	h.unsent = nil
+	return tokens
 }
 
-// retain saves a token for the next answer, which may have a newer one.
-func (h *hop) retain(token string) {
+// retain saves tokens for the next answer, which may have newer ones.
+func (h *hop) retain(tokens []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.unsent = token
+	h.unsent = tokens
 }
 
 // outcome notes on the span that an answer reports an error.
@@ -86,14 +86,14 @@ func (h *hop) run(handle func()) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		defer h.span.End()
-		late := h.unsent != ""
-		h.unsent = ""
+		late := h.unsent != nil
+		h.unsent = nil
 		if !returned {
 			h.Discard()
 			h.span.Fail("panic", "")
 			return
 		}
-		if late = h.Commit(h.result) != "" || late; late && h.reply != "" {
+		if late = h.Commit(h.result) != nil || late; late && h.reply != "" {
 			h.rec.Returned(h.ctx, telemetry.TooLate)
 		}
 	}()
@@ -101,12 +101,12 @@ func (h *hop) run(handle func()) {
 	returned = true
 }
 
-// setReturn replaces the waybill's headers of an answer by the token to return. Headers that the
+// setReturn replaces the waybill's headers of an answer by the tokens to return. Headers that the
 // application copied from the request are not sent back.
-func setReturn(msg *nats.Msg, token string) {
+func setReturn(msg *nats.Msg, tokens []string) {
 	header.Strip(msg.Header)
-	if token != "" {
-		header.Put(msg, waybill.HeaderReturn, token)
+	if tokens != nil {
+		header.Put(msg, waybill.HeaderReturn, tokens...)
 		header.Untrace(msg.Header)
 	}
 }

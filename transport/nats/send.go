@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -113,8 +112,7 @@ func (c *Conn) merge(ctx context.Context, call *waybill.Call, reply *nats.Msg) {
 		c.rec.Returned(ctx, string(waybill.Rejected))
 		return
 	}
-	// Several tokens, joined, are malformed and rejected.
-	outcome, err := call.Merge(strings.Join(returned, ","), resultOf(reply.Header), c.accept...)
+	outcome, err := call.Merge(returned, resultOf(reply.Header), c.accept...)
 	c.rec.Merged(ctx, outcome, err)
 }
 

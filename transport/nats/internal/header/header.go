@@ -78,20 +78,20 @@ func Strip(h nats.Header) { Remove(h, waybill.Header, waybill.HeaderReturn) }
 
 // Set replaces a header under all its spellings by one value. The waybill's headers are written in
 // their canonical spelling, others as given.
-func Set(h nats.Header, name, value string) {
+func Set(h nats.Header, name string, values ...string) {
 	Remove(h, name)
 	if c, ok := canonical[strings.ToLower(name)]; ok {
 		name = c
 	}
-	h[name] = []string{value}
+	h[name] = values
 }
 
 // Put sets a header of a message that may have no headers yet.
-func Put(msg *nats.Msg, name, value string) {
+func Put(msg *nats.Msg, name string, values ...string) {
 	if msg.Header == nil {
 		msg.Header = nats.Header{}
 	}
-	Set(msg.Header, name, value)
+	Set(msg.Header, name, values...)
 }
 
 // Copy returns msg with its own header map, without the waybill's headers: values that an
