@@ -207,6 +207,20 @@ func TestAnotherRequestInsideIsNotTheSame(t *testing.T) {
 	present(t, s, issue(t, auth, cell.To("eu-3")))
 }
 
+// A middleware of another Authority shows nothing of the outer one's waybill.
+func TestAnotherAuthorityInsideSeesNoWaybill(t *testing.T) {
+	auth := authority(t)
+	derived, err := auth.Derive("other", declared)
+	check(t, err)
+	inner := handle(derived, func(w http.ResponseWriter, r *http.Request) {
+		if got, err := cell.Lookup(r.Context()); !errors.Is(err, waybill.ErrNoWaybill) {
+			t.Errorf("cell %q, %v; want no waybill", got, err)
+		}
+	})
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r.Clone(r.Context())) }))
+	present(t, s, issue(t, auth, cell.To("eu-3")))
+}
+
 // A browser asks for trailers and reads none: static files behind an edge keep their Cache-Control.
 func TestStaticFilesBehindAnEdgeKeepCacheControl(t *testing.T) {
 	for _, p := range protocols {

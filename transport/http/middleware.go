@@ -56,7 +56,7 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	came := arrive(m.auth, w, r.Header)
+	came := arrive(w, r.Header)
 	r, hop := m.receive(r, came.source)
 	if err := m.admit(r, hop, came.hop); err != nil {
 		if hop.Outermost() {
