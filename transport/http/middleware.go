@@ -137,7 +137,9 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop, fromHop bool) error
 
 // answer runs the handler and sends back what it changed. If the handler panics, nothing is sent
 // back.
-func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler) {
+func (m *middleware) answer(
+	w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler,
+) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,
 		m:              m,
