@@ -40,7 +40,7 @@ func (w *writer) trailerFits(h http.Header, tokens []string) bool {
 	size := len("\r\n") + fieldsSize(returnKey, tokens)
 	for key, values := range h {
 		name, isTrailer := strings.CutPrefix(key, http.TrailerPrefix)
-		if name == returnKey || !isTrailer && !declares(h["Trailer"], key) {
+		if !isTrailer && !declares(h["Trailer"], key) {
 			continue
 		}
 		for _, value := range values {

@@ -32,7 +32,8 @@ func TestCloseFindsALateChange(t *testing.T) {
 		for _, zipped := range []bool{false, true} {
 			t.Run(p.name+map[bool]string{true: "/gzip"}[zipped], func(t *testing.T) {
 				auth, m := authority(t), &meter{}
-				s := p.start(t, handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+				done := make(chan struct{})
+				h := handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
 					var to io.Writer = w
 					if zipped {
 						w.Header().Set("Content-Encoding", "gzip")
@@ -43,11 +44,16 @@ func TestCloseFindsALateChange(t *testing.T) {
 					check(t, json.NewEncoder(to).Encode(strings.Repeat("x", 100_000)))
 					w.(http.Flusher).Flush()
 					check(t, waybill.Update(r.Context(), seats.To(5)))
+				})
+				s := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer close(done)
+					h.ServeHTTP(w, r)
 				}))
 				ctx := waybilltest.Context(t, auth)
 				resp := open(t, client(t, auth, []*httptest.Server{s}, waybillhttp.MeterProvider(m)), request(t, ctx, "GET", s.URL))
 				var v string
 				check(t, json.NewDecoder(resp.Body).Decode(&v))
+				<-done
 				check(t, resp.Body.Close())
 				if got := seatsOf(ctx); got != 5 || len(v) != 100_000 {
 					t.Errorf("%d seats behind a body of %d bytes, want 5 and 100,000 (%v)", got, len(v), m.all())

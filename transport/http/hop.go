@@ -3,8 +3,6 @@ package waybillhttp
 import (
 	"net/http"
 	"strings"
-
-	"github.com/waybill-go/waybill"
 )
 
 // hopKey is the header that a [Transport] sends with each waybill: the caller is a hop of the
@@ -27,11 +25,12 @@ type arriving struct {
 }
 
 // arrive describes a request as it was before an outer middleware removed our headers. An outer
-// middleware of the same Authority is recognised by its writer: a layer in between that replaced
-// the header map still answers with that writer, so it is the same request.
-func arrive(auth *waybill.Authority, w http.ResponseWriter, h http.Header) arriving {
+// middleware is recognised by its writer: a layer in between that replaced the header map still
+// answers with that writer, so it is the same request. Whether its waybill is the one in the
+// request's context is for [waybill.Authority.Receive] to decide.
+func arrive(w http.ResponseWriter, h http.Header) arriving {
 	outer := unwrap(w)
-	if outer == nil || outer.m.auth != auth || h[headerKey] != nil {
+	if outer == nil || h[headerKey] != nil {
 		return arriving{fromHop(h), h}
 	}
 	return arriving{outer.fromHop, outer.seen}

@@ -2,6 +2,7 @@ package waybillhttp_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -207,6 +208,20 @@ func TestAnotherRequestInsideIsNotTheSame(t *testing.T) {
 	present(t, s, issue(t, auth, cell.To("eu-3")))
 }
 
+// A middleware of another Authority shows nothing of the outer one's waybill.
+func TestAnotherAuthorityInsideSeesNoWaybill(t *testing.T) {
+	auth := authority(t)
+	derived, err := auth.Derive("other", declared)
+	check(t, err)
+	inner := handle(derived, func(w http.ResponseWriter, r *http.Request) {
+		if got, err := cell.Lookup(r.Context()); !errors.Is(err, waybill.ErrNoWaybill) {
+			t.Errorf("cell %q, %v; want no waybill", got, err)
+		}
+	})
+	s := serve(t, handle(auth, func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r.Clone(r.Context())) }))
+	present(t, s, issue(t, auth, cell.To("eu-3")))
+}
+
 // A browser asks for trailers and reads none: static files behind an edge keep their Cache-Control.
 func TestStaticFilesBehindAnEdgeKeepCacheControl(t *testing.T) {
 	for _, p := range protocols {
@@ -261,4 +276,58 @@ func TestRequestTrailers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While a deployment rolls, callers without Waybill-Hop call servers that look for it, and callers
+// with it call servers that look at TE only. A change that a handler could make arrives.
+func TestHopWhileADeploymentRolls(t *testing.T) {
+	for _, p := range protocols {
+		for _, oldCaller := range []bool{false, true} {
+			for _, oldServer := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/old caller=%v old server=%v", p.name, oldCaller, oldServer), func(t *testing.T) {
+					auth := authority(t)
+					late := make(chan error, 1)
+					h := handle(authority(t), func(w http.ResponseWriter, r *http.Request) {
+						check(t, waybill.Update(r.Context(), seats.To(4)))
+						flushed(w)
+						late <- waybill.Update(r.Context(), seats.To(5))
+					})
+					s := p.start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if oldServer {
+							r.Header.Set(hopKey, "1") // every caller with TE gets a trailer
+						}
+						h.ServeHTTP(w, r)
+					}))
+					rt := base(t, s)
+					if oldCaller {
+						rt = withoutHop{rt}
+					}
+					ctx := waybilltest.Context(t, auth)
+					tr := must(waybillhttp.NewTransport(auth, rt, waybillhttp.AllowHosts(host(s))))
+					get(t, ctx, &http.Client{Transport: tr}, s.URL)
+					want := 5
+					if err := <-late; err != nil {
+						want = 4
+						if !oldCaller || oldServer || !errors.Is(err, waybill.ErrTooLate) {
+							t.Errorf("late Update: %v, want an error for an old caller of a new server only", err)
+						}
+					}
+					if got := seatsOf(ctx); got != want {
+						t.Errorf("%d seats, want %d", got, want)
+					}
+					check(t, waybill.Lost(ctx))
+				})
+			}
+		}
+	}
+}
+
+// withoutHop sends requests as a Transport did before there was Waybill-Hop.
+type withoutHop struct{ http.RoundTripper }
+
+func (t withoutHop) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Del(hopKey)
+	delete(r.Header, "connection")
+	return t.RoundTripper.RoundTrip(r)
 }

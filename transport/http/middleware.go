@@ -56,7 +56,7 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	came := arrive(m.auth, w, r.Header)
+	came := arrive(w, r.Header)
 	r, hop := m.receive(r, came.source)
 	if err := m.admit(r, hop, came.hop); err != nil {
 		if hop.Outermost() {
@@ -137,7 +137,9 @@ func (m *middleware) admit(r *http.Request, hop waybill.Hop, fromHop bool) error
 
 // answer runs the handler and sends back what it changed. If the handler panics, nothing is sent
 // back.
-func (m *middleware) answer(w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler) {
+func (m *middleware) answer(
+	w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler,
+) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,
 		m:              m,

@@ -20,22 +20,27 @@ func TestEveryHostThatARequestNamesIsApproved(t *testing.T) {
 		change func(*http.Request)
 		sent   int
 	}{
-		"as it is":                {func(*http.Request) {}, 1},
-		"approved Host":           {func(r *http.Request) { r.Host = "Cart.Shop.Internal.:80" }, 1},
-		"another approved Host":   {func(r *http.Request) { r.Host = "a.eu.internal" }, 1},
-		"foreign Host":            {func(r *http.Request) { r.Host = evil }, 0},
-		"foreign URL":             {func(r *http.Request) { r.URL.Host = evil }, 0},
-		"approved Opaque":         {func(r *http.Request) { r.URL.Opaque = "//" + cart + "/path" }, 1},
-		"Opaque path":             {func(r *http.Request) { r.URL.Opaque = "/path" }, 1},
-		"foreign Opaque":          {func(r *http.Request) { r.URL.Opaque = "//" + evil + "/path" }, 0},
-		"foreign Opaque and user": {func(r *http.Request) { r.URL.Opaque = "//" + cart + "@" + evil + "/path" }, 0},
-		"foreign absolute Opaque": {func(r *http.Request) { r.URL.Opaque = "http://" + evil + "/path" }, 0},
-		"invalid Opaque":          {func(r *http.Request) { r.URL.Opaque = "evil.example:80" }, 0},
-		"second Host line":        {func(r *http.Request) { r.Header["host"] = []string{evil} }, 0},
+		"as it is":                 {func(*http.Request) {}, 1},
+		"approved Host":            {func(r *http.Request) { r.Host = "Cart.Shop.Internal.:80" }, 1},
+		"another approved Host":    {func(r *http.Request) { r.Host = "a.eu.internal" }, 1},
+		"foreign Host":             {func(r *http.Request) { r.Host = evil }, 0},
+		"foreign URL":              {func(r *http.Request) { r.URL.Host = evil }, 0},
+		"approved Opaque":          {func(r *http.Request) { r.URL.Opaque = "//" + cart + "/path" }, 1},
+		"Opaque path":              {func(r *http.Request) { r.URL.Opaque = "/path" }, 1},
+		"foreign Opaque":           {func(r *http.Request) { r.URL.Opaque = "//" + evil + "/path" }, 0},
+		"foreign Opaque and user":  {func(r *http.Request) { r.URL.Opaque = "//" + cart + "@" + evil + "/path" }, 0},
+		"foreign absolute Opaque":  {func(r *http.Request) { r.URL.Opaque = "http://" + evil + "/path" }, 0},
+		"invalid Opaque":           {func(r *http.Request) { r.URL.Opaque = "evil.example:80" }, 0},
+		"Opaque of another scheme": {func(r *http.Request) { r.URL.Opaque = "https://" + cart + "/path" }, 0},
+		"everything of the server": {func(r *http.Request) { r.Method, r.URL.Opaque = "OPTIONS", "*" }, 1},
+		"second Host line":         {func(r *http.Request) { r.Header["host"] = []string{evil} }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			auth, got, m := authority(t), &seen{}, &meter{}
-			proxy := plainServer(t, got)
+			proxy := httptest.NewUnstartedServer(got)
+			proxy.Config.DisableGeneralOptionsHandler = true
+			proxy.Start()
+			t.Cleanup(proxy.Close)
 			to, err := url.Parse(proxy.URL)
 			check(t, err)
 			base := &http.Transport{Proxy: http.ProxyURL(to)}

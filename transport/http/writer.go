@@ -239,7 +239,7 @@ func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
-		w.sent, w.pending = nil, nil
+		w.sent = nil
 		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
 }
