@@ -40,5 +40,13 @@ func sendMargin(w *Waybill) time.Duration {
 	return min(time.Second, w.Expires().Sub(w.Issued())/10)
 }
 
+// Unread records that the answer was abandoned before its end, where a returned token might have
+// followed. [Lost] reports it to the handler.
+func (c *Call) Unread() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.lose(ErrUnread)
+}
+
 // Token returns the token to send.
 func (c *Call) Token() string { return c.sent.Token() }

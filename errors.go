@@ -75,6 +75,7 @@ var (
 	ErrRegistered  = errors.New("waybill: returned token changes registered claims")
 	ErrNotAccepted = errors.New("waybill: returned token changes claims that this call does not accept")
 	ErrMerge       = errors.New("waybill: merge rule failed")
+	ErrUnread      = errors.New("waybill: the response was closed before its end, where a returned token might have followed")
 )
 
 // Reason returns the stable name of a refusal, for peers and metrics: "expired", "unknown_key" and

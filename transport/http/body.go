@@ -79,6 +79,7 @@ func (b *body) mayBring() bool { return b.call != nil && !cacheable(b.resp.Heade
 func (b *body) unread() {
 	if b.mayBring() {
 		b.t.rec.Returned(b.req.Context(), telemetry.Unread)
+		b.call.Unread()
 	}
 }
 
