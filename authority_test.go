@@ -147,7 +147,8 @@ func decodeAll(parts []string) string {
 	return all
 }
 
-// TestIssueIsFresh checks that the sids, nonces and salts of two tokens differ.
+// TestIssueIsFresh checks that each sealed token has a new sid and a new nonce. The salt is the
+// same for all tokens of one process.
 func TestIssueIsFresh(t *testing.T) {
 	auth := authority(t, waybill.Protect(waybill.Sealed))
 	ids, nonces, salts := map[string]bool{}, map[string]bool{}, map[string]bool{}

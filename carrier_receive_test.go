@@ -90,8 +90,8 @@ func TestAdopted(t *testing.T) {
 	}
 }
 
-// TestStripped checks that an inner layer continues the hop if its source is the one without the
-// removed token, and that a layer with any other source without a token has no waybill.
+// TestStripped checks that an inner layer continues the hop if its source is the one passed to
+// Stripped. With another source and no token, it has no waybill.
 func TestStripped(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, Cell.To("a")).Token()

@@ -39,7 +39,7 @@ func TestDependencies(t *testing.T) {
 	const otel = "go.opentelemetry.io/otel/"
 	core := []string{module, module + "/keyring", module + "/internal/jose", module + "/internal/keyfault", module + "/internal/replace",
 		module + "/internal/secretfile"}
-	// What OpenTelemetry's API is made of.
+	// The packages that OpenTelemetry's API consists of.
 	api := []string{strings.TrimSuffix(otel, "/"), otel + "attribute/", otel + "baggage", otel + "codes", otel + "internal/", otel + "metric/",
 		otel + "propagation", otel + "semconv/", otel + "trace/", "github.com/go-logr/", "github.com/cespare/xxhash/", "go.opentelemetry.io/auto/"}
 	carriers := slices.Concat(core, api, []string{module + "/internal/carrier/"})

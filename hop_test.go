@@ -187,7 +187,7 @@ func TestRenew(t *testing.T) {
 }
 
 // TestReadOnlyHop checks that a node with only the public key reports ErrReadOnly, and sends no
-// token that it cannot make.
+// token that it would have to change.
 func TestReadOnlyHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		private := lasting(t, keyring.Public)

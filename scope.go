@@ -213,7 +213,8 @@ func (s *scope) change() error {
 	return err
 }
 
-// closed returns why the scope accepts no more changes. The caller holds mu.
+// closed returns the error for a late change, or nil while changes are allowed. The caller holds
+// mu.
 func (s *scope) closed() error {
 	switch s.phase {
 	case late:

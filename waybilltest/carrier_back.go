@@ -185,7 +185,7 @@ func (c carrierCheck) returned(auth *waybill.Authority, h Headers, changes ...wa
 	return hop.Commit(waybill.Succeeded)
 }
 
-// uninvited checks that a call without a waybill ignores a returned token.
+// uninvited checks that a call without a token merges no returned token.
 func (c carrierCheck) uninvited() {
 	auth := c.authority()
 	ctx := context.Background()

@@ -1,5 +1,7 @@
 // Package admission decides whether a server lets a request through to its handler. Every transport
 // applies the same rules, and translates a refusal into its own status.
+//
+// Integration tests: internal/integration/carriers.
 package admission
 
 import (
@@ -42,7 +44,7 @@ func (r Rules) Judge(ctx context.Context) error {
 	return r.lacks(ctx)
 }
 
-// Admit is [Rules.Judge], and counts the outcome.
+// Admit calls Judge and counts each refusal, including those that ReportOnly lets pass.
 func (r Rules) Admit(ctx context.Context, rec *telemetry.Recorder) error {
 	return r.Refuse(ctx, rec, r.lacks(ctx))
 }
