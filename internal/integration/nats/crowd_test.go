@@ -64,7 +64,7 @@ func become[T comparable](t testing.TB, what string, want T, value func() T) {
 	t.Fatalf("%s: %v, want %v", what, got, want)
 }
 
-// counted returns how many messages a stream has.
+// letters returns a function that counts the dead letters.
 func (q *queue) letters(t testing.TB) func() uint64 {
 	return func() uint64 { return stored(t, q.dead) }
 }

@@ -50,7 +50,7 @@ func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error,
 	return none, why
 }
 
-// crowded returns the refusal of a message that is not held any longer, for want of room.
+// crowded returns the refusal of a message that is not held any longer, because there is no room for it.
 func crowded(why error) error {
 	r, ok := errors.AsType[*refusal](why)
 	if !ok {

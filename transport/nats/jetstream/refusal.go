@@ -5,12 +5,9 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/internal/jose"
-	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
 // refusal is the reason why a message was not opened. It tells [JetStream.Settle] that the error is
@@ -66,19 +63,4 @@ func (s *JetStream) warn(msg jetstream.Msg, err error) {
 	}
 	s.logger.LogAttrs(context.Background(), slog.LevelWarn,
 		"waybill: message refused; further ones with this reason are only counted", attrs...)
-}
-
-// kidOf returns the kid of a message's token, or "" if the message has not one token with a
-// well-formed kid.
-func kidOf(h nats.Header) string {
-	values := header.Values(h, waybill.Header)
-	if len(values) != 1 {
-		return ""
-	}
-	var buf jose.HeaderBuffer
-	t, err := jose.Parse(values[0], &buf)
-	if err != nil {
-		return ""
-	}
-	return string(t.Kid)
 }
