@@ -276,7 +276,7 @@ func TestHopOfAnother(t *testing.T) {
 	if err != nil || len(trailer[waybill.HeaderReturn]) != 1 {
 		t.Errorf("trailer: got %d updates (%v), want one", len(trailer[waybill.HeaderReturn]), err)
 	}
-	if hop.Commit(waybill.Succeeded) != "" {
+	if hop.Commit(waybill.Succeeded) != nil {
 		t.Error("the other transport: got an update, want none")
 	}
 }

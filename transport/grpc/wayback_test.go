@@ -212,7 +212,7 @@ func TestRefusedUpdates(t *testing.T) {
 		if err := waybill.Update(ctx, Seats.To(5)); err != nil {
 			t.Fatal(err)
 		}
-		return hop.Commit(waybill.Succeeded)
+		return hop.Commit(waybill.Succeeded)[0]
 	}
 	good := update(t, pinned)
 	for _, tt := range []struct {
@@ -223,7 +223,7 @@ func TestRefusedUpdates(t *testing.T) {
 		{"of another token", []string{update(t, token(t, start(t, auth)))}, waybill.ErrStale},
 		{"the token itself", []string{pinned}, waybill.ErrStale},
 		{"forged", []string{forged(good)}, waybill.ErrForged},
-		{"two", []string{good, good}, waybill.ErrMalformed},
+		{"five", slices.Repeat([]string{good}, 5), waybill.ErrMalformed},
 		{"no token", []string{"x"}, waybill.ErrMalformed},
 		{"too large", []string{strings.Repeat("x", waybill.DefaultAcceptLimit+1)}, waybill.ErrTooLarge},
 	} {
@@ -279,7 +279,7 @@ func TestFailedCall(t *testing.T) {
 		if err := waybill.Update(hopCtx, Seats.To(5), Booked.To(true)); err != nil {
 			t.Error(err)
 		}
-		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, hop.Commit(waybill.Succeeded))); err != nil {
+		if err := grpc.SetTrailer(ctx, metadata.Pairs(waybill.HeaderReturn, hop.Commit(waybill.Succeeded)[0])); err != nil {
 			t.Error(err)
 		}
 		return failed
@@ -316,7 +316,7 @@ func TestUpdateOfHeldBack(t *testing.T) {
 	if err := waybill.Update(hop, Seats.To(5)); err != nil {
 		t.Fatal(err)
 	}
-	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(waybill.Succeeded))
+	update := metadata.Pairs(waybill.HeaderReturn, answer.Commit(waybill.Succeeded)[0])
 	client := dial(t, serve(t, func(ctx context.Context) error { return grpc.SetTrailer(ctx, update) }),
 		dialOptions(auth, waybillgrpc.Logger(slog.New(slog.DiscardHandler)))...)
 	for _, kind := range kinds {

@@ -109,7 +109,7 @@ func TestFailedRPCKeepsOnSuccessClaims(t *testing.T) {
 				ctx, hop := lax.Receive(r.Context(), r.Header[headerKey], nil)
 				check(t, waybill.Update(ctx, used.To("used"), seats.To(4)))
 				w.Header().Set("Content-Type", "application/grpc")
-				tt.write(w, hop.Commit(waybill.Succeeded))
+				tt.write(w, hop.Commit(waybill.Succeeded)[0])
 			}))
 			ctx, err := auth.Start(t.Context())
 			check(t, err)

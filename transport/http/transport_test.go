@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,7 +60,7 @@ func TestRejectedTokens(t *testing.T) {
 	updated := func(changes ...waybill.Change) string {
 		ctx, hop := authority(t).Receive(t.Context(), []string{wb.Token()}, nil)
 		check(t, waybill.Update(ctx, changes...))
-		return hop.Commit(waybill.Succeeded)
+		return hop.Commit(waybill.Succeeded)[0]
 	}
 	for _, tt := range []struct {
 		name    string
@@ -70,7 +71,7 @@ func TestRejectedTokens(t *testing.T) {
 		{"forged", []string{forge(updated(seats.To(99)))}, waybill.ErrForged},
 		{"garbage", []string{"garbage"}, waybill.ErrMalformed},
 		{"empty", []string{"", ""}, waybill.ErrMalformed},
-		{"two", []string{updated(seats.To(98)), updated(seats.To(99))}, waybill.ErrMalformed},
+		{"five", slices.Repeat([]string{updated(seats.To(99))}, 5), waybill.ErrMalformed},
 		{"too large", []string{strings.Repeat("a", waybill.DefaultAcceptLimit+1)}, waybill.ErrTooLarge},
 		{"of another protection", []string{issue(t, authority(t, waybill.Protect(waybill.Sealed)))}, waybill.ErrProtection},
 	} {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/examples/bus"
@@ -41,8 +40,8 @@ func (c *Conn) Handler(h bus.Handler) bus.Handler {
 		answer, err := h(ctx, seen)
 		answer = without(answer)
 		if hop.Outermost() {
-			if returned := hop.Commit(result(err)); returned != "" {
-				answer.Header[waybill.HeaderReturn] = []string{returned}
+			if returned := hop.Commit(result(err)); returned != nil {
+				answer.Header[waybill.HeaderReturn] = returned
 			}
 		}
 		return answer, err
@@ -62,7 +61,7 @@ func (c *Conn) Request(ctx context.Context, subject string, m *bus.Message) (*bu
 	} // any other error: the request goes without a waybill
 	answer, err := c.conn.Request(ctx, subject, out)
 	if returned := answer.Header[waybill.HeaderReturn]; call != nil && len(returned) > 0 {
-		call.Merge(strings.Join(returned, ","), result(err)) // two values joined are rejected
+		call.Merge(returned, result(err)) // all values, in order
 	}
 	return without(answer), err
 }

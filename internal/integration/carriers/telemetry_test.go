@@ -135,7 +135,7 @@ var happenings = []happening{
 				if err := waybill.Update(callee, Seats.To(seats)); err != nil {
 					t.Error(err)
 				}
-				return waybilltest.Headers{waybill.HeaderReturn: {hop.Commit(waybill.Succeeded)}}
+				return waybilltest.Headers{waybill.HeaderReturn: hop.Commit(waybill.Succeeded)}
 			}))
 		}
 		answer(9, func() { answer(5, func() {}) }) // the second call ends within the first

@@ -139,5 +139,5 @@ func (s *refusing) answer(framer *http2.Framer, stream uint32) error {
 	if err := framer.WriteData(stream, false, empty); err != nil {
 		return err
 	}
-	return headers(true, "grpc-status", "0", waybill.HeaderReturn, hop.Commit(waybill.Succeeded))
+	return headers(true, "grpc-status", "0", waybill.HeaderReturn, hop.Commit(waybill.Succeeded)[0])
 }

@@ -178,7 +178,7 @@ func (p *party) opens(t *testing.T, protection, token string, want map[string]an
 	if err := waybill.Update(ctx, Seats.To(3)); err != nil {
 		t.Fatal(err)
 	}
-	next, err := p.auth["signed"].Open(hop.Commit(waybill.Succeeded))
+	next, err := p.auth["signed"].Open(hop.Commit(waybill.Succeeded)[0])
 	if err != nil {
 		t.Fatal(err)
 	}

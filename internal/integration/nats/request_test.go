@@ -170,13 +170,13 @@ func TestReturnedTokenRejected(t *testing.T) {
 		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Coupon.To("spent")))
 		note(t, m.RespondMsg(&nats.Msg{Header: nats.Header{
-			"waybill-update": {hop.Commit(waybill.Succeeded)}, "nats-service-error-code": {"500"},
+			"waybill-update": hop.Commit(waybill.Succeeded), "nats-service-error-code": {"500"},
 		}}))
 	})
 	returned := func(m *nats.Msg) string {
 		ctx, hop := auth.Receive(t.Context(), m.Header["Waybill"], nil)
 		note(t, waybill.Update(ctx, Cell.To("eu-9"), Seats.To(9)))
-		return hop.Commit(waybill.Succeeded)
+		return hop.Commit(waybill.Succeeded)[0]
 	}
 	for _, c := range []struct {
 		name  string
