@@ -59,7 +59,7 @@ func setupJetStream(e *env) func(context.Context) error {
 		e.Fatal(err)
 	}
 	handled := make(chan error, 1)
-	ours := must(waybilljetstream.New(e.auth, js))
+	ours := must(waybilljetstream.New(e.auth, js, waybilljetstream.AllowLoss()))
 	run := consume(e, ours, consumer, handled)
 	e.Cleanup(func() {
 		run.Stop()

@@ -67,10 +67,11 @@
 // The context keeps its waybill, although the waybill's headers were removed from the message.
 //
 // The server's own message tracing publishes the headers of a message in trace events. This package
-// prevents that for messages and answers with a token: it removes the header Nats-Trace-Dest, or
-// gives it the value that disables tracing if the message has a trace context, which makes the
-// server use the destination in the account's msg_trace. Messages without a token are traced as
-// always.
+// prevents that for messages and answers with a token: it removes the header Nats-Trace-Dest, counts
+// the message as untraced, and writes the value that disables tracing if the message has a trace
+// context, which makes the server use the destination in the account's msg_trace. A message with
+// Nats-Trace-Only, which is delivered to nobody, keeps its headers and carries no waybill. Messages
+// without a token are traced as always.
 //
 // # Header names
 //

@@ -54,7 +54,7 @@ func (m *Msg) RespondMsg(msg *nats.Msg) error {
 	return m.hop.answer(result, func(token string) error {
 		out := header.Copy(msg)
 		out.Subject = m.Reply
-		setReturn(out, token)
+		m.hop.setReturn(out, token)
 		return m.nc.PublishMsg(out)
 	})
 }

@@ -40,28 +40,28 @@ type request struct {
 
 func (r *request) Respond(data []byte, opts ...micro.RespondOpt) error {
 	return r.hop.answer(waybill.Succeeded, func(token string) error {
-		return r.Request.Respond(data, with(token, opts)...)
+		return r.Request.Respond(data, r.with(token, opts)...)
 	})
 }
 
 func (r *request) RespondJSON(v any, opts ...micro.RespondOpt) error {
 	return r.hop.answer(waybill.Succeeded, func(token string) error {
-		return r.Request.RespondJSON(v, with(token, opts)...)
+		return r.Request.RespondJSON(v, r.with(token, opts)...)
 	})
 }
 
 func (r *request) Error(code, description string, data []byte, opts ...micro.RespondOpt) error {
 	r.hop.outcome(waybill.Failed, code)
 	return r.hop.answer(waybill.Failed, func(token string) error {
-		return r.Request.Error(code, description, data, with(token, opts)...)
+		return r.Request.Error(code, description, data, r.with(token, opts)...)
 	})
 }
 
 // with adds the token after all other options, on a copy of the header: [micro.WithHeaders] puts
 // the application's map into the message.
-func with(token string, opts []micro.RespondOpt) []micro.RespondOpt {
+func (r *request) with(token string, opts []micro.RespondOpt) []micro.RespondOpt {
 	return append(slices.Clip(opts), func(m *nats.Msg) {
 		m.Header = maps.Clone(m.Header)
-		setReturn(m, token)
+		r.hop.setReturn(m, token)
 	})
 }

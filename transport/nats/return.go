@@ -103,10 +103,12 @@ func (h *hop) run(handle func()) {
 
 // setReturn replaces the waybill's headers of an answer by the token to return. Headers that the
 // application copied from the request are not sent back.
-func setReturn(msg *nats.Msg, token string) {
+func (h *hop) setReturn(msg *nats.Msg, token string) {
 	header.Strip(msg.Header)
 	if token != "" {
 		header.Put(msg, waybill.HeaderReturn, token)
-		header.Untrace(msg.Header)
+		if header.Untrace(msg.Header) {
+			h.rec.Untraced(h.ctx, "replies") // not the inbox, which would be a new one each time
+		}
 	}
 }

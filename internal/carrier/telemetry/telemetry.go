@@ -49,7 +49,7 @@ type Recorder struct {
 	size     metric.Int64Histogram
 	sizeOpts []metric.RecordOption
 
-	logged sync.Map // line → struct{}
+	logged sync.Map // destination → struct{}
 	count  atomic.Int64
 }
 
@@ -78,9 +78,9 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		name, desc string
 	}{
 		{&r.open, "waybill.open", "Waybills opened, by outcome: ok, absent, or the reason why the token was not accepted."},
-		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason."},
+		{&r.refuse, "waybill.refuse", "Requests and messages refused, by reason; undecided: a message that could neither be decided nor held."},
 		{&r.observe, "waybill.observe", "Requests and messages that passed only because of ReportOnly, by reason."},
-		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill."},
+		{&r.inject, "waybill.inject", "Outgoing calls: sent, suppressed, foreign_domain, or why there was no waybill; untraced: also sent, without its trace destination."},
 		{&r.returns, "waybill.return", "Returned tokens: answered, suppressed, too_late or too_large on the way out; merged, relayed, conflict or rejected on the way in."},
 	} {
 		var err error
@@ -156,35 +156,41 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 // destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
-	r.first(ctx, "waybill: not sent, the destination is not approved", destination, why)
+	if r.first(destination) {
+		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
+			"transport", r.transport, "destination", destination, "why", why)
+	}
+}
+
+// first reports whether a destination is new, and so is to be logged.
+func (r *Recorder) first(destination string) bool {
+	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
+		return false
+	}
+	_, seen := r.logged.LoadOrStore(destination, struct{}{})
+	if !seen {
+		r.count.Add(1)
+	}
+	return !seen
 }
 
 // Oversized counts a message that went without its waybill, because it would exceed a limit of the
 // server with it, and logs the first one of each destination.
 func (r *Recorder) Oversized(ctx context.Context, destination string) {
 	r.Injected(ctx, waybill.ErrTooLarge)
-	r.first(ctx, "waybill: not sent, the message would be too large", destination, "the server's limit of a message")
+	if r.first("oversized " + destination) {
+		r.logger.InfoContext(ctx, "waybill: not sent, the message would exceed the server's limit",
+			"transport", r.transport, "destination", destination)
+	}
 }
 
 // ReturnSuppressed counts an answer that goes without its returned token, and logs the first one of
 // each destination.
 func (r *Recorder) ReturnSuppressed(ctx context.Context, destination, why string) {
 	r.returns.add(ctx, Suppressed)
-	r.first(ctx, "waybill: changes not returned, the destination is not approved", destination, why)
-}
-
-// line is a message that is logged once for each destination.
-type line struct{ message, destination string }
-
-// first logs the message once for each destination, for a bounded number of destinations.
-func (r *Recorder) first(ctx context.Context, message, destination, why string) {
-	key := line{message, destination}
-	if _, seen := r.logged.Load(key); seen || r.count.Load() >= maxDestinations {
-		return
-	}
-	if _, seen := r.logged.LoadOrStore(key, struct{}{}); !seen {
-		r.count.Add(1)
-		r.logger.InfoContext(ctx, message, "transport", r.transport, "destination", destination, "why", why)
+	if r.first("return to " + destination) {
+		r.logger.InfoContext(ctx, "waybill: changes not returned, the destination is not approved",
+			"transport", r.transport, "destination", destination, "why", why)
 	}
 }
 

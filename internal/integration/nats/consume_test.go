@@ -46,7 +46,7 @@ func TestConsume(t *testing.T) {
 	// The context passed to Consume has its own journey, which no message inherits.
 	own := waybilltest.Context(t, auth, Cell.To("own"))
 	var cell string
-	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider))
+	counting := newStream(t, auth, q.js, waybilljetstream.MeterProvider(provider), waybilljetstream.DeadLetter("dead.orders"))
 	run, err := counting.Consume(own, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		if cell, _ = Cell.Get(ctx); cell != "" {
 			note(t, waybill.Update(ctx, Cell.To("eu-4"))) // for what the handler sends on
@@ -222,6 +222,39 @@ func TestExpiredInQueue(t *testing.T) {
 	}
 }
 
+// A message whose journey has ended while it waited can begin a new one, with the claims that the
+// handler keeps.
+func TestEndedInQueue(t *testing.T) {
+	q := newQueue(t)
+	sender := waybilltest.Authority(t, claims, waybill.Journey(time.Hour))
+	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
+	onward := listen(t, q.nc, "onward")
+	conn := newConn(t, auth, q.nc)
+	q.consume(t, auth, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+		cell, _ := Cell.Get(ctx)
+		if _, err := waybill.Reissue(ctx); !errors.Is(err, waybill.ErrExpired) {
+			t.Errorf("Reissue after the journey's end: error %v, want %v", err, waybill.ErrExpired)
+		}
+		if _, err := auth.Start(ctx, Cell.To(cell)); !errors.Is(err, waybill.ErrStarted) {
+			t.Errorf("Start on a journey: error %v, want %v", err, waybill.ErrStarted)
+		}
+		fresh, err := auth.Start(waybill.Without(ctx), Cell.To(cell))
+		if err != nil {
+			return err
+		}
+		return conn.Publish(fresh, &nats.Msg{Subject: "onward"})
+	})
+	q.publish(t, sender, "", Cell.To("eu-3"))
+	wb, err := auth.Open(next(t, onward).Header.Get("Waybill"))
+	check(t, err)
+	if cell, _ := Cell.Of(wb); cell != "eu-3" {
+		t.Errorf("cell %q of the new journey, want %q", cell, "eu-3")
+	}
+	if got := q.answered(t); got != "+ACK" {
+		t.Errorf("answer %q, want %q", got, "+ACK")
+	}
+}
+
 // A message older than MaxAge is judged at the current time.
 func TestMaxAge(t *testing.T) {
 	auth := waybilltest.Authority(t, claims, newClock(2*time.Hour).option())
@@ -327,7 +360,7 @@ func TestConsumeEnds(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	ctx, cancel := context.WithCancel(t.Context())
 	began := make(chan struct{}, 1)
-	run, err := newStream(t, auth, q.js).Consume(ctx, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js, waybilljetstream.AllowLoss()).Consume(ctx, q.consumer(t), func(ctx context.Context, m jetstream.Msg) error {
 		began <- struct{}{}
 		<-ctx.Done()
 		return nil
@@ -366,7 +399,7 @@ func TestDeliveredAfterTheEnd(t *testing.T) {
 	auth := waybilltest.Authority(t, claims)
 	cons := tapped{q.consumer(t), make(chan jetstream.MessageHandler, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
-	run, err := newStream(t, auth, q.js).Consume(ctx, cons, func(context.Context, jetstream.Msg) error {
+	run, err := newStream(t, auth, q.js, waybilljetstream.AllowLoss()).Consume(ctx, cons, func(context.Context, jetstream.Msg) error {
 		t.Error("the handler runs")
 		return nil
 	})

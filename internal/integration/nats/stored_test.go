@@ -142,8 +142,8 @@ func TestRedriveTime(t *testing.T) {
 	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
 	hour := at(-time.Hour)
 	type opts = []waybilljetstream.Option
-	type consumeMethod = func(*waybilljetstream.JetStream, context.Context, jetstream.Consumer,
-		handler) (jetstream.ConsumeContext, error)
+	type consumeMethod = func(*waybilljetstream.JetStream, context.Context, jetstream.Consumer, handler,
+		...jetstream.PullConsumeOpt) (jetstream.ConsumeContext, error)
 	redrive, consume := (*waybilljetstream.JetStream).Redrive, (*waybilljetstream.JetStream).Consume
 	const acked, expired = "+ACK", "+TERM waybill: expired"
 	for _, c := range []struct {

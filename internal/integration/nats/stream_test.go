@@ -52,10 +52,12 @@ func (q *queue) consumer(t testing.TB, edits ...func(*jetstream.ConsumerConfig))
 
 type handler = func(context.Context, jetstream.Msg) error
 
-// consume runs a handler until the test ends.
+// consume runs a handler until the test ends. Refused messages become dead letters, by default of
+// DEAD.
 func (q *queue) consume(t testing.TB, auth *waybill.Authority, cons jetstream.Consumer, h handler,
 	opts ...waybilljetstream.Option) jetstream.ConsumeContext {
 	t.Helper()
+	opts = append([]waybilljetstream.Option{waybilljetstream.DeadLetter("dead.orders")}, opts...)
 	run, err := newStream(t, auth, q.js, opts...).Consume(context.Background(), cons, h)
 	check(t, err)
 	t.Cleanup(func() {

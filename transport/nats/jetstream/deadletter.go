@@ -10,13 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
 // The headers of a dead letter, in addition to the headers of the message that it copies.
 const (
-	HeaderReason   = "Waybill-Reason"   // why the message was refused, as waybill.Reason returns it
+	HeaderReason   = "Waybill-Reason"   // why the message was refused, as waybill.Reason returns it, or ReasonUndecided
 	HeaderStored   = "Waybill-Stored"   // when the message was stored, in RFC 3339 with nanoseconds, UTC
 	HeaderStream   = "Waybill-Stream"   // the stream that contained the message
 	HeaderSequence = "Waybill-Sequence" // its sequence in that stream
@@ -27,6 +26,11 @@ const (
 	// a sequence, to delay, or to delete all other letters.
 	HeaderOriginal = "Waybill-Original-"
 )
+
+// ReasonUndecided is the [HeaderReason] of a message that is not refused, but could neither be
+// decided nor held: as many messages as [JetStream.Consume] allows were held already.
+// [JetStream.Redrive] handles it when its key is known.
+const ReasonUndecided = "undecided"
 
 // copyDead publishes the copy of a refused message, with its token, and waits until it is stored.
 // If an earlier copy was stored but the message could not be terminated, the message id makes this
@@ -39,7 +43,7 @@ func (s *JetStream) copyDead(ctx context.Context, msg jetstream.Msg, r *refusal)
 	seq := strconv.FormatUint(meta.Sequence.Stream, 10)
 	id := fmt.Sprintf("waybill.%s.%s.%s.%d", meta.Domain, meta.Stream, seq, meta.Timestamp.UnixNano())
 	h := deadHeaders(msg.Headers(), r.letter)
-	notes := map[string]string{jetstream.MsgIDHeader: id, HeaderReason: waybill.Reason(r.reason)}
+	notes := map[string]string{jetstream.MsgIDHeader: id, HeaderReason: r.name()}
 	if !r.letter {
 		notes[HeaderStored] = meta.Timestamp.UTC().Format(time.RFC3339Nano)
 		notes[HeaderStream] = meta.Stream

@@ -2,6 +2,7 @@ package waybilljetstream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -46,6 +47,55 @@ func ExampleJetStream_Consume() {
 		return conn.Publish(fresh, &nats.Msg{Subject: "print", Data: m.Data()})
 	}
 	run, err := stream.Consume(ctx, consumer, ticket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-run.Closed()
+}
+
+// A message may wait for longer than its journey lasts. Its handler begins a new journey, with the
+// claims that it wants to keep.
+func ExampleJetStream_Consume_endedJourney() {
+	var (
+		ctx    context.Context
+		auth   *waybill.Authority
+		conn   *waybillnats.Conn
+		stream *waybilljetstream.JetStream
+		orders jetstream.Consumer
+	)
+	ticket := func(ctx context.Context, m jetstream.Msg) error {
+		cell, _ := Cell.Get(ctx)
+		fresh, err := waybill.Reissue(ctx)
+		if errors.Is(err, waybill.ErrExpired) { // the journey has ended
+			fresh, err = auth.Start(waybill.Without(ctx), Cell.To(cell))
+		}
+		if err != nil {
+			return err
+		}
+		return conn.Publish(fresh, &nats.Msg{Subject: "print", Data: m.Data()})
+	}
+	run, err := stream.Consume(ctx, orders, ticket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-run.Closed()
+}
+
+// Slow handlers run in parallel, and each replica fetches a message only when it
+// has a free worker.
+func ExampleWorkers() {
+	var (
+		ctx    context.Context
+		auth   *waybill.Authority
+		js     jetstream.JetStream
+		orders jetstream.Consumer
+		print  func(context.Context, jetstream.Msg) error
+	)
+	stream, err := waybilljetstream.New(auth, js, waybilljetstream.Workers(4), waybilljetstream.DeadLetter("dead.orders"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	run, err := stream.Consume(ctx, orders, print, jetstream.PullMaxMessages(1))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,10 +21,12 @@ func held(err error) bool {
 	return ok && r.held
 }
 
-// hold holds a message that cannot be decided yet, until it can be or wait ends. The server is told
-// that work is in progress, so it neither delivers the message again nor counts a delivery. The
-// message is handled in ctx.
-func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (delivery, error) {
+// hold holds a message that cannot be decided yet, until it can be or wait ends, or until stay
+// reports that there is no room for it any longer. The server is told that work is in progress, so
+// it neither delivers the message again nor counts a delivery. The message is handled in ctx.
+func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error,
+	stay func(why error) bool) (delivery, error) {
+	none := delivery{ctx: waybill.Without(ctx)}
 	pulse := time.NewTicker(o.beat)
 	defer pulse.Stop()
 	retry := time.NewTicker(min(retryEvery, o.beat))
@@ -33,16 +35,30 @@ func (o *opener) hold(wait, ctx context.Context, msg jetstream.Msg, why error) (
 	for !over(err) {
 		select {
 		case <-wait.Done():
-			return delivery{ctx: waybill.Without(ctx)}, why
+			return none, why
 		case <-pulse.C:
 			err = msg.InProgress()
 		case <-retry.C:
 			if _, why = o.try(ctx, msg); !held(why) {
 				return o.open(ctx, msg)
 			}
+			if !stay(why) {
+				return none, crowded(why)
+			}
 		}
 	}
-	return delivery{ctx: waybill.Without(ctx)}, why
+	return none, why
+}
+
+// crowded returns the refusal of a message that is not held any longer, because there is no room for it.
+func crowded(why error) error {
+	r, ok := errors.AsType[*refusal](why)
+	if !ok {
+		return why
+	}
+	out := *r
+	out.crowded = true
+	return &out
 }
 
 // over reports whether the message can no longer be acknowledged.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,7 +34,7 @@ func (s *JetStream) Open(ctx context.Context, msg jetstream.Msg) (context.Contex
 	o := opener{JetStream: s, beat: time.Second}
 	d, err := o.open(ctx, msg)
 	if held(err) {
-		d, err = o.hold(ctx, ctx, msg, err)
+		d, err = o.hold(ctx, ctx, msg, err, func(error) bool { return true })
 	}
 	return d.ctx, err
 }
@@ -43,6 +44,7 @@ type opener struct {
 	*JetStream
 	beat    time.Duration // between two signs of progress
 	letters bool          // the messages are dead letters
+	proof   *proof        // nil: the ring is not doubted
 }
 
 // delivery is one delivery of a message, opened.
@@ -58,7 +60,8 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 	d, err := o.try(ctx, msg)
 	if d.hop != (waybill.Hop{}) {
 		o.rec.Opened(d.ctx, d.hop)
-		o.count(d, err)
+		o.count(d, msg, err)
+		o.prove(d, msg, err)
 	}
 	if err != nil {
 		d.ctx = waybill.Without(ctx)
@@ -70,7 +73,7 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 
 // count counts a refusal, and messages that pass only because of ReportOnly. A held message is not
 // refused yet.
-func (o *opener) count(d delivery, err error) {
+func (o *opener) count(d delivery, msg jetstream.Msg, err error) {
 	switch {
 	case err == nil && d.ignored != nil:
 		o.rec.Observed(d.ctx, d.ignored)
@@ -78,6 +81,20 @@ func (o *opener) count(d delivery, err error) {
 		_ = o.rules.Admit(d.ctx, o.rec) // judged already
 	case !held(err):
 		o.rec.Refused(d.ctx, err)
+		o.warn(msg, err)
+	}
+}
+
+// prove notes whether the ring knows the key of a message.
+func (o *opener) prove(d delivery, msg jetstream.Msg, err error) {
+	switch {
+	case o.proof == nil:
+	case d.hop.Err() == nil:
+		o.proof.opened()
+	case errors.Is(err, waybill.ErrUnknownKey) && !held(err) && o.proof.refused():
+		o.logger.LogAttrs(d.ctx, slog.LevelError, "waybill: the ring knows no key of the messages so far; "+
+			"messages with unknown keys are held from now on; check that this is the ring of the messages' domain",
+			place(msg)...)
 	}
 }
 
@@ -106,7 +123,10 @@ func (o *opener) try(ctx context.Context, msg jetstream.Msg) (delivery, error) {
 		}
 	}
 	if err != nil {
-		err = &refusal{reason: err, held: o.undecided(err, stored, now), letter: letter}
+		r := &refusal{reason: err, held: o.undecided(err, stored, now), letter: letter}
+		r.doubted = !r.held && errors.Is(err, waybill.ErrUnknownKey) && o.proof.doubted()
+		r.held = r.held || r.doubted
+		err = r
 	}
 	return d, err
 }

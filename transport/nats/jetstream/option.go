@@ -90,6 +90,28 @@ func DeadLetter(to string) Option {
 	})
 }
 
+// AllowLoss lets refused messages be deleted: those of streams with work-queue retention, and those
+// of streams with interest retention that no other consumer needs. By default [JetStream.Consume]
+// accepts such a stream only with [DeadLetter], which keeps a copy.
+func AllowLoss() Option {
+	return option(func(c *config) error {
+		c.lossy = true
+		return nil
+	})
+}
+
+// Workers lets each consumer run n handlers at once. The default is 1, which keeps the order of
+// the messages.
+func Workers(n int) Option {
+	return option(func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("waybilljetstream: Workers is %d; it must be greater than zero", n)
+		}
+		c.workers = n
+		return nil
+	})
+}
+
 // AcceptExpired accepts waybills that expired up to d before their message was stored. It is for
 // streams in which the server itself stores messages: those with sources, and those with schedules.
 // Nothing reports when such a message was published, so without this option its waybill must still
@@ -141,8 +163,9 @@ func MeterProvider(provider metric.MeterProvider) Option {
 }
 
 // Logger sets the logger. The default is [slog.Default]. A JetStream logs messages that it could
-// not settle, and the first message to each subject whose waybill it does not publish because of
-// [OnlySubjects].
+// not settle; the first refusal of each reason, per stream; that there are more undecided
+// messages than it may hold, at most once a minute; errors of consuming; and the first message to
+// each subject whose waybill it does not publish because of [OnlySubjects].
 func Logger(logger *slog.Logger) Option {
 	return option(func(c *config) error {
 		if logger != nil {

@@ -28,7 +28,7 @@ func TestNewErrors(t *testing.T) {
 		{"all options", auth, js, opts{
 			waybilljetstream.Required(), waybilljetstream.RequireClaims(Cell), waybilljetstream.ReportOnly(),
 			waybilljetstream.OnlySubjects("a.>", "b"), waybilljetstream.DeadLetter("dead.a"),
-			waybilljetstream.AcceptExpired(time.Hour, "A", "B"), waybilljetstream.MaxAge(time.Hour),
+			waybilljetstream.AcceptExpired(time.Hour, "A", "B"), waybilljetstream.MaxAge(time.Hour), waybilljetstream.Workers(4),
 			waybilljetstream.MeterProvider(nil), waybilljetstream.Logger(nil),
 		}, ""},
 		{"no Authority", nil, js, nil, "waybill.New"},
@@ -43,6 +43,9 @@ func TestNewErrors(t *testing.T) {
 		{"expired, zero", auth, js, opts{waybilljetstream.AcceptExpired(0, "A")}, "greater than zero"},
 		{"expired, no stream", auth, js, opts{waybilljetstream.AcceptExpired(time.Hour)}, "name the streams"},
 		{"expired, unnamed stream", auth, js, opts{waybilljetstream.AcceptExpired(time.Hour, "A", "")}, "name the streams"},
+		{"loss accepted", auth, js, opts{waybilljetstream.AllowLoss()}, ""},
+		{"dead letters and loss", auth, js, opts{waybilljetstream.AllowLoss(), waybilljetstream.DeadLetter("dead.a")}, "leave one of them out"},
+		{"no workers", auth, js, opts{waybilljetstream.Workers(0)}, "greater than zero"},
 		{"age, negative", auth, js, opts{waybilljetstream.MaxAge(-1)}, "greater than zero"},
 		{"age, zero", auth, js, opts{waybilljetstream.MaxAge(0)}, "greater than zero"},
 	} {
@@ -68,7 +71,7 @@ func TestConsumeErrors(t *testing.T) {
 	handle := func(context.Context, jetstream.Msg) error { return nil }
 	cons := struct{ jetstream.Consumer }{}
 	for name, consume := range map[string]func(context.Context, jetstream.Consumer,
-		func(context.Context, jetstream.Msg) error) (jetstream.ConsumeContext, error){
+		func(context.Context, jetstream.Msg) error, ...jetstream.PullConsumeOpt) (jetstream.ConsumeContext, error){
 		"Consume": stream.Consume, "Redrive": stream.Redrive,
 	} {
 		if _, err := consume(t.Context(), nil, handle); err == nil || !strings.Contains(err.Error(), "no consumer") {

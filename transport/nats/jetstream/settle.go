@@ -16,8 +16,9 @@ var ErrTerm = errors.New("waybilljetstream: terminate the message")
 //
 //   - nil acks it.
 //   - An error of Open, which refused the message, terminates it with a reason, after its copy was stored
-//     under [DeadLetter], if that is set. A message that Open held until its context ended is left to the
-//     server, which delivers it again after AckWait.
+//     under [DeadLetter], if that is set. If it is not set, and terminating would delete the message or may do
+//     so, Settle naks it and returns an error, unless [AllowLoss] is set. A message that Open held until its
+//     context ended is left to the server, which delivers it again after AckWait.
 //   - [ErrTerm], wrapped or not, terminates it.
 //   - Any other error naks it. The server delivers it again after 1 s, and after twice that each time, up to
 //     1 min.
@@ -43,7 +44,7 @@ func settle(msg jetstream.Msg, err error) error {
 }
 
 // refuse copies a refused message to the dead letters and terminates it. If the copy fails, the
-// message is not terminated.
+// message is not terminated, nor is it if nothing would be left of it.
 func (s *JetStream) refuse(ctx context.Context, msg jetstream.Msg, r *refusal) error {
 	if r.held {
 		return once(msg.InProgress())
@@ -54,6 +55,8 @@ func (s *JetStream) refuse(ctx context.Context, msg jetstream.Msg, r *refusal) e
 				"check that a stream has that subject: %w", s.dead, err)
 			return errors.Join(err, once(nak(msg)))
 		}
+	} else if err := s.checkMessage(ctx, msg); err != nil {
+		return errors.Join(err, once(nak(msg)))
 	}
 	return once(msg.TermWithReason(r.text()))
 }
