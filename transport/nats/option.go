@@ -8,10 +8,10 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
 // Option configures [New].
@@ -107,10 +107,7 @@ func BaseContext(ctx context.Context) Option {
 		if ctx == nil {
 			return errors.New("waybillnats: BaseContext has no context; pass one, or leave it out")
 		}
-		c.base = waybill.Without(ctx)
-		if trace.SpanContextFromContext(ctx).IsValid() {
-			c.base = trace.ContextWithSpan(c.base, noop.Span{})
-		}
+		c.base = telemetry.WithoutSpan(waybill.Without(ctx))
 		return nil
 	})
 }

@@ -90,6 +90,15 @@ func (s *Spans) Inject(ctx context.Context, carrier propagation.TextMapCarrier) 
 	}
 }
 
+// WithoutSpan returns ctx without its span, for contexts that outlive many messages: theirs have
+// their own traces.
+func WithoutSpan(ctx context.Context) context.Context {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, noop.Span{})
+}
+
 // Span is a span of a message. The zero Span does nothing.
 type Span struct{ span trace.Span }
 

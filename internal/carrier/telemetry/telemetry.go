@@ -113,20 +113,23 @@ func (c *counter) add(ctx context.Context, outcome string) {
 // is not fresh needs that too: the span did not exist yet when an outer propagator opened the
 // token.
 func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
-	outcome := waybill.Reason(hop.Err())
-	wb, _ := waybill.FromContext(ctx)
 	if hop.Fresh() {
-		r.open.add(ctx, outcome)
-		if wb != nil {
+		r.open.add(ctx, waybill.Reason(hop.Err()))
+		if wb, _ := waybill.FromContext(ctx); wb != nil {
 			r.size.Record(ctx, int64(len(wb.Token())), r.sizeOpts...)
 		}
 	}
+	r.Describe(ctx, hop)
+}
+
+// Describe describes a hop on the current span, and counts nothing.
+func (r *Recorder) Describe(ctx context.Context, hop waybill.Hop) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.String("waybill.outcome", outcome))
-	if wb != nil {
+	span.SetAttributes(attribute.String("waybill.outcome", waybill.Reason(hop.Err())))
+	if wb, _ := waybill.FromContext(ctx); wb != nil {
 		span.SetAttributes(attribute.String("waybill.sid", wb.ID()), attribute.String("waybill.kid", wb.KeyID()))
 		for name, value := range hop.Traced() {
 			span.SetAttributes(attribute.String("waybill.claim."+name, value))
