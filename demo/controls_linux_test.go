@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
 // TestControls uses the controls of a running demo by its API, each proven by its effect.
@@ -76,7 +77,7 @@ func testJourney(t *testing.T, a api) {
 	}
 	a.post("replay")
 	s := a.await("the result, and the hop of the worker", func(s page.Snapshot) bool {
-		return len(s.Journey.Steps) == 7 && s.Journey.Replay != nil && slices.ContainsFunc(s.Journey.Steps[4].Hops, func(h page.Hop) bool { return h.Via == "JetStream" })
+		return len(s.Journey.Steps) == 7 && s.Journey.Replay != nil && slices.ContainsFunc(s.Journey.Steps[4].Hops, func(h watch.Hop) bool { return h.Via == "JetStream" })
 	})
 	j := s.Journey
 	if j.Tickets != 1 || j.Paid != 2 || j.Claims["flight"] != "AMS-101" || j.Claims["ticket"] == "" || j.Left <= 0 || j.Left > j.Life {

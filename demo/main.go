@@ -1,11 +1,12 @@
-// Demo books trips through a small fleet of services that keep no sessions, kills the services while they work and while
-// they rotate their keys among themselves, and counts what was lost: nothing.
+// Demo books trips through a small fleet of services that keep no sessions, kills the services
+// while they work and while they rotate their keys among themselves, and counts what was lost:
+// nothing.
 //
 //	go run ./demo               the page: one URL, to watch and to meddle
 //	go run ./demo --headless    the whole show in half a minute, with a verdict and an exit code
 //
-// Nothing is needed but Go. Every service is a process of its own: this binary again, with its role as the first
-// argument.
+// Nothing is needed but Go. Every service is a separate process: this binary again, with its role
+// as the first argument.
 package main
 
 import (
@@ -20,7 +21,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/show"
@@ -70,9 +70,8 @@ func run(args []string) error {
 	seed := flags.Uint64("seed", 1, "decides who books what, and who is killed when")
 	journeys := flags.Int("journeys", 300, "how many trips are booked at least; with fewer there are fewer kills")
 	minute := flags.Bool("show", false, "with --headless: the 60-second show of the page instead")
-	store := flags.Bool("store", false, "book the same trips through a central session store, too")
-	report := flags.String("report", "", "with --headless: write report.json and plots into this `directory`")
-	trace := flags.Bool("trace", false, "print the trace of one booking")
+	store := flags.Bool("store", false, "also book the same trips through a central session store")
+	report := flags.String("report", "", "with --headless: write report.json into this `directory`")
 	format := flags.String("o", "text", "text or json: how the verdict is printed")
 	flags.Parse(args)
 	if flags.NArg() > 0 || *journeys < 1 || *format != "text" && *format != "json" {
@@ -83,9 +82,7 @@ func run(args []string) error {
 	defer stop()
 	ctx = untilOrphaned(ctx)
 	o := show.Options{
-		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Trace: *trace, Report: *report,
-		// For tests: a fault that the verdict must notice.
-		Sabotage: driver.Sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE")),
+		Seed: *seed, Journeys: *journeys, Minute: *minute, Store: *store, Report: *report,
 	}
 	if !*headless {
 		return show.Serve(ctx, o, os.Stdout)
@@ -101,8 +98,8 @@ func run(args []string) error {
 	return tell(verdict, *format)
 }
 
-// untilOrphaned returns a context that also ends when whoever started this process is gone: "go run" does not hand on the
-// signal that kills it.
+// untilOrphaned returns a context that also ends when the process that started this one is gone:
+// "go run" does not hand on the signal that kills it.
 func untilOrphaned(ctx context.Context) context.Context {
 	parent := os.Getppid()
 	ctx, cancel := context.WithCancel(ctx)

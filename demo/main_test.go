@@ -3,26 +3,54 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/show"
+	"github.com/waybill-go/waybill/demo/internal/visitor"
+	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
 // TestMain makes the test binary the demo itself, for the tests that run it and for the processes that it starts.
 func TestMain(m *testing.M) {
 	if os.Getenv("WAYBILL_DEMO_MAIN") != "" {
+		sabotage(os.Getenv("WAYBILL_DEMO_SABOTAGE"))
 		main()
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// sabotage makes the demo do one thing that the verdict must notice. The faults are placed where the journey can go on, so
+// that no request fails and only the ledger can tell.
+func sabotage(fault string) {
+	var once atomic.Bool
+	switch fault {
+	case "drop": // an answer's update is thrown away
+		driver.Interfere = func(step, came, _ string) string {
+			if step == gateway.Currency && once.CompareAndSwap(false, true) {
+				return ""
+			}
+			return came
+		}
+	case "replay": // an answer's update is replaced by an older one
+		driver.Interfere = func(step, came, before string) string {
+			if step == gateway.Pay && once.CompareAndSwap(false, true) {
+				return before
+			}
+			return came
+		}
+	case "forge": // a valid token is passed off as a forged one
+		visitor.Forge = func(token string) []visitor.Forgery { return []visitor.Forgery{{What: "nothing", Token: token}} }
+	}
 }
 
 // command returns the demo with its temporary files in a directory of their own.
@@ -74,7 +102,7 @@ func leftovers(t *testing.T, dir string) []string {
 
 func TestHeadless(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "report")
-	v, said, exit := headless(t, "", "--journeys", "60", "--trace", "--report", dir)
+	v, said, exit := headless(t, "", "--journeys", "60", "--report", dir)
 	if exit != 0 || !v.OK {
 		t.Errorf("exit code %d, ok %v, want 0 and true; failed: %v\n%s", exit, v.OK, v.Failed(), said)
 	}
@@ -84,9 +112,9 @@ func TestHeadless(t *testing.T) {
 		t.Logf("%s: %s", l.Name, l.Value)
 	}
 	want := []string{
-		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
-		"claims changed by parallel calls", "misrouted", "tickets", "duplicates", "key swap 1", "key swap 2", "key swaps",
-		"forged tokens", "replayed payment", "foreign host", "unasked exits", "beside it, sticky", "lost",
+		"journeys", "all booked", "steps acknowledged", "kills", "retries", "next step on another gateway",
+		"claims changed by parallel calls", "key swap 1", "key swap 2", "key swaps", "misrouted", "tickets", "duplicates",
+		"forged tokens", "replayed payment", "foreign host", "unexpected exits", "baseline, sticky", "lost",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("lines of the verdict: got %q, want %q", names, want)
@@ -94,17 +122,11 @@ func TestHeadless(t *testing.T) {
 	if v.Seconds > 60 {
 		t.Errorf("took %.1f s, want 60 at most", v.Seconds)
 	}
-	if total := v.Memory["total"]; !race && total > 400e6 {
-		t.Errorf("%d bytes in use, want 400 MB at most", total)
-	}
 	t.Run("baseline", func(t *testing.T) { testBaseline(t, v.Lanes) })
 	t.Run("report", func(t *testing.T) { testReport(t, dir) })
 	t.Run("hops", func(t *testing.T) { testHops(t, v.Hops) })
-	t.Run("trace", func(t *testing.T) { testTrace(t, v) })
-	for _, text := range []string{"One journey, hop by hop", "Its trace"} {
-		if !strings.Contains(said, text) {
-			t.Errorf("the show did not print %q:\n%s", text, said)
-		}
+	if text := "One journey, hop by hop"; !strings.Contains(said, text) {
+		t.Errorf("the show did not print %q:\n%s", text, said)
 	}
 }
 
@@ -129,7 +151,7 @@ func testBaseline(t *testing.T, lanes []page.Card) {
 	}
 }
 
-// testReport checks that the files of a report are well formed, and show the events.
+// testReport checks that a report is well formed, and has the events.
 func testReport(t *testing.T, dir string) {
 	data, err := os.ReadFile(filepath.Join(dir, "report.json"))
 	if err != nil {
@@ -143,46 +165,10 @@ func testReport(t *testing.T, dir string) {
 		t.Errorf("report: ok %v, seed %d, %d points, %d events, steps %+v",
 			r.OK, r.Seed, len(r.Charts.Points), len(r.Events), r.Steps)
 	}
-	for name, texts := range map[string][]string{
-		"latency.svg":    {"p50", "p99", " killed", "attacks"},
-		"lost.svg":       {"waybill", "sticky sessions", " killed", "attacks"},
-		"token-size.svg": {"bytes", "tokens"},
-	} {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		text := textOf(t, name, data)
-		for _, want := range texts {
-			if !strings.Contains(text, want) {
-				t.Errorf("%s does not say %q", name, want)
-			}
-		}
-	}
-}
-
-// textOf parses XML and returns what it says.
-func textOf(t *testing.T, name string, data []byte) string {
-	t.Helper()
-	var text strings.Builder
-	for d := xml.NewDecoder(bytes.NewReader(data)); ; {
-		token, err := d.Token()
-		if err == io.EOF {
-			return text.String()
-		}
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			return text.String()
-		}
-		if chars, ok := token.(xml.CharData); ok {
-			text.Write(chars)
-		}
-	}
 }
 
 // testHops checks the way that the first journey is said to have gone.
-func testHops(t *testing.T, hops []show.Row) {
+func testHops(t *testing.T, hops []watch.Hop) {
 	met := map[string]bool{}
 	for _, h := range hops {
 		role, _, _ := strings.Cut(h.Replica, "-")
@@ -197,37 +183,6 @@ func testHops(t *testing.T, hops []show.Row) {
 	} {
 		if !met[want] {
 			t.Errorf("no hop %q, got %v", want, met)
-		}
-	}
-}
-
-// testTrace checks that a booking is one unbroken trace through all services.
-func testTrace(t *testing.T, v show.Verdict) {
-	ids := map[string]bool{}
-	for _, s := range v.Trace {
-		ids[s.ID] = true
-	}
-	var roots []string
-	services, traces := map[string]bool{}, map[string]bool{}
-	for _, s := range v.Trace {
-		role, _, _ := strings.Cut(s.Service, "-")
-		services[role], traces[s.Trace] = true, true
-		switch {
-		case s.Parent == "":
-			roots = append(roots, s.Name)
-		case !ids[s.Parent]:
-			t.Errorf("span %q of %s: its parent %s is not in the trace", s.Name, s.Service, s.Parent)
-		}
-	}
-	if !slices.Equal(roots, []string{"booking"}) {
-		t.Errorf("roots: got %q, want the booking alone", roots)
-	}
-	if len(traces) != 1 {
-		t.Errorf("got %d trace ids, want 1", len(traces))
-	}
-	for _, want := range append([]string{"driver"}, show.Roles...) {
-		if !services[want] {
-			t.Errorf("no span of %s, got %v", want, services)
 		}
 	}
 }

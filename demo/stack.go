@@ -11,30 +11,32 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/waybill-go/waybill/demo/internal/container"
-	"github.com/waybill-go/waybill/demo/internal/drive"
+	"github.com/waybill-go/waybill/demo/internal/driver"
+	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/operator"
+	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/show"
 )
 
-// stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at work.
+// stackCommands are for containers, where there is no supervisor; docs/compose.md shows them at
+// work.
 var stackCommands = map[string]func(ctx context.Context, args []string) error{
 	"run": func(_ context.Context, args []string) error {
 		if len(args) == 0 || services[args[0]] == nil {
 			return errors.New("run: want the role of a service: " + strings.Join(roles(), ", "))
 		}
-		return container.Run(args[0], args[1:], services[args[0]])
+		return service.Container(args[0], args[1:], services[args[0]])
 	},
 	"init": func(_ context.Context, args []string) error {
 		if len(args) != 1 {
 			return errors.New("init: want the directory that has a directory for each member")
 		}
-		return operator.Init(args[0])
+		return keys.Init(args[0])
 	},
 	"operator":    func(ctx context.Context, args []string) error { return operator.Command(ctx, args, os.Stdout) },
 	"show":        play,
-	"drive":       func(ctx context.Context, args []string) error { return drive.Command(ctx, args, os.Stdout) },
-	"healthcheck": func(context.Context, []string) error { return container.Check(container.HealthAddress) },
+	"drive":       func(ctx context.Context, args []string) error { return driver.Command(ctx, args, os.Stdout) },
+	"healthcheck": func(context.Context, []string) error { return service.Check(service.HealthAddress) },
 }
 
 // stack runs a command of the compose stack, if that is what the arguments name.
@@ -51,7 +53,7 @@ func stack(args []string) (is bool, err error) {
 func play(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("demo show", flag.ExitOnError)
 	url := flags.String("url", "http://"+show.Address, "where the page is")
-	report := flags.String("report", "", "write report.json and plots into this `directory`")
+	report := flags.String("report", "", "write report.json into this `directory`")
 	format := flags.String("o", "text", "text or json: how the verdict is printed")
 	flags.Parse(args)
 	if flags.NArg() > 0 || *format != "text" && *format != "json" {

@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill"
-	"github.com/waybill-go/waybill/demo/internal/drive"
-	"github.com/waybill-go/waybill/demo/internal/operator"
-	"github.com/waybill-go/waybill/demo/internal/operator/operatortest"
+	"github.com/waybill-go/waybill/demo/internal/broker/brokertest"
+	"github.com/waybill-go/waybill/demo/internal/driver"
+	"github.com/waybill-go/waybill/demo/internal/keys"
 )
 
 // containers is the compose stack without containers: the same commands, as processes on the loopback interface.
@@ -33,11 +33,11 @@ type containers struct {
 
 func newContainers(t *testing.T) *containers {
 	t.Helper()
-	c := &containers{t: t, dir: operatortest.Volumes(t)}
-	if err := operator.Init(c.dir); err != nil {
+	c := &containers{t: t, dir: brokertest.Volumes(t)}
+	if err := keys.Init(c.dir); err != nil {
 		t.Fatal(err)
 	}
-	c.nats = operatortest.Broker(t, c.dir)
+	c.nats = brokertest.Start(t, c.dir)
 	cmd, _ := command(t, "operator", "--nats", c.nats, "--secrets", filepath.Join(c.dir, "operator"), "declare")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -106,7 +106,7 @@ func TestDrive(t *testing.T) {
 	var done atomic.Bool
 	lossy := between(t, lb, func(res *http.Response) { // the journey goes on with the waybill of before
 		if res.Request.URL.Path == "/currency" && done.CompareAndSwap(false, true) {
-			res.Header.Del(waybill.HeaderUpdate)
+			res.Header.Del(waybill.HeaderReturn)
 		}
 	})
 	judge(t, "an update is lost", lossy, 2, true)
@@ -151,7 +151,7 @@ func judge(t *testing.T, name, url string, seconds int, lost bool) {
 }
 
 // drives drives, and returns the exit code, the report and what was printed.
-func drives(t *testing.T, url string, seconds int, args ...string) (exit int, r drive.Report, out string) {
+func drives(t *testing.T, url string, seconds int, args ...string) (exit int, r driver.Report, out string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.json")
 	cmd, _ := command(t, append([]string{"drive", "--url", url, "--seconds", strconv.Itoa(seconds), "--rate", "5",
@@ -190,7 +190,7 @@ func TestStackUsage(t *testing.T) {
 		{"drive --rate 0", "--rate between 0 and 1000"},
 		{"drive --url ftp://x", "want one such as http://127.0.0.1:7718"},
 		{"drive --lane bus", "want waybill, sticky or store"},
-		{"drive now", `what is "now" for?`},
+		{"drive now", `unexpected argument "now"`},
 		{"show --url http://127.0.0.1:1", "is the page there?"},
 	} {
 		cmd, _ := command(t, strings.Fields(c.args)...)

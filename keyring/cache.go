@@ -19,8 +19,8 @@ func (f *follower) remember(data []byte) {
 	f.cached = data
 }
 
-// covers reports whether set contains everything that the process has, except for keys that expire now: other nodes may have
-// dropped those.
+// covers reports whether set contains everything that the process has, except for keys that expire
+// now: other nodes may have dropped those.
 func (f *follower) covers(set *Set) bool {
 	if set == nil {
 		return false

@@ -15,13 +15,14 @@ import (
 // File is a [Source] that reads a ring from a file.
 type File string
 
-// LoadFile reads the ring in a file and follows its changes; see [Follow]. It rejects a file with secret keys that users other
-// than its owner and group can read.
+// LoadFile reads the ring in a file and follows its changes; see [Follow]. It rejects a file with
+// secret keys that users other than its owner and group can read.
 func LoadFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
 	return Follow(ctx, File(path), opts...)
 }
 
-// Load reads the file. Writers must replace it by renaming a complete file, as "waybill keys" and Kubernetes do.
+// Load reads the file. Writers must replace it by renaming a complete file, as "waybill keys" and
+// Kubernetes do.
 func (f File) Load(context.Context) (Blob, error) {
 	info, err := os.Stat(string(f))
 	if err != nil {
@@ -58,8 +59,8 @@ func checkSize(data []byte) error {
 	return nil
 }
 
-// checkMode rejects secrets that every user of the machine can read, and any ring that every user can replace. Public and
-// sealed rings may be readable.
+// checkMode rejects secrets that every user of the machine can read, and any ring that every user
+// can replace. Public and sealed rings may be readable.
 func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	others := mode.Perm() & 0o007
 	readable := IsWrapped(data) || !hasSecrets(data)
@@ -72,8 +73,9 @@ func (f File) checkMode(mode fs.FileMode, data []byte) error {
 	return fmt.Errorf("keyring: %w", secretfile.CheckMode(string(f), mode))
 }
 
-// IsWrapped reports whether data has the form of a ring that a [Wrapper] of this module has sealed. Such a ring may be stored
-// where others can read it. For a plain ring, and for anything else, it returns false.
+// IsWrapped reports whether data has the form of a ring that a [Wrapper] of this module has sealed.
+// Such a ring may be stored where others can read it. For a plain ring, and for anything else, it
+// returns false.
 func IsWrapped(data []byte) bool {
 	var ring struct {
 		Version int             `json:"v"`

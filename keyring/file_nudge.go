@@ -10,10 +10,10 @@ import (
 // glance is the interval at which the state of a file is checked.
 const glance = time.Second
 
-// Nudges sends within about a second after the file was written or replaced, even if the change is in a folder or a symbolic
-// link on its path, such as the "..data" link of a Kubernetes volume. It checks the identity, time and size of the file and
-// does not read it. It does not rely on notifications, which are unreliable with such links, network file systems and
-// containers.
+// Nudges sends within about a second after the file was written or replaced, even if the change is
+// in a folder or a symbolic link on its path, such as the "..data" link of a Kubernetes volume. It
+// checks the identity, time and size of the file and does not read it. It does not rely on
+// notifications, which are unreliable with such links, network file systems and containers.
 func (f File) Nudges(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	seen := f.stat()

@@ -13,18 +13,19 @@ import (
 	"github.com/waybill-go/waybill/internal/replace"
 )
 
-// FileStore is a [Store] in a file, for the command or the job that changes a ring. Services follow the same file as a [File].
-// A new version replaces the file by a rename and keeps its mode and owner. The first version has mode 0600.
+// FileStore is a [Store] in a file, for the command or the job that changes a ring. Services follow
+// the same file as a [File]. A new version replaces the file by a rename and keeps its mode and
+// owner. The first version has mode 0600.
 //
-// Writers take turns: each creates the file with the suffix ".new", which must not exist. A file that an interrupted writer
-// left behind must be removed by hand.
+// Writers take turns: each creates the file with the suffix ".new", which must not exist. A file
+// that an interrupted writer left behind must be removed by hand.
 type FileStore string
 
 var _ Store = FileStore("")
 
-// Load reads the file as [File.Load] does. The revision is a hash of the content. Load returns ErrNotFound if the folder
-// exists and the file does not; a missing folder, which may be a volume that is not mounted, and a dangling link are other
-// errors.
+// Load reads the file as [File.Load] does. The revision is a hash of the content. Load returns
+// ErrNotFound if the folder exists and the file does not; a missing folder, which may be a volume
+// that is not mounted, and a dangling link are other errors.
 func (f FileStore) Load(ctx context.Context) (Blob, error) {
 	if err := ctx.Err(); err != nil {
 		return Blob{}, fmt.Errorf("keyring: %w", err)
@@ -107,8 +108,8 @@ func (f FileStore) resolve() (string, error) {
 	return path, err
 }
 
-// look calls try, and reports whether the file is absent, in contrast to unreachable. It tries again if another writer
-// created the file meanwhile.
+// look calls try, and reports whether the file is absent, in contrast to unreachable. It tries
+// again if another writer created the file meanwhile.
 func (f FileStore) look(try func() error) (absent bool, err error) {
 	for range 3 {
 		if err = try(); !errors.Is(err, fs.ErrNotExist) {

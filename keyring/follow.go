@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// follower keeps a ring in step with its source. One goroutine runs it; what changes the store by hand takes turns with it.
+// follower keeps a ring up to date with its source. One goroutine runs it; Rotate and Revoke take
+// turns with it.
 type follower struct {
 	config
 	ring    *Ring
@@ -27,7 +28,7 @@ type follower struct {
 	maintainer
 	cached []byte
 
-	fails    int // reads that failed, one after the other
+	fails    int // reads that failed in a row
 	next     time.Duration
 	reported time.Duration
 
@@ -40,21 +41,21 @@ type follower struct {
 	asked
 }
 
-// content is what the last read has shown.
+// content is the result of the last read.
 type content struct {
-	set      *Set // nil: nothing that is ours
-	stale    bool // it is to be sealed anew
-	missing  bool // there is definitely no ring
-	outdated bool // there is one that a newer one, which this process knows, has replaced
+	set      *Set // nil: no valid ring
+	stale    bool // it must be sealed again
+	missing  bool // there is certainly no ring
+	outdated bool // the ring is older than one that this process knows
 }
 
-// known reports whether the last read has shown what the store has.
+// known reports whether the last read has shown the content of the store.
 func (c content) known() bool { return c.set != nil || c.gone() }
 
 // gone reports whether the store has lost the ring.
 func (c content) gone() bool { return c.missing || c.outdated }
 
-// unsealed is what was last unsealed, so that the same is not unsealed again.
+// unsealed is the last unsealed ring, so that the same bytes are not unsealed again.
 type unsealed struct {
 	data  []byte
 	set   *Set
@@ -138,7 +139,7 @@ func (f *follower) lock(ctx context.Context) bool {
 
 func (f *follower) unlock() { f.turns <- struct{}{} }
 
-// turn is one read and what follows from it.
+// turn is one read and the work after it.
 func (f *follower) turn(ctx context.Context) {
 	err := f.look(ctx)
 	if ctx.Err() != nil {
@@ -152,7 +153,8 @@ func (f *follower) turn(ctx context.Context) {
 	f.answer()
 }
 
-// schedule sets the time of the next read. Of a sealed ring it is soon after a failure, and later with each further one.
+// schedule sets the time of the next read. For a sealed ring it is soon after a failure, and later
+// after each further one.
 func (f *follower) schedule(err error) {
 	every := f.policy.Poll
 	switch {
@@ -165,7 +167,7 @@ func (f *follower) schedule(err error) {
 	f.next = f.ring.since() + jittered(every)
 }
 
-// wait is the time until something has to be done.
+// wait returns the time until the next work.
 func (f *follower) wait() time.Duration {
 	now := f.ring.since()
 	next := f.next
@@ -191,7 +193,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// report logs a failure, and does not repeat itself more often than it polls.
+// report logs a failure, at most once per poll.
 func (f *follower) report(err error) {
 	if err == nil {
 		f.problem.Store(nil)
@@ -208,12 +210,12 @@ func (f *follower) report(err error) {
 
 func (f *follower) gated() bool { return f.wrapper != nil && !f.off.Gate }
 
-// look reads the source once, and takes what it has.
+// look reads the source once and accepts its ring.
 func (f *follower) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	f.had = content{}
-	asked := f.ring.since() // what the source got after that may be missing in its answer
+	asked := f.ring.since() // later changes of the source may be missing in its answer
 	before := f.now()
 	blob, err := f.source.Load(ctx)
 	f.measure(blob.At, before, f.now())
@@ -244,7 +246,8 @@ func (f *follower) look(ctx context.Context) error {
 	return nil
 }
 
-// measure compares the store's clock with ours. What the answer took may have passed before or after the store looked.
+// measure compares the store's clock with ours. What the answer took may have passed before or
+// after the store looked.
 func (f *follower) measure(at, before, after time.Time) {
 	if at.IsZero() {
 		return
@@ -255,7 +258,7 @@ func (f *follower) measure(at, before, after time.Time) {
 	f.skewed.Store(offset.Abs()-trip.Abs()/2 > f.policy.MaxSkew)
 }
 
-// take makes the source's bytes the ring's keys, or adds them to those.
+// take replaces the ring's keys by those of the source, or adds them.
 func (f *follower) take(data []byte) error {
 	own := f.ring.Set()
 	if f.last != nil && bytes.Equal(data, f.last) && f.wrapper == nil {
@@ -287,7 +290,8 @@ func (f *follower) take(data []byte) error {
 	return nil
 }
 
-// prune drops what has ended, by our clock and, while they disagree, by that of the store, too.
+// prune removes expired keys and marks, by this node's clock and, while the clocks disagree, by the
+// store's clock as well.
 func (f *follower) prune(s *Set) *Set {
 	if s == nil {
 		return nil
@@ -310,7 +314,7 @@ func (f *follower) install(next *Set) error {
 	return err
 }
 
-// read opens what the source has. Nothing of it is taken before all of it is found good.
+// read parses the content of the source. Nothing is accepted unless everything is valid.
 func (f *follower) read(data []byte) (*Set, int, error) {
 	if f.wrapper == nil {
 		set, err := f.parse(data)

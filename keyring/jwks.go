@@ -19,7 +19,8 @@ const (
 	MaxSealed = 1 << 20
 )
 
-// file is a ring as a JWK Set (RFC 7517, section 5), with the members ring, epoch and gen next to keys.
+// file is a ring as a JWK Set (RFC 7517, section 5), with the members ring, epoch and gen next to
+// keys.
 type file struct {
 	Ring       string `json:"ring,omitempty"`
 	Epoch      uint64 `json:"epoch,omitempty"`
@@ -27,9 +28,9 @@ type file struct {
 	Keys       []jwk  `json:"keys"`
 }
 
-// jwk is one entry (RFC 7517, section 4; RFC 8037, section 2). The times are the ones that OpenID Federation
-// defines for historical keys. An entry with revoked or ambiguous is a mark: it contains no key, its kid opens nothing, and
-// its exp is until when the mark stays.
+// jwk is one entry (RFC 7517, section 4; RFC 8037, section 2). The times are the ones that OpenID
+// Federation defines for historical keys. An entry with revoked or ambiguous is a mark: it contains
+// no key, its kid opens nothing, and its exp is until when the mark stays.
 type jwk struct {
 	Kty       string   `json:"kty,omitempty"`
 	Crv       string   `json:"crv,omitempty"`
@@ -53,8 +54,8 @@ type tomb struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// ParseSet reads a ring of this package: a JWK Set in which every kid matches its key and times. It rejects anything else, with
-// an error that contains no key material.
+// ParseSet reads a ring of this package: a JWK Set in which every kid matches its key and times. It
+// rejects anything else, with an error that contains no key material.
 func ParseSet(data []byte) (*Set, error) {
 	var f file
 	if err := parseFile(data, &f, true); err != nil {
@@ -108,9 +109,10 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// ParseForeign reads a JWK Set of other software as the ring of a domain. It accepts the kids as they are, and ignores times: the
-// keys issue at once and do not expire. Each entry must have a kid and the alg HS256, EdDSA or Ed25519; keys of sealed tokens
-// cannot be foreign. The first key that can issue is the active key.
+// ParseForeign reads a JWK Set of other software as the ring of a domain. It accepts the kids as
+// they are, and ignores times: the keys issue at once and do not expire. Each entry must have a kid
+// and the alg HS256, EdDSA or Ed25519; keys of sealed tokens cannot be foreign. The first key that
+// can issue is the active key.
 func ParseForeign(domain string, data []byte) (*Set, error) {
 	var f file
 	if err := parseFile(data, &f, false); err != nil {
@@ -133,8 +135,8 @@ func ParseForeign(domain string, data []byte) (*Set, error) {
 	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
 }
 
-// parseFile reads a JWK Set. It rejects unknown members in a ring of this package and ignores them in a foreign one, as RFC
-// 7517, section 5, requires.
+// parseFile reads a JWK Set. It rejects unknown members in a ring of this package and ignores them
+// in a foreign one, as RFC 7517, section 5, requires.
 func parseFile(data []byte, f *file, own bool) error {
 	if len(data) > MaxBytes {
 		return fmt.Errorf("keyring: the ring has %d bytes, the limit is %d", len(data), MaxBytes)
@@ -144,7 +146,8 @@ func parseFile(data []byte, f *file, own bool) error {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(f); err != nil {
-		// Errors of encoding/json contain positions, members and Go types, and no value longer than a JSON token.
+		// Errors of encoding/json contain positions, members and Go types, and no value longer than
+		// a JSON token.
 		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return errors.New("keyring: not a JWK Set: a member has the wrong type")
 		}
@@ -211,14 +214,16 @@ func kidShape(kid string) bool {
 	return err == nil && len(raw) == 8
 }
 
-// SecretJWKS returns the whole ring, including its secrets, in the form that [ParseSet] reads. Handle it as a secret.
+// SecretJWKS returns the whole ring, including its secrets, in the form that [ParseSet] reads.
+// Handle it as a secret.
 func (s *Set) SecretJWKS() []byte { return s.jwks(true) }
 
-// PublicJWKS returns the public halves of the keys of public tokens as a JWK Set, with which another domain, a gateway or an
-// edge can verify public waybills. [ParseSet] reads it as a ring that cannot issue.
+// PublicJWKS returns the public halves of the keys of public tokens as a JWK Set, with which
+// another domain, a gateway or an edge can verify public waybills. [ParseSet] reads it as a ring
+// that cannot issue.
 //
-// For a set without such keys the result is a JWK Set with no keys. ParseSet rejects it, so that a node that receives one by
-// mistake keeps its keys.
+// For a set without such keys the result is a JWK Set with no keys. ParseSet rejects it, so that a
+// node that receives one by mistake keeps its keys.
 func (s *Set) PublicJWKS() []byte { return s.jwks(false) }
 
 func (s *Set) jwks(secret bool) []byte {

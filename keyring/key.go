@@ -21,8 +21,9 @@ type Times struct {
 	Expires   time.Time // when the key expires: it then neither issues nor opens
 }
 
-// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its secret. The zero Key and a nil
-// Key have no name and no protection, and can neither issue nor open.
+// Key is one key of a ring. It is immutable and safe for concurrent use; it never prints its
+// secret. The zero Key and a nil Key have no name and no protection, and can neither issue nor
+// open.
 type Key struct {
 	protection Protection
 	kid        string
@@ -30,8 +31,8 @@ type Key struct {
 	foreign    bool
 	keep       time.Time // see KeepUntil; zero: the key leaves its ring when it expires
 
-	// Secrets are behind functions because package fmt prints the content of unexported fields without calling their
-	// methods, and prints only an address for a function.
+	// Secrets are behind functions because package fmt prints the content of unexported fields
+	// without calling their methods, and prints only an address for a function.
 	secret func() []byte // nil for a key of public tokens
 	pub    ed25519.PublicKey
 	priv   func() ed25519.PrivateKey // nil: the key verifies only
@@ -39,8 +40,8 @@ type Key struct {
 	codec *jose.Key
 }
 
-// Generate makes a key from crypto/rand. It truncates the times to whole seconds. Created must be after 1970 and not after
-// NotBefore, and NotBefore must be before Expires.
+// Generate makes a key from crypto/rand. It truncates the times to whole seconds. Created must be
+// after 1970 and not after NotBefore, and NotBefore must be before Expires.
 func Generate(p Protection, times Times) (*Key, error) {
 	k := &Key{protection: p, times: times}
 	switch p {
@@ -63,8 +64,8 @@ func Generate(p Protection, times Times) (*Key, error) {
 	return k, nil
 }
 
-// finish checks the key, derives its kid and makes its codec. Unless the key is foreign, a kid that is passed must be the
-// derived one.
+// finish checks the key, derives its kid and makes its codec. Unless the key is foreign, a kid that
+// is passed must be the derived one.
 func (k *Key) finish(kid string) error {
 	for _, t := range []*time.Time{&k.times.Created, &k.times.NotBefore, &k.times.Expires} {
 		if !t.IsZero() {
@@ -100,7 +101,8 @@ func (k *Key) finish(kid string) error {
 	return err
 }
 
-// derivedKid returns the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and times, in base64url.
+// derivedKid returns the first 8 bytes of SHA-256 over the length-prefixed label, alg, use, key and
+// times, in base64url.
 func (k *Key) derivedKid() string {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte("waybill/kid/v1"), []byte(k.protection.alg()), []byte(k.use()), k.material()} {
@@ -145,7 +147,8 @@ func (k *Key) Protection() Protection {
 	return k.protection
 }
 
-// Times returns the key's times. The times of a foreign key are zero: it issues at once and does not expire.
+// Times returns the key's times. The times of a foreign key are zero: it issues at once and does
+// not expire.
 func (k *Key) Times() Times {
 	if k == nil {
 		return Times{}
@@ -168,7 +171,8 @@ func (k *Key) Public() *Key {
 	return p
 }
 
-// Codec returns the codec that package waybill issues and opens tokens with. It is nil for a zero or nil Key.
+// Codec returns the codec that package waybill issues and opens tokens with. It is nil for a zero
+// or nil Key.
 func (k *Key) Codec() *jose.Key {
 	if k == nil {
 		return nil

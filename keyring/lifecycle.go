@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// State is the state of a key. It is derived from the key's times, its set and the clock; it is never stored.
+// State is the state of a key. It is derived from the key's times, its set and the clock; it is
+// never stored.
 type State uint8
 
 // The states of a key. Pending, active and retired keys open tokens; only active keys issue them.
@@ -56,7 +57,8 @@ func (s *Set) State(kid string, now time.Time) State {
 	return Retired
 }
 
-// newest returns the active key at now. In a ring of public halves that is the key whose private half issues elsewhere.
+// newest returns the active key at now. In a ring of public halves that is the key whose private
+// half issues elsewhere.
 func (s *Set) newest(protection Protection, now time.Time) *Key {
 	if k := s.Active(protection, now, now); k != nil {
 		return k
@@ -69,8 +71,9 @@ func (s *Set) newest(protection Protection, now time.Time) *Key {
 	return nil
 }
 
-// KeepUntil returns until when the key stays in its ring after it has expired, because stored messages still need it, or the
-// zero time if they do not. It is the only property of a key that changes, and it only grows.
+// KeepUntil returns until when the key stays in its ring after it has expired, because stored
+// messages still need it, or the zero time if they do not. It is the only property of a key that
+// changes, and it only grows.
 func (k *Key) KeepUntil() time.Time {
 	if k == nil {
 		return time.Time{}
@@ -98,9 +101,10 @@ func (k *Key) ends() time.Time {
 
 func (k *Key) over(now time.Time) bool { return !k.times.Expires.IsZero() && now.After(k.ends()) }
 
-// Prune returns the set without the keys that have expired and are no longer kept, and without the marks of such keys. The
-// margin is the largest difference between two clocks. A mark stays a margin longer than its key would, so that a node with
-// a late clock cannot bring a revoked key back.
+// Prune returns the set without the keys that have expired and are no longer kept, and without the
+// marks of such keys. The margin is the largest difference between two clocks. A mark stays a
+// margin longer than its key would, so that a node with a late clock cannot bring a revoked key
+// back.
 func (s *Set) Prune(now time.Time, margin time.Duration) *Set {
 	if s == nil {
 		return nil
@@ -125,8 +129,8 @@ func must(s *Set, err error) *Set {
 	return s
 }
 
-// Revoke returns the next generation of the set, in which a mark without key material replaces the key, so that it neither
-// opens nor issues. If the key is revoked already, Revoke returns s.
+// Revoke returns the next generation of the set, in which a mark without key material replaces the
+// key, so that it neither opens nor issues. If the key is revoked already, Revoke returns s.
 func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
 	if s == nil {
 		s = new(Set)
@@ -153,8 +157,8 @@ func (s *Set) Revoke(kid string, at time.Time, reason string) (*Set, error) {
 	return newSet(s.next(), keys, revoked, s.ambiguous)
 }
 
-// Keep returns the next generation of the set, in which the keys with these kids stay at least until t. If no key has to stay
-// longer than it does, Keep returns s.
+// Keep returns the next generation of the set, in which the keys with these kids stay at least
+// until t. If no key has to stay longer than it does, Keep returns s.
 func (s *Set) Keep(t time.Time, kids ...string) *Set {
 	if s == nil {
 		return nil

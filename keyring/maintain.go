@@ -26,8 +26,8 @@ type maintainer struct {
 	proposed []string                 // kids of a proposal whose outcome is unknown
 }
 
-// maintain does what is due after a read: it proposes the next keys, or puts back what the store lost. It acts only on what the
-// read has shown, and does not write to a store that it cannot read.
+// maintain does what is due after a read: it proposes the next keys, or puts back what the store
+// lost. It acts only on what the read has shown, and does not write to a store that it cannot read.
 func (f *follower) maintain(ctx context.Context) {
 	own := f.ring.Set()
 	if !f.had.known() || f.had.set == nil && f.off.Union || own == nil || !own.lives(f.now()) {
@@ -115,7 +115,8 @@ func (s *Set) last(protection Protection) *Key {
 	return nil
 }
 
-// late returns by how much the next key of a protection is late, with and without this node's jitter.
+// late returns by how much the next key of a protection is late, with and without this node's
+// jitter.
 func (f *follower) late(set *Set, protection Protection) (jittered, exact time.Duration) {
 	k := set.last(protection)
 	if k == nil {
@@ -134,8 +135,8 @@ func (f *follower) late(set *Set, protection Protection) (jittered, exact time.D
 	return exact - d, exact
 }
 
-// due returns the protections whose next key must be proposed. If one is due, it includes those that only wait for this node's
-// jitter.
+// due returns the protections whose next key must be proposed. If one is due, it includes those
+// that only wait for this node's jitter.
 func (f *follower) due(set *Set) []Protection {
 	var protections []Protection
 	now := false
@@ -152,8 +153,8 @@ func (f *follower) due(set *Set) []Protection {
 	return protections
 }
 
-// successors makes the next keys. They issue a Period after their predecessors, but not sooner than a Delay from now unless
-// nothing else can issue.
+// successors makes the next keys. They issue a Period after their predecessors, but not sooner than
+// a Delay from now unless nothing else can issue.
 func (f *follower) successors(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
 	return f.policy.generate(protections, now, func(protection Protection) time.Time {
@@ -222,8 +223,8 @@ func (f *follower) needs(ctx context.Context, set *Set) *Set {
 	return set.Keep(now.Add(f.policy.Horizon), short...)
 }
 
-// commit replaces the ring of the last read by a set. A set is used only after the store has acknowledged it, or after it was
-// read back.
+// commit replaces the ring of the last read by a set. A set is used only after the store has
+// acknowledged it, or after it was read back.
 func (f *follower) commit(ctx context.Context, next *Set) error {
 	data, err := f.wrapper.Wrap(f.domain, next.generation, next.SecretJWKS())
 	if err != nil {
@@ -275,15 +276,16 @@ func (f *follower) complain(err error) {
 	f.logger.Warn("waybill: cannot change the key ring", "error", err)
 }
 
-// backOff waits longer after each failure, so that the nodes do not overload a store without a leader.
+// backOff waits longer after each failure, so that the nodes do not overload a store without a
+// leader.
 func (f *follower) backOff() {
 	d := min(50*time.Millisecond<<min(f.failed, 16), 2*f.policy.Poll)
 	f.failed++
 	f.holdOff = f.ring.since() + d/2 + rand.N(d)
 }
 
-// change reads the store and writes the set that next returns, until the store has it or ctx ends. A nil set means that nothing
-// is left to do. A timed change requires a correct clock.
+// change reads the store and writes the set that next returns, until the store has it or ctx ends.
+// A nil set means that nothing is left to do. A timed change requires a correct clock.
 func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Set) (*Set, error)) error {
 	if r == nil || r.follower == nil || r.follower.store == nil {
 		return ErrFollows
@@ -337,9 +339,9 @@ func (f *follower) wake() {
 	}
 }
 
-// Rotate makes the next key of each protection now, before it is due, and returns when the store has the keys. They issue after
-// Policy.MinDelay, or at once if nothing else can issue. Rotate requires a ring of [Maintain]; on any other it returns
-// [ErrFollows]. The context bounds it.
+// Rotate makes the next key of each protection now, before it is due, and returns when the store
+// has the keys. They issue after Policy.MinDelay, or at once if nothing else can issue. Rotate
+// requires a ring of [Maintain]; on any other it returns [ErrFollows]. The context bounds it.
 func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 	var made []*Key
 	err := r.change(ctx, true, func(own, stored *Set) (*Set, error) {
@@ -364,7 +366,8 @@ func (r *Ring) Rotate(ctx context.Context) ([]*Key, error) {
 	return made, nil
 }
 
-// early makes keys that issue as soon as every node can have them, or at once if nothing else can issue.
+// early makes keys that issue as soon as every node can have them, or at once if nothing else can
+// issue.
 func (f *follower) early(set *Set, protections []Protection) ([]*Key, error) {
 	now := f.now()
 	if f.skewed.Load() {
@@ -386,9 +389,10 @@ func (f *follower) early(set *Set, protections []Protection) ([]*Key, error) {
 	return keys, nil
 }
 
-// Revoke revokes a key and returns when the store has the revocation. Nodes that have read it neither open nor issue tokens of
-// that key. If no other key can issue in its place, Revoke adds a new one that issues at once. Revoke requires a ring of
-// [Maintain]; on any other it returns [ErrFollows]. The context bounds it.
+// Revoke revokes a key and returns when the store has the revocation. Nodes that have read it
+// neither open nor issue tokens of that key. If no other key can issue in its place, Revoke adds a
+// new one that issues at once. Revoke requires a ring of [Maintain]; on any other it returns
+// [ErrFollows]. The context bounds it.
 func (r *Ring) Revoke(ctx context.Context, kid, reason string) error {
 	return r.change(ctx, false, func(own, stored *Set) (*Set, error) {
 		if own.Revoked([]byte(kid)) && stored.Revoked([]byte(kid)) {

@@ -33,8 +33,8 @@ type config struct {
 	off     keyfault.Off
 }
 
-// Poll sets how often the source is read, on average; by default Policy.Poll, which is 30 s. The intervals vary by a fifth, so
-// that the nodes of a fleet do not read at the same time.
+// Poll sets how often the source is read, on average; by default Policy.Poll, which is 30 s. The
+// intervals vary by a fifth, so that the nodes of a fleet do not read at the same time.
 func Poll(every time.Duration) Option {
 	return option(func(c *config) { c.poll, c.polled = every, true })
 }
@@ -49,30 +49,33 @@ func Foreign(domain string) Option {
 	})
 }
 
-// Wrapped unseals a ring that is sealed in its source. It requires the option [Domain]. The keys of such a ring are united
-// with the keys that the process has, and do not replace them; see [Set.Union].
+// Wrapped unseals a ring that is sealed in its source. It requires the option [Domain]. The keys of
+// such a ring are united with the keys that the process has, and do not replace them; see
+// [Set.Union].
 func Wrapped(w Wrapper) Option { return option(func(c *config) { c.wrapper, c.wrapped = w, true }) }
 
 // Domain sets the trust domain that the ring must be of. It is required for a sealed ring.
 func Domain(name string) Option { return option(func(c *config) { c.domain = name }) }
 
-// WithPolicy sets the rotation policy; [DefaultPolicy] by default. It applies to sealed rings only: the operator rotates the
-// keys in a plain file.
+// WithPolicy sets the rotation policy; [DefaultPolicy] by default. It applies to sealed rings only:
+// the operator rotates the keys in a plain file.
 func WithPolicy(p Policy) Option { return option(func(c *config) { c.policy = p }) }
 
-// Cache stores a copy of the sealed ring in a file of mode 0600, so that a process can start while the store is down.
+// Cache stores a copy of the sealed ring in a file of mode 0600, so that a process can start while
+// the store is down.
 func Cache(path string) Option { return option(func(c *config) { c.cache = path }) }
 
 // Clock sets the clock; time.Now by default. It is for tests.
 func Clock(now func() time.Time) Option { return option(func(c *config) { c.now = now }) }
 
-// WaitUnknown makes the opening of a token with an unknown kid wait for a read of the store, which all such tokens share, for
-// at most 250 ms. Without this option such a token is rejected at once, and the store is read in the background.
+// WaitUnknown makes the opening of a token with an unknown kid wait for a read of the store, which
+// all such tokens share, for at most 250 ms. Without this option such a token is rejected at once,
+// and the store is read in the background.
 func WaitUnknown() Option { return option(func(c *config) { c.waits = true }) }
 
-// NeededSince sets a function that returns the time of the oldest stored message whose token must still be opened. [Maintain]
-// calls it and keeps the keys of that time in the ring, on all nodes, for another Policy.Horizon. After an error no key is kept
-// longer than before.
+// NeededSince sets a function that returns the time of the oldest stored message whose token must
+// still be opened. [Maintain] calls it and keeps the keys of that time in the ring, on all nodes,
+// for another Policy.Horizon. After an error no key is kept longer than before.
 func NeededSince(oldest func(context.Context) (time.Time, error)) Option {
 	return option(func(c *config) { c.needed = oldest })
 }
@@ -120,12 +123,14 @@ func newConfig(ctx context.Context, opts []Option) (config, error) {
 	return c, nil
 }
 
-// Follow reads the ring from source, and reads it again in the background until [Ring.Close]. The context bounds the first
-// read. A later read that fails, or returns anything but a ring of the same domain, changes nothing and is logged.
+// Follow reads the ring from source, and reads it again in the background until [Ring.Close]. The
+// context bounds the first read. A later read that fails, or returns anything but a ring of the
+// same domain, changes nothing and is logged.
 //
-// For a plain ring, Follow returns an error if the first read fails; each later read replaces the keys, because the operator
-// who writes the file decides. For a sealed ring, with [Wrapped], the source may be unreachable at the start: the keys then come
-// from the [Cache], or [Ring.Ready] reports that there are none yet.
+// For a plain ring, Follow returns an error if the first read fails; each later read replaces the
+// keys, because the operator who writes the file decides. For a sealed ring, with [Wrapped], the
+// source may be unreachable at the start: the keys then come from the [Cache], or [Ring.Ready]
+// reports that there are none yet.
 func Follow(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
 	if source == nil {
 		return nil, errors.New("keyring: the source is nil")
@@ -137,9 +142,10 @@ func Follow(ctx context.Context, source Source, opts ...Option) (*Ring, error) {
 	return open(ctx, source, nil, c)
 }
 
-// Maintain follows a sealed ring as [Follow] does and takes part in its rotation: when the next key is due, the node proposes
-// one by compare-and-swap. Of all nodes exactly one succeeds; there is no leader and no lock. The node also puts back keys that
-// the store lost. Maintain never creates a ring: an operator does that with [Create].
+// Maintain follows a sealed ring as [Follow] does and takes part in its rotation: when the next key
+// is due, the node proposes one by compare-and-swap. Of all nodes exactly one succeeds; there is no
+// leader and no lock. The node also puts back keys that the store lost. Maintain never creates a
+// ring: an operator does that with [Create].
 func Maintain(ctx context.Context, store Store, wrapper Wrapper, opts ...Option) (*Ring, error) {
 	if store == nil {
 		return nil, errNoStore
@@ -151,8 +157,8 @@ func Maintain(ctx context.Context, store Store, wrapper Wrapper, opts ...Option)
 	return open(ctx, store, store, c)
 }
 
-// Create writes the first set of a domain to a store. It is for operators. If the store has a ring, Create returns
-// [ErrConflict].
+// Create writes the first set of a domain to a store. It is for operators. If the store has a ring,
+// Create returns [ErrConflict].
 func Create(ctx context.Context, store Store, wrapper Wrapper, set *Set) error {
 	switch {
 	case store == nil:

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Policy is the rotation policy of a ring: it sets when keys are made, issue and expire. All nodes of a domain should have the
-// same policy; they may differ while a change is rolled out. A zero field has its default, so the zero Policy is the default
-// policy. [Policy.Validate] reports times that do not fit together.
+// Policy is the rotation policy of a ring: it sets when keys are made, issue and expire. All nodes
+// of a domain should have the same policy; they may differ while a change is rolled out. A zero
+// field has its default, so the zero Policy is the default policy. [Policy.Validate] reports times
+// that do not fit together.
 type Policy struct {
 	Period  time.Duration // between two keys of one protection; 24 h by default
 	Delay   time.Duration // from the proposal of a key until it issues: for so long a node may be cut off; half a Period by default
@@ -46,22 +47,22 @@ func (p Policy) withDefaults() Policy {
 // margin is the largest difference between two clocks.
 func (p Policy) margin() time.Duration { return 2 * p.MaxSkew }
 
-// spread is how long before its time a key may be proposed. Each node chooses a random moment, so that the nodes of a fleet do
-// not act at the same time.
+// spread is how long before its time a key may be proposed. Each node chooses a random moment, so
+// that the nodes of a fleet do not act at the same time.
 func (p Policy) spread() time.Duration { return max(1, min(10*time.Minute, p.Delay/8)) }
 
 // life is from a key's NotBefore to its Expires.
 func (p Policy) life() time.Duration { return p.Period + p.Horizon + p.Slack }
 
-// MinDelay returns the shortest time from the proposal of a key until it issues in which the key reaches every node that is
-// in touch with the store. It is 2 min by default.
+// MinDelay returns the shortest time from the proposal of a key until it issues in which the key
+// reaches every node that is in touch with the store. It is 2 min by default.
 func (p Policy) MinDelay() time.Duration {
 	p = p.withDefaults()
 	return min(p.Delay, p.Settle+p.Poll+max(p.Poll, p.margin()+p.Poll/5))
 }
 
-// Validate returns an error that names every time that does not fit the others, and what it must be, and every protection that
-// is unknown or listed twice.
+// Validate returns an error that names every time that does not fit the others, and what it must
+// be, and every protection that is unknown or listed twice.
 func (p Policy) Validate() error {
 	p = p.withDefaults()
 	var errs []error
@@ -100,17 +101,18 @@ func (p Policy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// alive is how many keys of a protection live at once, with room for keys that are made out of turn.
+// alive is how many keys of a protection live at once, with room for keys that are made out of
+// turn.
 func (p Policy) alive() int { return int((p.Delay+p.life())/p.Period) + 1 + extra }
 
 const extra = 4
 
-// pending is how many keys of one protection may be pending: twice the number of the schedule, for policies that are being
-// changed.
+// pending is how many keys of one protection may be pending: twice the number of the schedule, for
+// policies that are being changed.
 func (p Policy) pending() int { return 2*(int(p.Delay/p.Period)+extra) + 1 }
 
-// Genesis returns the first keys of a domain: one of each of Policy.Protections, or one of each protection if that is empty.
-// They issue at once, even on nodes whose clock is late.
+// Genesis returns the first keys of a domain: one of each of Policy.Protections, or one of each
+// protection if that is empty. They issue at once, even on nodes whose clock is late.
 func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -127,7 +129,8 @@ func (p Policy) Genesis(domain string, now time.Time) (*Set, error) {
 	return NewSet(domain, keys...)
 }
 
-// generate makes a key of each protection. It is created now, and its NotBefore is what from returns, rounded up to a second.
+// generate makes a key of each protection. It is created now, and its NotBefore is what from
+// returns, rounded up to a second.
 func (p Policy) generate(protections []Protection, now time.Time, from func(Protection) time.Time) ([]*Key, error) {
 	var keys []*Key
 	for _, protection := range protections {
@@ -147,9 +150,10 @@ func (p Policy) generate(protections []Protection, now time.Time, from func(Prot
 // ErrFlood is returned for a ring that has more pending keys than the policy allows.
 var ErrFlood = errors.New("keyring: too many pending keys")
 
-// screen returns the set without the keys that a node with a correct clock and this policy cannot have made yet, and how many
-// those are. They are checked again at each read, so a key that is only early is accepted long before it issues. A key that
-// issues sooner than the policy's Delay is accepted, because it may be needed to open another node's tokens.
+// screen returns the set without the keys that a node with a correct clock and this policy cannot
+// have made yet, and how many those are. They are checked again at each read, so a key that is only
+// early is accepted long before it issues. A key that issues sooner than the policy's Delay is
+// accepted, because it may be needed to open another node's tokens.
 func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
 	waiting := map[Protection]int{}
 	var taken []*Key

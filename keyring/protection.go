@@ -12,11 +12,14 @@ type Protection uint8
 
 // The protections. A key has exactly one.
 const (
-	// Signed tokens can be read by anyone, and verified and changed by the members of the ring (HMAC with SHA-256).
+	// Signed tokens can be read by anyone, and verified and changed by the members of the ring
+	// (HMAC with SHA-256).
 	Signed = Protection(jose.HS256)
-	// Sealed tokens can be read, verified and changed by the members of the ring only (AES-256-GCM).
+	// Sealed tokens can be read, verified and changed by the members of the ring only
+	// (AES-256-GCM).
 	Sealed = Protection(jose.A256GCM)
-	// Public tokens can be read by anyone, verified with public keys, and changed with the private key (Ed25519).
+	// Public tokens can be read by anyone, verified with public keys, and changed with the private
+	// key (Ed25519).
 	Public = Protection(jose.EdDSA)
 )
 

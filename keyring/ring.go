@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Ring contains the current [Set] of a trust domain and replaces it as a whole. It is safe for concurrent use and must not
-// be copied. The zero Ring has no source and no keys: it opens and issues nothing until [Ring.Swap]. A nil Ring behaves like
-// a zero Ring that cannot be changed.
+// Ring contains the current [Set] of a trust domain and replaces it as a whole. It is safe for
+// concurrent use and must not be copied. The zero Ring has no source and no keys: it opens and
+// issues nothing until [Ring.Swap]. A nil Ring behaves like a zero Ring that cannot be changed.
 type Ring struct {
 	view   atomic.Pointer[view]
 	margin time.Duration // by which a key must outlive a token that it issues; 0 where ended keys stay in the ring
@@ -38,8 +38,8 @@ type view struct {
 	settled []bool // as set.keys; nil: all are
 }
 
-// NewRing returns a ring without a source: its keys are set until [Ring.Swap] replaces them. With a nil set its keys are not
-// loaded, and it opens and issues nothing.
+// NewRing returns a ring without a source: its keys are set until [Ring.Swap] replaces them. With a
+// nil set its keys are not loaded, and it opens and issues nothing.
 func NewRing(set *Set) *Ring {
 	r := new(Ring)
 	if set != nil {
@@ -54,7 +54,8 @@ func (r *Ring) since() time.Duration { return time.Since(r.born) + 1 }
 // ErrDomain is returned for a set, a ring or a roster of another trust domain.
 var ErrDomain = errors.New("keyring: wrong trust domain")
 
-// Swap replaces the set. The new set must be of the same domain. Calls in progress finish with the old set.
+// Swap replaces the set. The new set must be of the same domain. Calls in progress finish with the
+// old set.
 func (r *Ring) Swap(set *Set) error {
 	switch {
 	case r == nil:
@@ -120,12 +121,14 @@ func (r *Ring) current() *view {
 	return r.view.Load()
 }
 
-// Active returns the key that issues, at now, a token that expires at until, or nil if there is none. It is the key with the
-// latest NotBefore that has passed and that does not expire before the token.
+// Active returns the key that issues, at now, a token that expires at until, or nil if there is
+// none. It is the key with the latest NotBefore that has passed and that does not expire before the
+// token.
 //
-// In a sealed ring the key must outlive the token by twice Policy.MaxSkew, because nodes whose clock is ahead drop it earlier,
-// and it must have settled: for Policy.Settle this process was in touch with the store and both had the key, so that every
-// other node could fetch it. If no such key has settled, Active returns the one with the earliest NotBefore.
+// In a sealed ring the key must outlive the token by twice Policy.MaxSkew, because nodes whose
+// clock is ahead drop it earlier, and it must have settled: for Policy.Settle this process was in
+// touch with the store and both had the key, so that every other node could fetch it. If no such
+// key has settled, Active returns the one with the earliest NotBefore.
 //
 // Active does one atomic load, takes no lock and does not allocate.
 func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
@@ -147,8 +150,9 @@ func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 	return oldest
 }
 
-// Fresh reports whether the source confirmed the set within the last three polling intervals. A ring without a source is
-// fresh once it has a set. Only while the ring is fresh is an unknown kid the sender's fault.
+// Fresh reports whether the source confirmed the set within the last three polling intervals. A
+// ring without a source is fresh once it has a set. Only while the ring is fresh is an unknown kid
+// the sender's fault.
 func (r *Ring) Fresh() bool {
 	if r == nil || r.follower == nil {
 		return r.current() != nil
@@ -157,8 +161,8 @@ func (r *Ring) Fresh() bool {
 	return at != 0 && r.since()-at < r.window
 }
 
-// ConfirmedSince reports whether the source confirmed the set after t, so that the ring has every key that was in use at t. For
-// a ring without a source it returns true.
+// ConfirmedSince reports whether the source confirmed the set after t, so that the ring has every
+// key that was in use at t. For a ring without a source it returns true.
 func (r *Ring) ConfirmedSince(t time.Time) bool {
 	if r == nil || r.follower == nil {
 		return true

@@ -12,8 +12,8 @@ import (
 // MaxKeys is the maximum number of keys of one protection in a set.
 const MaxKeys = 64
 
-// Set is an immutable collection of the keys of one trust domain. The zero Set and a nil Set have no domain and no keys, and
-// no keys can be added to them.
+// Set is an immutable collection of the keys of one trust domain. The zero Set and a nil Set have
+// no domain and no keys, and no keys can be added to them.
 type Set struct {
 	head
 	keys      []*Key // newest NotBefore first
@@ -82,7 +82,8 @@ func newSet(h head, keys []*Key, revoked map[string]Revocation, ambiguous map[st
 	return s, nil
 }
 
-// CheckDomain returns an error unless the name of a trust domain is 1 to 128 characters of A-Z a-z 0-9 . _ : / -
+// CheckDomain returns an error unless the name of a trust domain is 1 to 128 characters of A-Z a-z
+// 0-9 . _ : / -
 func CheckDomain(domain string) error {
 	ok := len(domain) > 0 && len(domain) <= 128
 	for _, c := range []byte(domain) {
@@ -113,8 +114,9 @@ func (s *Set) Domain() string {
 	return s.domain
 }
 
-// Generation returns the number of the set, which every change of a ring raises by one. A later epoch begins at 1 again: of
-// two sets, the one with the later epoch is newer, and within an epoch the one with the higher generation.
+// Generation returns the number of the set, which every change of a ring raises by one. A later
+// epoch begins at 1 again: of two sets, the one with the later epoch is newer, and within an epoch
+// the one with the higher generation.
 func (s *Set) Generation() uint64 {
 	if s == nil {
 		return 0
@@ -122,7 +124,8 @@ func (s *Set) Generation() uint64 {
 	return s.generation
 }
 
-// Epoch returns the epoch of the set. A set of a later epoch replaces every key of the earlier epochs: they are burnt.
+// Epoch returns the epoch of the set. A set of a later epoch replaces every key of the earlier
+// epochs: they are burnt.
 func (s *Set) Epoch() uint64 {
 	if s == nil {
 		return 0
@@ -156,8 +159,8 @@ func (s *Set) Lookup(kid []byte) *Key {
 	return s.byID[string(kid)]
 }
 
-// LookupHead returns the key whose tokens have this encoded header, or nil. Keys of sealed tokens, and headers with another
-// order of members, are found by [Set.Lookup] only.
+// LookupHead returns the key whose tokens have this encoded header, or nil. Keys of sealed tokens,
+// and headers with another order of members, are found by [Set.Lookup] only.
 func (s *Set) LookupHead(head string) *Key {
 	if s == nil {
 		return nil
@@ -182,8 +185,9 @@ func (s *Set) Revocations() map[string]Revocation {
 	return maps.Clone(s.revoked)
 }
 
-// Active returns the key that issues, at now, a token that expires at until: the key with the latest NotBefore that has
-// passed and that does not expire before the token. It returns nil if there is none.
+// Active returns the key that issues, at now, a token that expires at until: the key with the
+// latest NotBefore that has passed and that does not expire before the token. It returns nil if
+// there is none.
 func (s *Set) Active(protection Protection, now, until time.Time) *Key {
 	if s == nil {
 		return nil

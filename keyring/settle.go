@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// sightings contains since when every read of the store has shown a key. A read that fails, or shows that the key is gone, ends
-// the sighting: other nodes may have been unable to fetch the key at that time.
+// sightings contains since when every read of the store has shown a key. A read that fails, or
+// shows that the key is gone, ends the sighting: other nodes may have been unable to fetch the key
+// at that time.
 type sightings map[string]sighting
 
 type sighting struct {
 	since, last time.Duration // by the ring's clock
 }
 
-// see records what the store has. After a gap longer than window, for example because the machine slept, all sightings begin
-// anew.
+// see records what the store has. After a gap longer than window, for example because the machine
+// slept, all sightings begin anew.
 func (h sightings) see(set *Set, now, window time.Duration) {
 	maps.DeleteFunc(h, func(kid string, at sighting) bool { return set.byID[kid] == nil || now-at.last > window })
 	for _, k := range set.keys {

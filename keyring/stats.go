@@ -102,20 +102,22 @@ func (r *Ring) Stats() Stats {
 	return s
 }
 
-// ErrUnconfirmed is returned by [Ring.Ready] if the source has not confirmed the ring for longer than Policy.Delay. All of its
-// keys still work.
+// ErrUnconfirmed is returned by [Ring.Ready] if the source has not confirmed the ring for longer
+// than Policy.Delay. All of its keys still work.
 var ErrUnconfirmed = errors.New("keyring: the source has not confirmed the ring")
 
 var errNotLoaded = errors.New("keyring: the keys are not loaded")
 
-// Ready returns an error if the ring cannot serve: its keys are not loaded, a protection that it can issue has no active key,
-// the source has not confirmed it for longer than Policy.Delay ([ErrUnconfirmed]), or the clock is wrong ([ErrClock]). It is
-// for readiness checks and does no I/O.
+// Ready returns an error if the ring cannot serve: its keys are not loaded, a protection that it
+// can issue has no active key, the source has not confirmed it for longer than Policy.Delay
+// ([ErrUnconfirmed]), or the clock is wrong ([ErrClock]). It is for readiness checks and does no
+// I/O.
 //
-// With ErrUnconfirmed, other nodes may issue with a key that this ring lacks. If only this node is cut off, it should take no
-// requests, because it would reject every token of the next key. If the store is down for all nodes, there is no next key,
-// and no node to send the requests to. A process cannot distinguish the two cases. If the second is more likely, let the
-// readiness check pass on errors.Is(err, ErrUnconfirmed) and rely on an alarm from the metrics.
+// With ErrUnconfirmed, other nodes may issue with a key that this ring lacks. If only this node is
+// cut off, it should take no requests, because it would reject every token of the next key. If the
+// store is down for all nodes, there is no next key, and no node to send the requests to. A process
+// cannot distinguish the two cases. If the second is more likely, let the readiness check pass on
+// errors.Is(err, ErrUnconfirmed) and rely on an alarm from the metrics.
 func (r *Ring) Ready() error {
 	set := r.Set()
 	if r == nil {

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Union returns the set with everything that s and o contain. It is commutative, associative and idempotent: nodes that have
-// exchanged their sets, in any order and any number of times, have the same set.
+// Union returns the set with everything that s and o contain. It is commutative, associative and
+// idempotent: nodes that have exchanged their sets, in any order and any number of times, have the
+// same set.
 //
 //   - A later epoch replaces an earlier one as a whole.
 //   - A revocation replaces the key; of two revocations, the earlier one stays.
@@ -19,8 +20,8 @@ import (
 //   - A private half replaces its public half.
 //   - The generation is the higher of the two.
 //
-// Keys that have expired stay until [Set.Prune]. Sets of different domains, and sets with foreign keys, cannot be united. If o
-// contains nothing new, the result is s itself.
+// Keys that have expired stay until [Set.Prune]. Sets of different domains, and sets with foreign
+// keys, cannot be united. If o contains nothing new, the result is s itself.
 func (s *Set) Union(o *Set) (*Set, error) {
 	switch {
 	case s == nil:
@@ -62,7 +63,8 @@ func (s *Set) Union(o *Set) (*Set, error) {
 	return u, err
 }
 
-// entry is what a set contains under one kid. Its kinds are ordered: the join of two entries has the higher kind.
+// entry is what a set contains under one kid. Its kinds are ordered: the join of two entries has
+// the higher kind.
 type entry struct {
 	kind   int
 	key    *Key
@@ -155,8 +157,8 @@ func (s *Set) same(o *Set) bool {
 		maps.EqualFunc(s.ambiguous, o.ambiguous, time.Time.Equal)
 }
 
-// adopt returns the set with the Key values of old wherever they are the same keys, so that their derived keys are not
-// derived again.
+// adopt returns the set with the Key values of old wherever they are the same keys, so that their
+// derived keys are not derived again.
 func (s *Set) adopt(old *Set) *Set {
 	if old == nil {
 		return s

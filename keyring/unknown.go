@@ -24,10 +24,11 @@ type asked struct {
 	turned  atomic.Pointer[chan struct{}] // closed when the current turn is done
 }
 
-// Unknown tells the ring that a token has a kid that the ring does not have, and reports whether the ring has it now. It returns
-// at once, in well under a microsecond and without allocating, and the source is read in the background: at most once a second,
-// with bursts of three, and not at all if no key can have the kid, if the source is unreachable, or if it confirmed the ring
-// within the last second. With [WaitUnknown] it waits for that read for at most 250 ms.
+// Unknown tells the ring that a token has a kid that the ring does not have, and reports whether
+// the ring has it now. It returns at once, in well under a microsecond and without allocating, and
+// the source is read in the background: at most once a second, with bursts of three, and not at all
+// if no key can have the kid, if the source is unreachable, or if it confirmed the ring within the
+// last second. With [WaitUnknown] it waits for that read for at most 250 ms.
 func (r *Ring) Unknown(kid []byte) bool {
 	if r == nil {
 		return false
@@ -106,7 +107,8 @@ func (f *follower) await(kid []byte) bool {
 	}
 }
 
-// answer tells waiting callers that a read is done. A request that came during the read is for the next one.
+// answer tells waiting callers that a read is done. A request that came during the read is for the
+// next one.
 func (f *follower) answer() {
 	if len(f.want) == 0 {
 		f.flight.Store(false)
@@ -115,7 +117,8 @@ func (f *follower) answer() {
 	close(*f.turned.Swap(&next))
 }
 
-// kidForm reports whether a key of this package can have the kid: 11 characters of base64url, which are 8 bytes.
+// kidForm reports whether a key of this package can have the kid: 11 characters of base64url, which
+// are 8 bytes.
 func kidForm(kid []byte) bool {
 	if len(kid) != 11 {
 		return false

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// InsecurePlaintext returns a [Wrapper] that stores the ring in plain: anyone who can read the store can issue tokens, and anyone
-// who can write to it can replace the keys. It is for tests.
+// InsecurePlaintext returns a [Wrapper] that stores the ring in plain: anyone who can read the
+// store can issue tokens, and anyone who can write to it can replace the keys. It is for tests.
 func InsecurePlaintext() Wrapper { return plaintext{} }
 
 type plaintext struct{}

@@ -29,14 +29,15 @@ const (
 // shared seals rings with one key that all nodes have.
 type shared struct{ key [sharedKeyBytes]byte }
 
-// Shared returns a [Wrapper] for first experiments. It seals rings with a file of exactly 32 random bytes, which must be the same
-// on every node, as made by
+// Shared returns a [Wrapper] for first experiments. It seals rings with a file of exactly 32 random
+// bytes, which must be the same on every node, as made by
 //
 //	(umask 077; head -c 32 /dev/urandom > shared.key)
 //
-// It encrypts a ring and proves that somebody with the file wrote it. Unlike package agering it cannot tell who wrote a ring, it
-// cannot remove a node without a new file on every other node, it lets every node revoke, and it accepts an older ring. Anyone
-// who reads the file once can read every ring that was ever sealed with it.
+// It encrypts a ring and proves that somebody with the file wrote it. Unlike package agering it
+// cannot tell who wrote a ring, it cannot remove a node without a new file on every other node, it
+// lets every node revoke, and it accepts an older ring. Anyone who reads the file once can read
+// every ring that was ever sealed with it.
 //
 // Shared rejects a file that every user of the machine can read.
 func Shared(path string) (Wrapper, error) {
@@ -107,8 +108,8 @@ func (w *shared) Unwrap(domain string, sealed []byte) (Unwrapped, error) {
 	return Unwrapped{Plain: plain, Generation: in.Generation}, nil
 }
 
-// aead derives the key of one write. Because of its random salt of 32 bytes no two writes have the same key, so no number of
-// writes reaches the limit of random nonces.
+// aead derives the key of one write. Because of its random salt of 32 bytes no two writes have the
+// same key, so no number of writes reaches the limit of random nonces.
 func (w *shared) aead(salt []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, w.key[:], salt, sharedKind, 32)
 	if err != nil {

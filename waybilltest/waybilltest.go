@@ -11,6 +11,8 @@
 //
 // [CheckRule] checks that a merge rule does not depend on the order in which responses arrive,
 // [Store] checks a key store, and [CheckCarrier] checks a transport.
+//
+// Integration tests: internal/integration/carriers.
 package waybilltest
 
 import (

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// risk is what a check has found, and the command that mends it.
+// risk is the finding of a check, and the command that fixes it.
 type risk struct {
 	Check string `json:"check"`
 	Risk  string `json:"risk"`
-	Mend  string `json:"mend"`
+	Fix   string `json:"fix"`
 }
 
 // skipped is a check that could not be made.
@@ -23,7 +23,7 @@ type skipped struct {
 	Why   string `json:"why"`
 }
 
-// checkup is what the doctor has seen so far.
+// checkup contains the findings so far.
 type checkup struct {
 	Domain  string    `json:"domain"`
 	Store   string    `json:"store"`
@@ -31,7 +31,7 @@ type checkup struct {
 	Skipped []skipped `json:"skipped"`
 	Passed  []string  `json:"passed"`
 
-	check string // the present one
+	check string // the current check
 }
 
 func newCheckup(domain, store string) *checkup {
@@ -48,15 +48,15 @@ func (c *checkup) run(check string, look func()) {
 	}
 }
 
-func (c *checkup) risk(mend, format string, args ...any) {
-	c.Risks = append(c.Risks, risk{c.check, oneLine(fmt.Sprintf(format, args...)), mend})
+func (c *checkup) risk(fix, format string, args ...any) {
+	c.Risks = append(c.Risks, risk{c.check, oneLine(fmt.Sprintf(format, args...)), fix})
 }
 
 func (c *checkup) skip(format string, args ...any) {
 	c.Skipped = append(c.Skipped, skipped{c.check, oneLine(fmt.Sprintf(format, args...))})
 }
 
-// print says what was found, and returns the failure that there are risks.
+// print prints the findings, and returns a failure if there are risks.
 func (c *checkup) print(cmd *cobra.Command, out output) error {
 	show := func() error { return write(cmd, c.text()) }
 	if out == jsonOutput {
@@ -65,14 +65,14 @@ func (c *checkup) print(cmd *cobra.Command, out output) error {
 	if err := show(); err != nil || len(c.Risks) == 0 {
 		return err
 	}
-	return &failure{code: exitRisk, err: fmt.Errorf("%d risks found, each with what mends it", len(c.Risks))}
+	return &failure{code: exitRisk, err: fmt.Errorf("%d risks found, each with a fix", len(c.Risks))}
 }
 
 func (c *checkup) text() []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, r := range c.Risks {
-		fmt.Fprintf(w, "RISK\t%s\t%s\n\tmend:\t%s\n", r.Check, r.Risk, r.Mend)
+		fmt.Fprintf(w, "RISK\t%s\t%s\n\tfix:\t%s\n", r.Check, r.Risk, r.Fix)
 	}
 	for _, s := range c.Skipped {
 		fmt.Fprintf(w, "skipped\t%s\t%s\n", s.Check, s.Why)
@@ -84,22 +84,22 @@ func (c *checkup) text() []byte {
 	return b.Bytes()
 }
 
-// checkName is a check as the help lists it, and what is true if it passes.
+// checkName is a check in the help, and what is true if it passes.
 type checkName struct{ name, ok string }
 
 var checks = []checkName{
-	{"files", "nobody but you and your group reads the secret files, and nobody else can replace any"},
+	{"files", "only you and your group can read the secret files, and nobody else can replace a file"},
 	{"sealed", "the ring is sealed, to the members of the newest roster"},
-	{"roster", "it lasts for more than 30 days"},
-	{"roles", "somebody may revoke, more than one may propose, and none of them faces the world"},
-	{"keys", "each algorithm has an active key, the next one is there in time, and there is room for more"},
-	{"size", "the ring is at most 512 kB and three quarters of what the server takes"},
-	{"clock", "this machine's agrees with the store's"},
-	{"nodes", "all that answer are ready and hold this generation"},
-	{"bucket", "it has replicas and history, is kept in files and without end, and nudges"},
-	{"sync", "the server writes the bucket to the disk before it acknowledges"},
-	{"rights", "these credentials allow a member what it must, and no more"},
-	{"streams", "no message waits for longer than its key opens"},
+	{"roster", "it expires in more than 30 days"},
+	{"roles", "a member may revoke, more than one may propose, and none of these is given with --edge"},
+	{"keys", "each protection has an active key, its next key was made in time, and there is room for more"},
+	{"size", "the ring is at most 512 kB and three quarters of the server's max_payload"},
+	{"clock", "this machine's clock agrees with the store's"},
+	{"nodes", "all nodes that answer are ready and have this generation"},
+	{"bucket", "it has replicas and history, stores files without a maximum age, and sends nudges"},
+	{"sync", "the server writes the bucket to its disk before it acknowledges"},
+	{"rights", "these credentials allow what a member needs, and no more"},
+	{"streams", "no message waits for longer than its key opens tokens"},
 }
 
 func checkList() string {

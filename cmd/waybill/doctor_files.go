@@ -8,14 +8,14 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// files looks at the modes of what the flags name. What is not there is for others to complain of.
+// files checks the modes of the files that the flags name. Missing files are reported elsewhere.
 func (f *doctorFlags) files(c *checkup, args []string) {
 	if runtime.GOOS == "windows" {
-		c.skip("files have no modes here")
+		c.skip("files have no modes on this system")
 		return
 	}
 	for _, path := range []string{f.identity, f.creds} {
-		checkMode(c, path, 0o007, "is a secret and open to every user", "chmod 0600 "+path)
+		checkMode(c, path, 0o007, "contains secrets and is open to every user", "chmod 0600 "+path)
 	}
 	for _, path := range append([]string{f.sealedFlags.roster}, args...) {
 		data, err := os.ReadFile(path)
@@ -27,14 +27,15 @@ func (f *doctorFlags) files(c *checkup, args []string) {
 	}
 }
 
-// checkMode looks at a file, and at its folder, in which who may write can replace it.
-func checkMode(c *checkup, path string, refused os.FileMode, what, mend string) {
+// checkMode checks a file, and its folder, because anyone who can write to that can replace the
+// file.
+func checkMode(c *checkup, path string, refused os.FileMode, what, fix string) {
 	info, err := os.Stat(path)
 	if path == "" || err != nil {
 		return
 	}
 	if info.Mode().Perm()&refused != 0 {
-		c.risk(mend, "%s %s (mode %04o)", path, what, info.Mode().Perm())
+		c.risk(fix, "%s %s (mode %04o)", path, what, info.Mode().Perm())
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 && info.Mode().Perm()&0o002 != 0 {

@@ -14,14 +14,14 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// nodes looks at what the nodes say of themselves.
+// nodes checks the reports of the nodes.
 func (f *doctorFlags) nodes(ctx context.Context, c *checkup, s *sealedRing, v *sealedView) {
 	nodes, err := s.nodes(ctx)
 	switch {
 	case err != nil:
 		c.skip("%s", message(err))
 	case len(nodes) == 0:
-		c.skip("no node says how it stands: those do that call Answer of package natskv")
+		c.skip("no node answered: nodes answer if they call natskv.Store.Answer")
 	}
 	for _, n := range nodes {
 		who := strings.TrimSuffix(n.Name+" on "+n.Host, " on ")
@@ -30,17 +30,17 @@ func (f *doctorFlags) nodes(ctx context.Context, c *checkup, s *sealedRing, v *s
 		case n.Problem != "":
 			c.risk(look, "%s is not ready: %s", who, n.Problem)
 		case v != nil && !n.has(v):
-			c.risk(look, "%s holds generation %d of epoch %d, and the store %d of %d", who, n.Generation, n.Epoch,
+			c.risk(look, "%s has generation %d of epoch %d, the store has generation %d of epoch %d", who, n.Generation, n.Epoch,
 				v.set.Generation(), v.set.Epoch())
 		}
 		if n.offset.Abs() > f.policy.MaxSkew {
-			c.risk(mendClock, "the clock of %s and the store's differ by %s, and %v are allowed: it adds no key", who, n.ClockOffset,
+			c.risk(fixClock, "the clocks of %s and the store differ by %s, %v is allowed: this node adds no keys", who, n.ClockOffset,
 				f.policy.MaxSkew)
 		}
 	}
 }
 
-// bucketOf looks at the settings of the bucket.
+// bucketOf checks the settings of the bucket.
 func (f *doctorFlags) bucketOf(ctx context.Context, c *checkup, s *sealedRing) {
 	js, err := jetstream.New(s.conn)
 	if err != nil {
@@ -56,35 +56,35 @@ func (f *doctorFlags) bucketOf(ctx context.Context, c *checkup, s *sealedRing) {
 	edit := "nats stream edit " + name + " "
 	config := stream.CachedInfo().Config
 	if config.Replicas < 3 {
-		c.risk(edit+"--replicas 3", "%d server holds the bucket: while it is away nobody rotates, and with its disk the ring is lost "+
-			"there until a node puts it back", max(1, config.Replicas))
+		c.risk(edit+"--replicas 3", "%d server stores the bucket: while it is down nothing rotates, and if its disk fails the ring is lost "+
+			"until a node puts it back", max(1, config.Replicas))
 	}
 	if config.MaxMsgsPerSubject == 1 {
-		c.risk(edit+"--max-msgs-per-subject 8", "the bucket has no history: nobody can look back at the ring before")
+		c.risk(edit+"--max-msgs-per-subject 8", "the bucket has no history: the previous ring cannot be seen")
 	}
 	if config.MaxAge != 0 {
-		c.risk(edit+"--max-age 0s", "the bucket forgets what is older than %v, the ring too", config.MaxAge)
+		c.risk(edit+"--max-age 0s", "the bucket deletes what is older than %v, including the ring", config.MaxAge)
 	}
 	if config.Storage != jetstream.FileStorage {
 		c.risk(f.where("waybill keys init")+" --roster "+f.rosterFile()+" with another --bucket",
-			"the bucket is in memory: the ring is gone when the servers start anew")
+			"the bucket is in memory: the ring is lost when the servers restart")
 	}
 	if r := config.RePublish; r == nil || r.Destination != strings.TrimSuffix(natskv.NudgeSubject(f.bucket, "x"), natskv.Key("x"))+">" {
 		c.risk(edit+fmt.Sprintf("--republish-source '$KV.%s.>' --republish-destination 'waybill.nudge.%s.>' --republish-headers",
-			f.bucket, f.bucket), "the bucket nudges nobody: a change takes a poll to arrive, and not milliseconds")
+			f.bucket, f.bucket), "the bucket sends no nudges: a change arrives with the next poll instead of within milliseconds")
 	} else if !r.HeadersOnly {
 		c.risk(edit+fmt.Sprintf("--republish-source '%s' --republish-destination '%s' --republish-headers", r.Source, r.Destination),
-			"the bucket sends the whole ring to who listens for nudges")
+			"the bucket sends the whole ring to all who subscribe to nudges")
 	}
 	if least := int64(stream.CachedInfo().Config.MaxMsgSize); least > 0 && least < s.conn.MaxPayload()/4*3 {
-		c.risk(edit+"--max-msg-size=-1", "the bucket takes no ring over %d bytes", least)
+		c.risk(edit+"--max-msg-size=-1", "the bucket rejects rings over %d bytes", least)
 	}
 }
 
 // sync asks the server's monitoring port how often it writes to its disk.
 func (f *doctorFlags) sync(ctx context.Context, c *checkup) {
 	if f.monitor == "" {
-		c.skip("the server's sync_interval cannot be seen from here: name its monitoring port with --monitor")
+		c.skip("the server's sync_interval is not visible from here: pass its monitoring port with --monitor")
 		return
 	}
 	var jsz struct {
@@ -102,8 +102,8 @@ func (f *doctorFlags) sync(ctx context.Context, c *checkup) {
 		return
 	}
 	if !jsz.Config.Always {
-		c.risk("set sync_interval: always under jetstream in the server's configuration, and start it anew",
-			"the server writes to its disk every %v: after a power failure it may lack what it acknowledged, until a node puts it back",
+		c.risk("set sync_interval: always under jetstream in the server's configuration, and restart it",
+			"the server writes to its disk every %v: after a power failure it may lack a ring that it acknowledged, until a node puts it back",
 			jsz.Config.Interval)
 	}
 }
@@ -126,7 +126,7 @@ func getJSON(ctx context.Context, address string, v any) error {
 	return json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(v)
 }
 
-// waiting looks for streams whose messages outlive their keys.
+// waiting checks for streams whose messages outlive their keys.
 func (f *doctorFlags) waiting(ctx context.Context, c *checkup, s *sealedRing) {
 	js, err := jetstream.New(s.conn)
 	if err != nil {
@@ -149,15 +149,15 @@ func (f *doctorFlags) waiting(ctx context.Context, c *checkup, s *sealedRing) {
 		switch age := stream.CachedInfo().Config.MaxAge; {
 		case age == 0:
 			c.risk(fmt.Sprintf("nats stream edit %s --max-age %v"+keep, name, f.policy.Horizon, name),
-				"messages in %s may wait for ever, and a key opens for %v after the next one took over", name, f.policy.Horizon)
+				"messages in %s may wait for ever, but a key opens tokens only for %v after its successor took over", name, f.policy.Horizon)
 		case age > f.policy.Horizon:
 			c.risk(fmt.Sprintf("set keyring.Policy.Horizon to %v in all services"+keep, age, name),
-				"messages in %s may wait for %v, and a key opens for %v after the next one took over", name, age, f.policy.Horizon)
+				"messages in %s may wait for %v, but a key opens tokens only for %v after its successor took over", name, age, f.policy.Horizon)
 		}
 	}
 }
 
-// visibleStreams are those that hold messages, and not buckets.
+// visibleStreams returns the streams that are not buckets.
 func visibleStreams(ctx context.Context, c *checkup, js jetstream.JetStream) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -168,7 +168,7 @@ func visibleStreams(ctx context.Context, c *checkup, js jetstream.JetStream) (na
 		}
 	}
 	if list.Err() != nil {
-		c.skip("which streams there are cannot be seen: name those whose messages carry waybills with --stream")
+		c.skip("the streams are not visible: pass those whose messages carry waybills with --stream")
 		return nil
 	}
 	return names

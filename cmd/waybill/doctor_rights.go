@@ -10,21 +10,21 @@ import (
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// rights asks the server what the connection may do, and looks for what no member must.
+// rights asks the server what the connection may do, and checks for rights that no member needs.
 func (f *doctorFlags) rights(ctx context.Context, c *checkup, s *sealedRing) {
 	if r := s.wrapper.Roster(); r != nil {
 		if m := r.Member(s.id.Name()); m != nil && m.MayRevoke {
-			c.skip("%s may revoke, so these are an operator's: run it with a service's --identity and --creds", m.Name)
+			c.skip("%s may revoke, so these are an operator's credentials: run the command with a service's --identity and --creds", m.Name)
 			return
 		}
 	}
 	publish, err := publishes(ctx, s)
 	if err != nil {
-		c.skip("the server does not say what these credentials allow: let them ask $SYS.REQ.USER.INFO")
+		c.skip("the server does not report what these credentials allow: allow them to publish to $SYS.REQ.USER.INFO")
 		return
 	}
 	key := natskv.Key(f.domain)
-	mend := fmt.Sprintf("nsc edit user NAME --allow-pub '$KV.%s.%s,$JS.API.STREAM.INFO.KV_%s,$JS.API.STREAM.MSG.GET.KV_%s' "+
+	fix := fmt.Sprintf("nsc edit user NAME --allow-pub '$KV.%s.%s,$JS.API.STREAM.INFO.KV_%s,$JS.API.STREAM.MSG.GET.KV_%s' "+
 		"--allow-sub '_INBOX.>,waybill.nudge.%s.>,waybill.status.%s.>' --allow-pub-response (or the same in the server's configuration)",
 		f.bucket, key, f.bucket, f.bucket, f.bucket, f.bucket)
 	for _, may := range []struct{ subject, what string }{
@@ -34,7 +34,7 @@ func (f *doctorFlags) rights(ctx context.Context, c *checkup, s *sealedRing) {
 		{"$JS.API.STREAM.DELETE.KV_" + f.bucket, "delete the bucket"},
 	} {
 		if publish.allows(may.subject) {
-			c.risk(mend, "whoever has these credentials may %s", may.what)
+			c.risk(fix, "anyone with these credentials may %s", may.what)
 		}
 	}
 }

@@ -18,23 +18,23 @@ const (
 	rotationGrace = 15 * time.Minute
 )
 
-// sealed looks at what the store has, and opens it if it can.
+// sealed checks the ring in the store, and unseals it if possible.
 func (f *doctorFlags) sealed(c *checkup, s *sealedRing, blob keyring.Blob) *sealedView {
 	reseal := "waybill keys init NEW --from RING --roster " + f.rosterFile()
 	switch {
 	case !keyring.IsWrapped(blob.Data):
-		c.risk(reseal, "%s holds a ring that is not sealed: whoever reads it can issue tokens", s.name)
+		c.risk(reseal, "%s contains a ring that is not sealed: anyone who reads it can issue tokens", s.name)
 		return nil
 	case bytes.HasPrefix(blob.Data, []byte(`{"kind"`)):
-		c.risk(reseal, "%s holds a ring under one shared key: nobody can say who wrote it, and nobody can be removed", s.name)
+		c.risk(reseal, "%s contains a ring sealed with one shared key: its writer is unknown, and no member can be removed", s.name)
 		return nil
 	}
 	v, err := unsealed(s.wrapper, s.domain, blob)
 	switch {
 	case errors.Is(err, agering.ErrExpired):
-		c.risk(f.sign(), "no node takes the ring any more: %s", message(err))
+		c.risk(f.sign(), "no node accepts the ring any more: %s", message(err))
 	case err != nil:
-		c.risk(f.rewrap(), "the ring does not open: %s", message(err))
+		c.risk(f.rewrap(), "the ring cannot be unsealed: %s", message(err))
 	case v.stale:
 		c.risk(f.rewrap(),
 			"the ring is sealed to an older roster than %s", f.rosterFile())
@@ -44,12 +44,12 @@ func (f *doctorFlags) sealed(c *checkup, s *sealedRing, blob keyring.Blob) *seal
 
 func (f *doctorFlags) roster(c *checkup, r *agering.Roster) {
 	if left := time.Until(r.Expires); left < rosterNotice {
-		c.risk(f.sign(), "roster %d ends %s: no ring is taken and no key added from then on", r.Seq,
+		c.risk(f.sign(), "roster %d expires %s: from then on no ring is accepted and no key is added", r.Seq,
 			distance(r.Expires, time.Now()))
 	}
 }
 
-// roles looks at who may do what.
+// roles checks the roles of the members.
 func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
 	var propose, revoke []string
 	for _, m := range r.Members {
@@ -61,35 +61,35 @@ func (f *doctorFlags) roles(c *checkup, s *sealedRing, r *agering.Roster) {
 		}
 	}
 	if len(revoke) == 0 {
-		c.risk(f.sign(`--member "$(cat operator.member)"`), "nobody may revoke a key")
+		c.risk(f.sign(`--member "$(cat operator.member)"`), "no member may revoke a key")
 	}
 	if s.bucket != nil && len(propose) < 2 {
-		c.risk(f.sign(`--member "$(cat NAME.member)"`), "%s alone may propose: while it is away no key is added", propose[0])
+		c.risk(f.sign(`--member "$(cat NAME.member)"`), "only %s may propose: while it is down no key is added", propose[0])
 	}
 	for _, edge := range f.edges {
 		if slices.Contains(propose, edge) || slices.Contains(revoke, edge) {
 			c.risk(f.sign(`--member "$(cut -d' ' -f1 `+edge+`.member)"`),
-				"%s faces the world and may propose or revoke: who breaks into it can add or kill keys", edge)
+				"%s is reachable from the internet and may propose or revoke: anyone who compromises it can add or revoke keys", edge)
 		}
 		if r.Member(edge) == nil {
 			c.skip("--edge %s: the roster has no such member", edge)
 		}
 	}
 	if len(f.edges) == 0 {
-		c.skip("which members face the world is not known: name them with --edge")
+		c.skip("the members that are reachable from the internet are unknown: pass them with --edge")
 	}
 }
 
-// keys looks whether each algorithm goes on.
+// keys checks the rotation of each protection.
 func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 	now, p := time.Now(), f.policy
 	for _, protection := range issuing(set) {
 		due, newest := dueAt(set, protection, p), last(set, protection)
 		switch {
 		case set.Active(protection, now, now.Add(p.TokenLife)) == nil:
-			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: nothing can be issued", protection)
+			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: no %[1]s token can be issued", protection)
 		case now.After(due.Add(rotationGrace)):
-			c.risk(f.where("waybill keys rotate", f.store), "the next %s key was due %s and is not there: nobody rotates",
+			c.risk(f.where("waybill keys rotate", f.store), "the next %s key was due %s and is missing: nothing rotates",
 				protection, distance(due, now))
 		case newest.Times().Expires.Before(now.Add(p.Period)):
 			c.risk(f.where("waybill keys rotate", f.store, "--now"), "the newest %s key, %s, expires %s", protection, newest.ID(),
@@ -97,7 +97,7 @@ func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 		}
 		if n := count(set, protection); n > keyring.MaxKeys*3/4 {
 			c.risk(f.rewrap(),
-				"the ring has %d %s keys of at most %d: what has ended leaves with the next writing, or else make --period longer",
+				"the ring has %d %s keys, the limit is %d: the next write removes expired keys; if that is not enough, use a longer --period",
 				n, protection, keyring.MaxKeys)
 		}
 	}
@@ -115,31 +115,31 @@ func count(set *keyring.Set, protection keyring.Protection) (n int) {
 	return n
 }
 
-// size looks whether the next ring will fit, too.
+// size checks whether the next ring will fit.
 func (f *doctorFlags) size(c *checkup, s *sealedRing, size int) {
-	const mend = "make services members, not processes; and waybill keys roster sign --remove who is none any more"
+	const fix = "make services members, not processes, and remove former members: waybill keys roster sign --remove NAME"
 	if s.conn != nil {
 		if limit := s.conn.MaxPayload() / 4 * 3; int64(size) > limit {
 			c.risk("set max_payload in the server's configuration, and: nats-server --signal reload",
-				"the ring has %d bytes; more than %d, three quarters of the server's max_payload, cannot be written", size, limit)
+				"the ring has %d bytes, the limit is %d, three quarters of the server's max_payload", size, limit)
 		}
 	}
 	if size > sizeNotice {
-		c.risk(mend, "the ring has %d bytes; 1 MiB is the most that a node or a Kubernetes Secret takes", size)
+		c.risk(fix, "the ring has %d bytes; a node and a Kubernetes Secret accept at most 1 MiB", size)
 	}
 }
 
 // clock compares this machine's clock with the store's.
 func (f *doctorFlags) clock(c *checkup, at, before, after time.Time) {
 	if at.IsZero() {
-		c.skip("a file has no clock of its own to compare with")
+		c.skip("a file has no clock to compare with")
 		return
 	}
 	early, late := before.Sub(at), at.Sub(after)
 	if off := max(early, late); off > f.policy.MaxSkew {
-		c.risk(mendClock, "this machine's clock and the store's differ by %v, and %v are allowed", off.Round(time.Millisecond),
+		c.risk(fixClock, "the clocks of this machine and the store differ by %v, %v is allowed", off.Round(time.Millisecond),
 			f.policy.MaxSkew)
 	}
 }
 
-const mendClock = "timedatectl set-ntp true (or chronyc makestep) on the machine whose clock is wrong"
+const fixClock = "timedatectl set-ntp true (or chronyc makestep) on the machine with the wrong clock"

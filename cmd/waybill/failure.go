@@ -19,7 +19,7 @@ const (
 	exitInvalid = 3
 	exitTime    = 4
 	exitKey     = 5
-	exitPolicy  = 6
+	exitDenied  = 6
 	exitRisk    = 7
 )
 
@@ -27,11 +27,11 @@ const exitCodes = `Exit codes:
   0  done
   1  a file or a ring cannot be read or written, or an internal error
   2  wrong usage: arguments, flags or claims
-  3  no valid token: missing, malformed, forged, or of a foreign algorithm
-  4  expired, not yet valid, or living longer than accepted; the roster has ended
+  3  no valid token: missing, malformed, forged, or with another algorithm
+  4  expired, not yet valid, or lifetime over the limit; the roster has expired
   5  the key is unknown or revoked, or no key can issue
-  6  refused by policy: audience, protection or size, or by the roster
-  7  risks were found, by keys doctor`
+  6  wrong audience, protection or size, or not allowed by the roster
+  7  keys doctor found risks`
 
 // failure is an error with an exit code and advice.
 type failure struct {
@@ -47,25 +47,25 @@ func usage(format string, args ...any) error {
 	return &failure{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// refusals gives each reason of package waybill its exit code, and what the user can do.
+// refusals maps each reason of package waybill to an exit code and to advice for the user.
 var refusals = map[string]failure{
-	"absent":        {exitInvalid, nil, "give the token on standard input or name its file"},
-	"malformed":     {exitInvalid, nil, "see what it holds: waybill inspect"},
-	"ambiguous":     {exitInvalid, nil, "give one token"},
+	"absent":        {exitInvalid, nil, "pass the token on standard input or in a file"},
+	"malformed":     {exitInvalid, nil, "see its content: waybill inspect"},
+	"ambiguous":     {exitInvalid, nil, "pass exactly one token"},
 	"algorithm":     {exitInvalid, nil, "see its header: waybill inspect"},
-	"forged":        {exitInvalid, nil, "it was changed on its way, or made with another key of that name"},
-	"expired":       {exitTime, nil, "get a fresh one, or judge it as of another time with --at"},
+	"forged":        {exitInvalid, nil, "it was altered, or issued with another key that has the same kid"},
+	"expired":       {exitTime, nil, "get a new token, or use --at to judge it at another time"},
 	"not_yet_valid": {exitTime, nil, "compare this machine's clock with the issuer's, or use --at"},
-	"lifetime":      {exitTime, nil, "if your services accept so long a life, say --max-life"},
-	"unknown_key":   {exitKey, nil, "see waybill inspect for its kid and waybill keys list for the ring's"},
-	"revoked":       {exitKey, nil, "get a fresh one"},
+	"lifetime":      {exitTime, nil, "if your services accept this lifetime, pass --max-life"},
+	"unknown_key":   {exitKey, nil, "compare its kid (waybill inspect) with the ring (waybill keys list)"},
+	"revoked":       {exitKey, nil, "get a new token"},
 	"no_key":        {exitKey, nil, ""},
-	"protection":    {exitPolicy, nil, "add its protection to --accept"},
-	"audience":      {exitPolicy, nil, "open it with the ring of its own domain"},
-	"too_large":     {exitPolicy, nil, "if your services accept so long a token, say --limit"},
+	"protection":    {exitDenied, nil, "add its protection to --accept"},
+	"audience":      {exitDenied, nil, "open it with the ring of its domain"},
+	"too_large":     {exitDenied, nil, "if your services accept tokens of this size, pass --limit"},
 }
 
-// judged gives an error its exit code, if it has none.
+// judged adds an exit code to an error that has none.
 func judged(err error) error {
 	if _, ok := errors.AsType[*failure](err); ok || err == nil {
 		return err
@@ -73,14 +73,14 @@ func judged(err error) error {
 	f := failure{code: exitFailure}
 	switch {
 	case errors.Is(err, keyring.ErrDomain):
-		f.code = exitPolicy
+		f.code = exitDenied
 	case errors.Is(err, waybill.ErrReadOnly):
 		f.code, f.advice = exitKey, "use the ring with the private halves"
 	case errors.Is(err, agering.ErrExpired):
-		f.code, f.advice = exitTime, "see waybill keys roster sign and waybill keys rewrap"
+		f.code, f.advice = exitTime, "run waybill keys roster sign and waybill keys rewrap"
 	case errors.Is(err, agering.ErrNotMember), errors.Is(err, agering.ErrNotProposer), errors.Is(err, agering.ErrNotRevoker),
 		errors.Is(err, agering.ErrOldRoster), errors.Is(err, agering.ErrOldEpoch), errors.Is(err, agering.ErrSignature):
-		f.code = exitPolicy
+		f.code = exitDenied
 	default:
 		if r, ok := refusals[waybill.Reason(err)]; ok {
 			f = r

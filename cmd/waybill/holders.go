@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// holder is a node that says how its ring stands.
+// holder is a node that has reported the state of its ring.
 type holder struct {
 	Name        string `json:"name"`
 	Host        string `json:"host,omitempty"`
@@ -23,7 +23,7 @@ type holder struct {
 	offset time.Duration
 }
 
-// nodes asks those of a ring in NATS; of a file nobody knows who reads it.
+// nodes asks the nodes of a ring in NATS. The readers of a file are unknown.
 func (s *sealedRing) nodes(ctx context.Context) ([]holder, error) {
 	out := []holder{}
 	if s.bucket == nil {
@@ -38,18 +38,19 @@ func (s *sealedRing) nodes(ctx context.Context) ([]holder, error) {
 	return out, judged(err)
 }
 
-// has reports whether the node holds what the store has. A later epoch begins its generations at 1.
+// has reports whether the node has the ring of the store. A later epoch begins its generations at
+// 1.
 func (h holder) has(v *sealedView) bool {
 	return h.Epoch == v.set.Epoch() && h.Generation == v.set.Generation()
 }
 
-// holders is the table of the nodes, below that of the keys.
+// holders is the table of the nodes, below the table of the keys.
 func holders(s *sealedRing, v *sealedView, nodes []holder) string {
 	if s.bucket == nil {
 		return ""
 	}
 	if len(nodes) == 0 {
-		return "no node says what it holds: those do that call Answer of package natskv\n"
+		return "no node answered: nodes answer if they call natskv.Store.Answer\n"
 	}
 	var b strings.Builder
 	current := 0
@@ -58,9 +59,9 @@ func holders(s *sealedRing, v *sealedView, nodes []holder) string {
 			current++
 		}
 	}
-	fmt.Fprintf(&b, "%d nodes answered, %d of them hold this generation\n", len(nodes), current)
+	fmt.Fprintf(&b, "%d nodes answered, %d of them have this generation\n", len(nodes), current)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tHOST\tEPOCH\tGENERATION\tKEYS\tPENDING\tSTORE SEEN\tCLOCK\tSTATE")
+	fmt.Fprintln(w, "NODE\tHOST\tEPOCH\tGENERATION\tKEYS\tPENDING\tSTORE CONTACT\tCLOCK\tSTATE")
 	for _, n := range nodes {
 		state := "ready"
 		if n.Problem != "" {

@@ -11,10 +11,10 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// stdinName stands for standard input wherever a file is named.
+// stdinName means standard input in place of a file name.
 const stdinName = "-"
 
-// errNoToken has the reason of package waybill, and says what that means here.
+// errNoToken has the reason of package waybill and a text for the command line.
 var errNoToken = noToken{waybill.ErrNoWaybill}
 
 type noToken struct{ error }
@@ -22,8 +22,8 @@ type noToken struct{ error }
 func (noToken) Error() string   { return "no token" }
 func (n noToken) Unwrap() error { return n.error }
 
-// readToken reads the token in the file that args names, or on standard input, and takes off one line end. It reads
-// little more than the limit, just enough to tell what is too long.
+// readToken reads the token in the file that args names, or on standard input, and takes off one
+// line end. It reads little more than the limit, just enough to tell what is too long.
 func readToken(cmd *cobra.Command, args []string, limit int) (string, error) {
 	path := stdinName
 	if len(args) > 0 {

@@ -16,12 +16,12 @@ func newInspect() *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "inspect [FILE]",
-		Short: "Show what a token says, without verifying it",
-		Long: `Show what a token says, without a key and so without verifying anything: anybody
-can have written it. Of a sealed token only the header can be seen. The token
-comes from FILE or from standard input, never from the arguments.
+		Short: "Show the content of a token without verifying it",
+		Long: `Show the content of a token without a key, and so without verifying it: anybody
+can have written it. Of a sealed token it shows only the header. The token is read
+from FILE or standard input, never from the arguments.
 
-What is not a waybill is shown as far as it can be, with exit code 3.`,
+Input that is not a waybill is shown as far as possible, with exit code 3.`,
 		Example: `  waybill inspect < token
   waybill inspect token -o json`,
 		Args: cobra.MaximumNArgs(1),
@@ -32,7 +32,7 @@ What is not a waybill is shown as far as it can be, with exit code 3.`,
 			}
 			if len(text) > waybill.MaxAcceptLimit {
 				err := fmt.Errorf("%w: no service accepts more than %d bytes", waybill.ErrTooLarge, waybill.MaxAcceptLimit)
-				return out.refuse(cmd, &failure{code: exitPolicy, err: err})
+				return out.refuse(cmd, &failure{code: exitDenied, err: err})
 			}
 			seen := look(text, time.Now())
 			if out == jsonOutput {
@@ -108,7 +108,7 @@ func (s *sight) text() []byte {
 		part("claims", s.Claims)
 	}
 	if s.Expires != "" {
-		b = fmt.Appendf(b, "says that it expires %s (%s)\n", s.Expires, s.life)
+		b = fmt.Appendf(b, "expires, by its own account, %s (%s)\n", s.Expires, s.life)
 	}
 	return b
 }

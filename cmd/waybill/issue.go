@@ -12,21 +12,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/keyring"
 )
 
-// maxClaims bounds what is read of a file of claims. Its white space does not count in the token, so it may be larger.
+// maxClaims bounds what is read of a file of claims. Its white space does not count in the token,
+// so it may be larger.
 const maxClaims = 64 << 10
 
 // issueFlags are the flags of "issue".
 type issueFlags struct {
-	out     output
-	ring    ringFlags
-	sealed  bool
-	public  bool
-	life    duration
-	journey duration
-	claims  []string
-	file    string
+	out        output
+	ring       ringFlags
+	protection string
+	life       duration
+	journey    duration
+	claims     []string
+	file       string
 }
 
 func newIssue() *cobra.Command {
@@ -34,33 +35,37 @@ func newIssue() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "issue",
 		Short: "Issue the first waybill of a journey",
-		Long: `Issue the first waybill of a journey and print its token. Handle it as a
-credential: send it into a file or a pipe.
+		Long: `Issue the first waybill of a journey and print its token. Handle the token as a
+credential: write it to a file or a pipe.
 
-Claims are JSON: a string needs its quotes. Arguments are visible to every user
-of the machine: claims that a sealed waybill hides belong into a file
-(--claims-file) or on standard input (--claims-file -), as one JSON object.`,
+Claims are JSON: strings need quotes. Arguments are visible to every user of the
+machine, so pass the secret claims of a sealed waybill in a file (--claims-file
+FILE) or on standard input (--claims-file -), as one JSON object.`,
 		Example: `  waybill issue --ring ring.jwks --claim 'cell="eu-3"' --claim seats=2 > token
-  waybill issue --ring ring.jwks --sealed --claims-file claims.json > token
+  waybill issue --ring ring.jwks --protection sealed --claims-file claims.json > token
   age -d ring.age | waybill issue --ring - --claim 'cell="eu-3"' > token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.ring.register(cmd)
 	f.out.register(cmd)
-	cmd.Flags().BoolVar(&f.sealed, "sealed", false, "only members of the ring can read it (default: signed)")
-	cmd.Flags().BoolVar(&f.public, "public", false, "whoever has the public key can verify it (default: signed)")
-	cmd.Flags().Var(&f.life, "life", "time until it expires")
-	cmd.Flags().Var(&f.journey, "journey", "time until the absolute end of its journey")
-	cmd.Flags().StringArrayVar(&f.claims, "claim", nil, "claim as NAME=JSON; may be given several times")
+	cmd.Flags().StringVar(&f.protection, "protection", keyring.Signed.String(),
+		"signed, sealed (only members of the ring can read it) or public (anyone with the public key can verify it)")
+	complete(cmd, "protection", "signed", "sealed", "public")
+	cmd.Flags().Var(&f.life, "life", "time until the token expires")
+	cmd.Flags().Var(&f.journey, "journey", "time until the absolute end of the journey")
+	cmd.Flags().StringArrayVar(&f.claims, "claim", nil, "claim as NAME=JSON; may be repeated")
 	cmd.Flags().StringVar(&f.file, "claims-file", "", `file with a JSON object of claims, "-" for standard input`)
-	cmd.MarkFlagsMutuallyExclusive("sealed", "public")
 	return cmd
 }
 
 func (f *issueFlags) run(cmd *cobra.Command) error {
 	if f.life > f.journey {
-		return usage("--life %s goes beyond the end of the journey: say --journey too, now %s", f.life, f.journey)
+		return usage("--life %s is longer than the journey: pass a --journey longer than %s", f.life, f.journey)
+	}
+	protection, err := keyring.ParseProtection(f.protection)
+	if err != nil {
+		return usage("--protection: %s", message(err))
 	}
 	ring, err := f.ring.load(cmd, f.file)
 	if err != nil {
@@ -70,13 +75,7 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	opts := []waybill.Option{waybill.Life(time.Duration(f.life)), waybill.Journey(time.Duration(f.journey))}
-	if f.sealed {
-		opts = append(opts, waybill.Protect(waybill.Sealed))
-	}
-	if f.public {
-		opts = append(opts, waybill.Protect(waybill.Public))
-	}
+	opts := []waybill.Option{waybill.Protect(protection), waybill.Life(time.Duration(f.life)), waybill.Journey(time.Duration(f.journey))}
 	var changes []waybill.Change
 	for _, c := range claims {
 		claim := waybill.NewClaim[json.RawMessage](c.name)
@@ -84,6 +83,9 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 		changes = append(changes, claim.To(c.value))
 	}
 	auth, err := waybill.New(ring.Set().Domain(), ring, opts...)
+	if errors.Is(err, waybill.ErrNoKey) {
+		return judged(err)
+	}
 	if err != nil {
 		return usage("%s", message(err))
 	}
@@ -92,7 +94,7 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 	case errors.Is(err, waybill.ErrClaimType):
 		return usage("%s", message(err))
 	case errors.Is(err, waybill.ErrTooLarge):
-		return &failure{exitPolicy, err, "a waybill carries routing state: put fewer or shorter claims into it"}
+		return &failure{exitDenied, err, "a waybill is for routing state: use fewer or shorter claims"}
 	case err != nil:
 		return judged(err)
 	}
@@ -130,17 +132,18 @@ func (f *issueFlags) read(cmd *cobra.Command) ([]namedClaim, error) {
 	for _, arg := range f.claims {
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok || name == "" {
-			return nil, usage(`--claim: want NAME=JSON, as in --claim 'cell="eu-3"'`)
+			return nil, usage(`--claim must be NAME=JSON, as in --claim 'cell="eu-3"'`)
 		}
 		if !json.Valid([]byte(value)) {
-			return nil, usage(`--claim %s: the value is not JSON; a string needs quotes, as in --claim 'cell="eu-3"'`, name)
+			return nil, usage(`--claim %s: the value is not JSON: strings need quotes, as in --claim 'cell="eu-3"'`, name)
 		}
 		claims = append(claims, namedClaim{name, json.RawMessage(value)})
 	}
 	return claims, nil
 }
 
-// parseObject splits a JSON object into its members and keeps their order and the spelling of their values.
+// parseObject splits a JSON object into its members and keeps their order and the spelling of their
+// values.
 func parseObject(data []byte) ([]namedClaim, error) {
 	if len(data) > maxClaims {
 		return nil, fmt.Errorf("more than %d bytes of claims", maxClaims)

@@ -9,11 +9,11 @@ func newKeys() *cobra.Command {
 		Long: `Make, extend and list key rings.
 
 A ring is a JWK Set in a file. Every key in it opens tokens from the start; the
-newest one whose time has come issues. So a rotation is one command and a copy
-of the file to every node: new, list, public.
+active key issues them. To rotate, add a key and copy the file to every node: new,
+list, public.
 
-A sealed ring is one that only the members of a roster can open, so it may lie in
-a bucket or a Secret, and the services rotate it by themselves: root, identity,
+A sealed ring can be opened only by the members of a roster, so it may be stored
+in a bucket or a Secret, and the services rotate it automatically: root, identity,
 roster, init, status, rotate, revoke, rewrap, export, doctor.`,
 		Example: `  waybill keys new ring.jwks --domain shop
   waybill keys new ring.jwks --add

@@ -28,14 +28,15 @@ func newKeysDoctor() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor [STORE]",
-		Short: "Name each risk around a sealed ring, and the command that mends it",
-		Long: `Look at a sealed ring, at what it lies in and at who holds it, and name each risk
-with the command that mends it. It changes nothing. What cannot be seen from here is
-listed as skipped, with what would show it. Exit code 7 says that there are risks.
+		Short: "List the risks to a sealed ring, each with the command that fixes it",
+		Long: `Check a sealed ring, its store and its nodes, and list each risk with the command
+that fixes it. The command changes nothing. A check that is not possible from here
+is listed as skipped, with what it requires. Exit code 7 means that there are risks.
 
 ` + checkList() + `
-The last four are for NATS. Rights are those of --creds: run it with a service's
-identity and credentials, too. Commands that begin with "nats" are of the NATS CLI.`,
+The last five are for NATS only. The check rights is about the credentials in
+--creds: also run the command with a service's identity and credentials. Commands
+that begin with "nats" are commands of the NATS CLI.`,
 		Example: `  waybill keys doctor shop.ring --domain shop --identity me.id --root-public "$(cat shop.root.pub)" --edge cart
   waybill keys doctor --nats nats://nats.internal --bucket waybill --creds me.creds --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)" --stream ORDERS --monitor http://nats.internal:8222 -o json`,
@@ -44,10 +45,10 @@ identity and credentials, too. Commands that begin with "nats" are of the NATS C
 	}
 	f.sealedFlags.register(cmd)
 	f.policyFlags.register(cmd)
-	cmd.Flags().StringArrayVar(&f.edges, "edge", nil, "name of a member that faces the world; may be repeated")
+	cmd.Flags().StringArrayVar(&f.edges, "edge", nil, "name of a member that is reachable from the internet; may be repeated")
 	cmd.Flags().StringArrayVar(&f.streams, "stream", nil,
-		"stream whose messages carry waybills; may be repeated (default all that can be seen)")
-	cmd.Flags().StringVar(&f.monitor, "monitor", "", "address of the server's monitoring port, as http://nats.internal:8222")
+		"stream whose messages carry waybills; may be repeated (default all visible streams)")
+	cmd.Flags().StringVar(&f.monitor, "monitor", "", "address of the server's monitoring port, such as http://nats.internal:8222")
 	complete(cmd, "edge")
 	complete(cmd, "stream")
 	complete(cmd, "monitor")
@@ -59,7 +60,7 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	if u, err := url.Parse(f.monitor); err != nil || u.User != nil || f.monitor != "" && u.Scheme != "http" && u.Scheme != "https" {
-		return usage("--monitor: want an address such as http://nats.internal:8222, without a password")
+		return usage("--monitor must be an address such as http://nats.internal:8222, without a password")
 	}
 	f.store = strings.Join(args, " ")
 	c := newCheckup(f.domain, f.store)
@@ -75,14 +76,14 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil && len(c.Risks) == 0 {
 		return err
 	}
-	if err != nil { // of what was found, as likely as not
+	if err != nil { // probably because of the risks
 		c.check = "sealed"
-		c.skip("the ring cannot be read, nor all that follows: %s", message(err))
+		c.skip("the ring cannot be read, so the other checks cannot be made: %s", message(err))
 	}
 	return c.print(cmd, f.out)
 }
 
-// examine makes all checks but that of the files.
+// examine makes all checks except the check of the files.
 func (f *doctorFlags) examine(ctx context.Context, c *checkup, s *sealedRing) error {
 	began := time.Now()
 	blob, err := s.load(ctx)
@@ -112,7 +113,7 @@ func (f *doctorFlags) examine(ctx context.Context, c *checkup, s *sealedRing) er
 	return nil
 }
 
-// where names the ring as the commands take it, so that a mend can be typed as it stands.
+// where returns a command with the flags of the ring, so that a fix can be pasted as it is.
 func (f *doctorFlags) where(args ...string) string {
 	out := strings.Join(slices.DeleteFunc(args, func(arg string) bool { return arg == "" }), " ")
 	if f.nats != "" {
@@ -128,7 +129,7 @@ func (f *doctorFlags) where(args ...string) string {
 	return out
 }
 
-// rosterFile is that of the newest roster, by the name that the documentation gives it if none was said.
+// rosterFile returns the file of the newest roster, or its name in the documentation.
 func (f *doctorFlags) rosterFile() string {
 	if f.sealedFlags.roster != "" {
 		return f.sealedFlags.roster
@@ -136,12 +137,12 @@ func (f *doctorFlags) rosterFile() string {
 	return f.domain + ".roster"
 }
 
-// rewrap is the command that brings the newest roster into the ring.
+// rewrap is the command that seals the ring to the newest roster.
 func (f *doctorFlags) rewrap() string {
 	return f.where("waybill keys rewrap", f.store, "--roster", f.rosterFile())
 }
 
-// sign is the command that makes the next roster, and brings it into the ring.
+// sign is the command that makes the next roster and seals the ring to it.
 func (f *doctorFlags) sign(args ...string) string {
 	command := []string{"waybill keys roster sign", f.rosterFile(), "--root", f.domain + ".root"}
 	return strings.Join(append(command, args...), " ") + " && " +

@@ -20,26 +20,27 @@ func newKeysExport() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "export [STORE]",
-		Short: "Print the public halves, or all keys sealed to somebody",
-		Long: `Print what a sealed ring holds: with --public the public halves of its public keys
-as a JWK Set, with --escrow the whole ring, sealed to the age recipients of -r.
-There is no other way for a key to leave the ring, and none without a seal.
+		Short: "Print the public halves, or all keys sealed to a recipient",
+		Long: `Print the content of a sealed ring: with --public the public halves of its keys for
+public waybills as a JWK Set, with --escrow the whole ring, sealed to the age
+recipients of -r. Secret keys cannot be exported without a seal.
 
-What was escrowed is an age file; opened, it is a ring as "waybill keys new" makes.`,
+The output of --escrow is an age file; decrypted, it is a ring as "waybill keys
+new" makes.`,
 		Example: `  waybill keys export shop.ring --public --domain shop --identity me.id --root-public "$(cat shop.root.pub)"
   waybill keys export shop.ring --escrow -r age1… --domain shop --identity me.id --root-public "$(cat shop.root.pub)"
   age -d -i safe.key shop.escrow | waybill keys list -`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if public == escrow {
-				return usage("say --public, or --escrow and -r")
+				return usage("pass either --public, or --escrow and -r")
 			}
 			recipients, err := parseRecipients(to)
 			if err != nil {
 				return err
 			}
 			if escrow == (len(recipients) == 0) {
-				return usage("--escrow and -r go together: name the age recipient, as in --escrow -r age1…")
+				return usage("--escrow and -r must be used together, as in --escrow -r age1…")
 			}
 			s, _, err := f.open(args, 0)
 			if err != nil {
@@ -59,13 +60,13 @@ What was escrowed is an age file; opened, it is a ring as "waybill keys new" mak
 			if err != nil {
 				return judged(err)
 			}
-			say(cmd.ErrOrStderr(), fmt.Sprintf("%s, sealed to %d recipients: who opens it can issue", v.set, len(recipients)))
+			say(cmd.ErrOrStderr(), fmt.Sprintf("%s, sealed to %d recipients: anyone who opens it can issue tokens", v.set, len(recipients)))
 			return write(cmd, sealed)
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().BoolVar(&public, "public", false, "the public halves")
-	cmd.Flags().BoolVar(&escrow, "escrow", false, "all of it, sealed to the recipients of -r")
+	cmd.Flags().BoolVar(&public, "public", false, "print the public halves")
+	cmd.Flags().BoolVar(&escrow, "escrow", false, "print the whole ring, sealed to the recipients of -r")
 	cmd.Flags().StringArrayVarP(&to, "recipient", "r", nil, "age recipient, age1…; may be repeated")
 	complete(cmd, "recipient")
 	return cmd

@@ -19,7 +19,7 @@ func newKeysIdentity() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "identity",
 		Short:   "Make the identity of a service or an operator",
-		Long:    `Make the identity of a service or an operator: what opens sealed rings.`,
+		Long:    `Make the identity of a service or an operator, which opens sealed rings.`,
 		Example: `  waybill keys identity new orders.id --name orders`,
 		Args:    subcommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -38,18 +38,18 @@ func newKeysIdentityNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new FILE",
 		Short: "Make an identity and print its member line",
-		Long: `Make the identity of a service, or of an operator, in a new file of mode 0600, and
-print its member line, which goes to whoever signs the roster. The file stays
-where it is made; all processes of a service share it.
+		Long: `Make the identity of a service or an operator, in a new file of mode 0600, and
+print its member line for the operator who signs the roster. The file stays on the
+machine where it was made; all processes of a service share it.
 
-The roles stand behind the line as a wish: what counts is what the roster says.
-Services that rotate the ring by themselves need --may-propose.`,
+The roles at the end of the line are a request: only the roster grants them.
+Services that rotate the ring automatically need --may-propose.`,
 		Example: `  waybill keys identity new orders.id --name orders --may-propose
   waybill keys identity new me.id --name operator --may-propose --may-revoke`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" {
-				return usage("--name is missing: name the service, as in --name orders")
+				return usage("--name is missing: pass the name of the service, as in --name orders")
 			}
 			make := agering.NewIdentity
 			if hybrid {
@@ -62,7 +62,7 @@ Services that rotate the ring by themselves need --may-propose.`,
 			if err := id.Save(args[0]); err != nil {
 				return unsaved(args[0], err)
 			}
-			say(cmd.ErrOrStderr(), fmt.Sprintf("wrote %s: whoever reads it is %s", args[0], name))
+			say(cmd.ErrOrStderr(), fmt.Sprintf("wrote %s: anyone who reads it can act as %s", args[0], name))
 			m := id.Public()
 			m.MayPropose, m.MayRevoke = propose, revoke
 			return out.line(cmd, memberLine(m))
@@ -70,9 +70,9 @@ Services that rotate the ring by themselves need --may-propose.`,
 	}
 	out.register(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "name of the service, unique in the trust domain")
-	cmd.Flags().BoolVar(&hybrid, "pq", false, "safe from quantum computers, too; then all members have to be")
-	cmd.Flags().BoolVar(&propose, wordPropose, false, "wish to add keys to the ring")
-	cmd.Flags().BoolVar(&revoke, wordRevoke, false, "wish to revoke keys")
+	cmd.Flags().BoolVar(&hybrid, "pq", false, "make it safe from quantum computers; all members must then be")
+	cmd.Flags().BoolVar(&propose, wordPropose, false, "request the role of adding keys to the ring")
+	cmd.Flags().BoolVar(&revoke, wordRevoke, false, "request the role of revoking keys")
 	complete(cmd, "name")
 	return cmd
 }
@@ -93,7 +93,7 @@ func memberLine(m agering.Member) string {
 func parseMember(line string) (agering.Member, error) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
-		return agering.Member{}, usage("a member is empty: want the line that waybill keys identity new printed")
+		return agering.Member{}, usage("a member is empty: pass the line that waybill keys identity new printed")
 	}
 	m, err := agering.ParseMember(words[0])
 	if err != nil {
@@ -106,7 +106,7 @@ func parseMember(line string) (agering.Member, error) {
 		case wordRevoke:
 			m.MayRevoke = true
 		default:
-			return m, usage("member %s: %q is no role: want %s or %s", m.Name, word, wordPropose, wordRevoke)
+			return m, usage("member %s: unknown role %q: use %s or %s", m.Name, word, wordPropose, wordRevoke)
 		}
 	}
 	return m, nil

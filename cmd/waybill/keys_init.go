@@ -27,11 +27,11 @@ func newKeysInit() *cobra.Command {
 		Use:   "init [STORE]",
 		Short: "Make the first sealed ring of a domain",
 		Long: `Make the first keys of a trust domain, seal them to the members of the roster and
-put them into STORE, a file, or into a NATS bucket, which is made if there is
-none. A store that has a ring stays as it is. Services never make one.
+store them in STORE, a file, or in a NATS bucket, which is created if it does not
+exist. A store that has a ring is not changed. Services never create a ring.
 
-With --from, the keys are those of a plain ring: one that your services have used
-so far, or one from escrow. What it revoked stays revoked.`,
+With --from, use the keys of a plain ring: one that your services have used so far,
+or one from escrow. Its revoked keys stay revoked.`,
 		Example: `  waybill keys init shop.ring --domain shop --identity me.id --roster shop.roster \
     --root-public "$(cat shop.root.pub)"
   waybill keys init --nats nats://nats.internal --bucket waybill --creds me.creds --domain shop --identity me.id \
@@ -45,9 +45,9 @@ so far, or one from escrow. What it revoked stays revoked.`,
 	f.policyFlags.register(cmd)
 	cmd.Flags().Lookup("roster").Usage = "file of the signed roster"
 	registerProtections(cmd, &f.names, "all")
-	cmd.Flags().StringVar(&f.from, "from", "", `file of a plain ring whose keys to take, "-" for standard input`)
+	cmd.Flags().StringVar(&f.from, "from", "", `file of a plain ring whose keys to use, "-" for standard input`)
 	cmd.MarkFlagsMutuallyExclusive("protection", "from")
-	cmd.Flags().IntVar(&f.replicas, "replicas", 1, "servers that hold a new NATS bucket: 1, 3 or 5")
+	cmd.Flags().IntVar(&f.replicas, "replicas", 1, "servers that store a new NATS bucket: 1, 3 or 5")
 	return cmd
 }
 
@@ -84,7 +84,7 @@ func (f *initFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	err = keyring.Create(ctx, s.store, s.wrapper, set)
 	if errors.Is(err, keyring.ErrConflict) {
-		return &failure{exitFailure, fmt.Errorf("%s has a ring and it stays as it is", s.name), "see waybill keys status"}
+		return &failure{exitFailure, fmt.Errorf("%s has a ring and was not changed", s.name), "see waybill keys status"}
 	}
 	if err != nil {
 		return judged(err)
@@ -108,7 +108,7 @@ func (f *initFlags) keys(cmd *cobra.Command, p keyring.Policy, r *agering.Roster
 	}
 	if len(issuing(set)) == 0 {
 		return nil, &failure{exitKey, errors.New("the plain ring has no key that can issue"),
-			"leave out --from to make new ones"}
+			"leave out --from to make new keys"}
 	}
 	return set.WithEpoch(r.Epoch), nil
 }

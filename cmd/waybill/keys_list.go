@@ -17,15 +17,15 @@ func newKeysList() *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "list FILE",
-		Short: "Show the keys of a ring and what becomes of them",
+		Short: "Show the keys of a ring, their states and what happens next",
 		Long: `Show the keys of a ring, their times, their states and what happens next. It
 never shows key material. FILE may be "-" for standard input.
 
-  pending  opens tokens; its time to issue has not come
-  active   issues and opens
+  pending  opens tokens, issues later
+  active   issues and opens tokens
   retired  opens tokens; a newer key issues
   gone     expired, opens nothing
-  revoked  taken out of the ring, opens nothing`,
+  revoked  removed from the ring, opens nothing`,
 		Example: `  waybill keys list ring.jwks
   waybill keys list ring.jwks -o json`,
 		Args: cobra.ExactArgs(1),
@@ -93,13 +93,13 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (sta
 		return "gone", "opens nothing since it expired " + distance(t.Expires, now)
 	case t.NotBefore.After(now):
 		if !k.CanIssue() {
-			return "pending", "opens only"
+			return "pending", "only opens"
 		}
 		return "pending", "issues " + distance(t.NotBefore, now)
 	case k != newest(set, k.Protection(), now):
 		return "retired", "opens until it expires " + distance(t.Expires, now)
 	case !k.CanIssue():
-		return "active", "opens only, without its private half; " + ends
+		return "active", "only opens: it has no private half; " + ends
 	}
 	if s := successor(set, k, now); s != nil {
 		return "active", "key " + s.ID() + " takes over " + distance(s.Times().NotBefore, now)
@@ -107,8 +107,8 @@ func outlook(set *keyring.Set, k *keyring.Key, now time.Time, renew string) (sta
 	return "active", ends + "; before that: " + renew
 }
 
-// newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it is the one that
-// issues elsewhere.
+// newest returns the key whose turn it is. Where none can issue, as in a ring of public halves, it
+// is the one that issues elsewhere.
 func newest(set *keyring.Set, p keyring.Protection, now time.Time) *keyring.Key {
 	if k := set.Active(p, now, now); k != nil {
 		return k

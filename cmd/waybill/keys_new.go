@@ -18,8 +18,8 @@ import (
 const (
 	keyLife = 90 * day
 
-	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key that begins to issue
-	// later than that is known to all when its first token comes.
+	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key
+	// that begins to issue later than that is known to all when its first token comes.
 	activationDelay = 2 * time.Minute
 )
 
@@ -38,15 +38,13 @@ func newKeysNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new FILE",
 		Short: "Make a ring, or add the next keys to one",
-		Long: `Make a ring with one new key of each protection, in a file that only you can
-read (mode 0600). An existing file is never overwritten.
+		Long: `Make a ring with one new key of each protection (signed, sealed and public), in a
+file that only you can read (mode 0600). An existing file is never overwritten.
 
-With --add, put the next keys into an existing ring: that is a rotation. The new
-keys open tokens at once and issue after --activate-in. Copy the file to every
-node within that time; the keys before them go on opening until they expire, and
-then leave the ring. The file keeps its mode and owner.
-
-Protections: signed, sealed and public.`,
+With --add, rotate: add the next keys to an existing ring. The new keys open
+tokens at once and issue after --activate-in. Copy the file to every node within
+that time. The earlier keys open tokens until they expire, and then leave the
+ring. The file keeps its mode and owner.`,
 		Example: `  waybill keys new ring.jwks --domain shop
   waybill keys new ring.jwks --domain shop --protection signed,public --life 30d
   waybill keys new ring.jwks --add
@@ -55,10 +53,10 @@ Protections: signed, sealed and public.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.out.register(cmd)
-	cmd.Flags().StringVar(&f.domain, "domain", "", `trust domain, the "aud" of its tokens; with --add that of the ring`)
+	cmd.Flags().StringVar(&f.domain, "domain", "", `trust domain, the "aud" of its tokens; not needed with --add`)
 	registerProtections(cmd, &f.names, "all; with --add those that the ring can issue")
-	cmd.Flags().Var(&f.life, "life", "time for which a key issues and opens")
-	cmd.Flags().Var(&f.activateIn, "activate-in", "time until it issues")
+	cmd.Flags().Var(&f.life, "life", "time from when a key begins to issue until it expires")
+	cmd.Flags().Var(&f.activateIn, "activate-in", "time until the new keys issue")
 	cmd.Flags().BoolVar(&f.add, "add", false, "add to an existing ring")
 	cmd.Flags().Lookup("activate-in").DefValue = "at once; with --add 2m"
 	complete(cmd, "domain")
@@ -71,11 +69,11 @@ func (f *newFlags) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	if f.life == 0 {
-		return usage("--life 0s: a key has to live")
+		return usage("--life must be greater than zero")
 	}
 	if !f.add {
 		if f.domain == "" {
-			return usage("--domain is missing: name the trust domain of the ring, as in --domain shop")
+			return usage("--domain is missing: pass the trust domain of the ring, as in --domain shop")
 		}
 		if err := keyring.CheckDomain(f.domain); err != nil {
 			return usage("--domain: %s", message(err))
@@ -110,15 +108,15 @@ func (f *newFlags) before(ctx context.Context, store keyring.FileStore) (keyring
 	if f.add {
 		blob, err := store.Load(ctx)
 		if errors.Is(err, keyring.ErrNotFound) {
-			return blob, &failure{exitFailure, err, "make a ring without --add"}
+			return blob, &failure{exitFailure, err, "leave out --add to make a ring"}
 		}
 		return blob, judged(err)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return keyring.Blob{}, usage("%s is a directory: name the file of the ring in it", path)
+		return keyring.Blob{}, usage("%s is a directory: pass the file of the ring", path)
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return keyring.Blob{}, &failure{exitFailure, fmt.Errorf("%s exists and stays as it is", path), "add keys to it with --add"}
+		return keyring.Blob{}, &failure{exitFailure, fmt.Errorf("%s exists and was not changed", path), "pass --add to add keys to it"}
 	}
 	return keyring.Blob{}, nil
 }
@@ -147,7 +145,7 @@ func (f *newFlags) next(old []byte, protections []keyring.Protection) (*keyring.
 			protections = issuing(set)
 		}
 		if len(protections) == 0 {
-			return nil, nil, &failure{exitKey, errors.New("this ring holds public halves only"), "add to the one that issues"}
+			return nil, nil, &failure{exitKey, errors.New("the ring has public halves only"), "use the ring with the private halves"}
 		}
 	}
 	now := time.Now()
@@ -179,7 +177,8 @@ func issuing(set *keyring.Set) []keyring.Protection {
 	return out
 }
 
-// times are those of the new keys. A first ring's are set back, so that a node whose clock is late can issue at once.
+// times are those of the new keys. A first ring's are set back, so that a node whose clock is late
+// can issue at once.
 func (f *newFlags) times(now time.Time) keyring.Times {
 	t := keyring.Times{Created: now, NotBefore: now.Add(time.Duration(f.activateIn))}
 	t.Expires = t.NotBefore.Add(time.Duration(f.life))
@@ -200,7 +199,7 @@ func (f *newFlags) report(cmd *cobra.Command, path string, set *keyring.Set, mad
 			k.Protection(), k.ID(), stamp(t.NotBefore), stamp(t.Expires)))
 	}
 	if f.add {
-		say(w, fmt.Sprintf("copy %s to every node before %s: nodes without it refuse tokens of the new keys",
+		say(w, fmt.Sprintf("copy %s to every node before %s: nodes without it reject tokens of the new keys",
 			path, stamp(made[0].Times().NotBefore)))
 	}
 }

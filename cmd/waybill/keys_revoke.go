@@ -20,26 +20,26 @@ func newKeysRevoke() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "revoke [STORE] KID",
-		Short: "Take a key of a sealed ring back, or all of them",
-		Long: `Take a key back: it opens and issues nothing any more, and tokens under it are
-refused. If nothing would issue in its place, a new key does at once. Nodes of a
-NATS bucket know it within a second, those that follow a file when they next
-read it. There is no way back.
+		Short: "Revoke a key of a sealed ring, or all keys",
+		Long: `Revoke a key: it no longer issues, and its tokens are rejected. If no other key can
+issue in its place, add a new one that issues at once. Nodes of a NATS bucket know
+the revocation within a second, nodes that follow a file when they next read it. A
+revocation cannot be undone.
 
-With --all, take back every key that the ring has, and put new ones into it that
-issue at once: that is for a member that was compromised, after "waybill keys
-rewrap" with a roster that leaves it out.
+With --all, revoke every key of the ring and add new keys that issue at once. Use
+it after a member was compromised, and after "waybill keys rewrap" with a roster
+without that member.
 
-Your identity needs may-revoke in the roster. A KID that begins with a dash goes
-to the end, behind " -- ".`,
+Your identity needs the role may-revoke in the roster. Pass a KID that begins with
+a dash as the last argument, after " -- ".`,
 		Example: `  waybill keys revoke shop.ring HRG7gVlimgU --reason 'seen in a log' --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)"
-  waybill keys revoke shop.ring --all --reason 'orders was broken into' --domain shop --identity me.id \
+  waybill keys revoke shop.ring --all --reason 'orders was compromised' --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)"`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if reason == "" {
-				return usage("--reason is missing: say why, for those who find the mark later")
+				return usage("--reason is missing: pass a short reason, which stays in the ring")
 			}
 			policy, err := p.policy(nil)
 			if err != nil {
@@ -50,7 +50,7 @@ to the end, behind " -- ".`,
 				kids = 0
 			}
 			if f.nats == "" && len(args) != 1+kids || f.nats != "" && len(args) != kids {
-				return usage("want STORE, unless the ring is in NATS, and KID or --all; see %s --help", cmd.CommandPath())
+				return usage("wrong arguments: pass STORE, unless the ring is in NATS, and KID or --all; see %s --help", cmd.CommandPath())
 			}
 			s, rest, err := f.open(args, kids)
 			if err != nil {
@@ -67,8 +67,8 @@ to the end, behind " -- ".`,
 	}
 	f.register(cmd)
 	p.register(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, in a few words that may be read by all members")
-	cmd.Flags().BoolVar(&all, "all", false, "every key of the ring")
+	cmd.Flags().StringVar(&reason, "reason", "", "short reason, which all members can read")
+	cmd.Flags().BoolVar(&all, "all", false, "revoke every key of the ring")
 	complete(cmd, "reason")
 	return cmd
 }
@@ -81,7 +81,7 @@ func revokeAll(ctx context.Context, cmd *cobra.Command, out output, s *sealedRin
 		return err
 	}
 	if p.Protections = issuing(v.set); len(p.Protections) == 0 {
-		return &failure{exitKey, errors.New("the ring has no key that issues"), "sign a roster of the next epoch"}
+		return &failure{exitKey, errors.New("the ring has no key that can issue"), "sign a roster of the next epoch"}
 	}
 	first, err := firstKeys(p, s.wrapper.Roster())
 	if err != nil {

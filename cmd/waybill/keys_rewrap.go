@@ -23,14 +23,14 @@ func newKeysRewrap() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rewrap [STORE]",
 		Short: "Seal a ring to the members of a new roster",
-		Long: `Bring a new roster into a ring: seal its keys to the members of that. Who is no
-longer one opens no ring written from then on, but still has the keys that it
-knew: the command says until when they live. Revoke them, or sign a roster of the
-next epoch, if that is too long.
+		Long: `Seal a ring to the members of a new roster. A member that was removed cannot open
+rings written from then on, but still has the keys that it knew: the command says
+until when these are valid. If that is too long, revoke them, or sign a roster of
+the next epoch.
 
-If the roster is of a later epoch, all keys before it are burnt: the ring gets new
-ones that issue at once, and tokens under any other are refused. Say --protection if the
-ring in the store cannot be read any more.`,
+If the roster is of a later epoch, all earlier keys are burnt: the ring gets new
+keys that issue at once, and tokens of any other key are rejected. If the ring in
+the store cannot be read any more, pass --protection.`,
 		Example: `  waybill keys rewrap shop.ring --roster shop.roster --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)"`,
 		Args: cobra.MaximumNArgs(1),
@@ -77,7 +77,7 @@ func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	roster := s.wrapper.Roster()
 	if burnt && roster.Epoch < 2 {
-		return &failure{exitFailure, err, "only a roster of a later epoch makes a ring anew"}
+		return &failure{exitFailure, err, "only a roster of a later epoch can replace a ring that cannot be read"}
 	}
 	if !burnt && roster.Epoch > before.set.Epoch() {
 		if burnt = true; len(protections) == 0 {
@@ -106,8 +106,8 @@ func (f *rewrapFlags) run(cmd *cobra.Command, args []string) error {
 	return printMade(cmd, f.out, s.name, set, nil)
 }
 
-// before opens a ring under the roster that it came with, so that one whose writer is no longer a member can be taken
-// over. After the end of that roster only the new one can let the ring in.
+// before opens a ring under the roster that it came with, so that one whose writer is no longer a
+// member can be taken over. After the end of that roster only the new one can let the ring in.
 func (s *sealedRing) before(blob keyring.Blob, roster string) (*sealedView, error) {
 	v, err := unsealed(s.wrapper, s.domain, blob)
 	if !errors.Is(err, agering.ErrExpired) {
@@ -123,13 +123,13 @@ func (s *sealedRing) before(blob keyring.Blob, roster string) (*sealedView, erro
 func reportLeavers(cmd *cobra.Command, old, roster *agering.Roster, v *sealedView) {
 	for _, m := range old.Members { // none is known to leave if the roster before has ended
 		if roster.Member(m.Name) == nil {
-			say(cmd.ErrOrStderr(), fmt.Sprintf("%s is no longer a member, and can issue with the keys it knew until %s",
+			say(cmd.ErrOrStderr(), fmt.Sprintf("%s is no longer a member, and can issue with the keys that it knew until %s",
 				m.Name, stamp(lastExpiry(v.set))))
 		}
 	}
 	if by := roster.Member(v.by); by == nil || !by.MayPropose {
-		say(cmd.ErrOrStderr(), fmt.Sprintf("%s wrote the ring last and may not any more: if it was compromised, "+
-			"sign a roster of the next epoch, because one of the keys may be its own", v.by))
+		say(cmd.ErrOrStderr(), fmt.Sprintf("%s wrote the ring last and may no longer propose: if it was compromised, "+
+			"sign a roster of the next epoch, because it may have added a key", v.by))
 	}
 }
 

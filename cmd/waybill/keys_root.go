@@ -29,9 +29,10 @@ func newKeysRootNew() *cobra.Command {
 		Use:   "new FILE",
 		Short: "Make a root and print its public line",
 		Long: `Make the key that signs rosters, in a new file of mode 0600, and print its public
-line, which belongs into the configuration of every service.
+line, which every service needs in its configuration.
 
-Who has the file decides who is a member. Keep it offline: no service needs it.`,
+Anyone who has the file decides who is a member. Keep it offline: no service needs
+it.`,
 		Example: `  waybill keys root new shop.root > shop.root.pub`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,7 +61,7 @@ func (o output) line(cmd *cobra.Command, public string) error {
 // unsaved tells why a secret was not written.
 func unsaved(path string, err error) error {
 	if errors.Is(err, fs.ErrExist) {
-		return &failure{exitFailure, fmt.Errorf("%s exists and stays as it is", path), "choose another name"}
+		return &failure{exitFailure, fmt.Errorf("%s exists and was not changed", path), "pass another file name"}
 	}
 	return judged(err)
 }

@@ -23,9 +23,9 @@ const rosterLife = 365 * day
 func newKeysRoster() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "roster",
-		Short: "Say who the members of a trust domain are",
-		Long: `Say who the members of a trust domain are. A roster is a list of members that the
-root has signed. It holds no secret, and travels with the ring.`,
+		Short: "Sign and show the list of members of a trust domain",
+		Long: `Sign and show rosters. A roster is the list of the members of a trust domain, signed
+by the root. It contains no secret, and is stored with the ring.`,
 		Example: `  waybill keys roster sign shop.roster --root shop.root --domain shop --members members
   waybill keys roster show shop.roster --root-public "$(cat shop.root.pub)"`,
 		Args: subcommand,
@@ -52,15 +52,15 @@ func newKeysRosterSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Sign the first roster, or the next one",
-		Long: `Sign a roster. If FILE holds one, sign the next: with its members, those of
---member added or replaced, those of --remove left out. --members gives all of
-them anew, one line each; lines that begin with # are skipped.
+		Long: `Sign a roster. If FILE contains a roster, sign the next one: --member adds or
+replaces a member, --remove removes one, and --members replaces all of them, with
+one line for each member. Lines that begin with # are skipped.
 
-A member is the line that "waybill keys identity new" printed, and behind it what
-it may do: may-propose to add keys, may-revoke to revoke them.
+A member line is the line that "waybill keys identity new" printed, followed by its
+roles: may-propose to add keys, may-revoke to revoke them.
 
---epoch burns all keys of the epochs before it, also those that only a thief ever
-saw. "waybill keys rewrap" brings the new roster into the ring.`,
+--epoch burns all keys of earlier epochs, including keys that only a thief ever
+saw. Run "waybill keys rewrap" to seal the ring to the new roster.`,
 		Example: `  waybill keys roster sign shop.roster --root shop.root --domain shop --members members
   waybill keys roster sign shop.roster --root shop.root --member "$(cat bills.member)"
   waybill keys roster sign shop.roster --root shop.root --remove orders
@@ -70,12 +70,12 @@ saw. "waybill keys rewrap" brings the new roster into the ring.`,
 	}
 	f.out.register(cmd)
 	cmd.Flags().StringVar(&f.root, "root", "", "file of the root")
-	cmd.Flags().StringVar(&f.domain, "domain", "", "trust domain; needed for the first roster")
-	cmd.Flags().StringArrayVar(&f.add, "member", nil, "line of a member to add or to replace; may be repeated")
-	cmd.Flags().StringVar(&f.list, "members", "", `file of the lines of all members, "-" for standard input`)
-	cmd.Flags().StringArrayVar(&f.remove, "remove", nil, "name of a member to leave out; may be repeated")
-	cmd.Flags().Var(&f.expires, "expires", "time until the roster and every ring under it are refused")
-	cmd.Flags().Uint64Var(&f.epoch, "epoch", 0, "epoch of the keys (default that of the roster before, or 1)")
+	cmd.Flags().StringVar(&f.domain, "domain", "", "trust domain; required for the first roster")
+	cmd.Flags().StringArrayVar(&f.add, "member", nil, "member line to add or replace; may be repeated")
+	cmd.Flags().StringVar(&f.list, "members", "", `file with the lines of all members, "-" for standard input`)
+	cmd.Flags().StringArrayVar(&f.remove, "remove", nil, "name of a member to remove; may be repeated")
+	cmd.Flags().Var(&f.expires, "expires", "time until services reject the roster and every ring under it")
+	cmd.Flags().Uint64Var(&f.epoch, "epoch", 0, "epoch of the keys (default the epoch of the previous roster, or 1)")
 	cmd.MarkFlagsMutuallyExclusive("members", "remove")
 	complete(cmd, "domain")
 	complete(cmd, "member")
@@ -86,10 +86,10 @@ saw. "waybill keys rewrap" brings the new roster into the ring.`,
 
 func (f *rosterFlags) run(cmd *cobra.Command, path string) error {
 	if f.root == "" {
-		return usage("--root is missing: name the file that waybill keys root new made")
+		return usage("--root is missing: pass the file that waybill keys root new made")
 	}
 	if f.expires == 0 {
-		return usage("--expires 0s: a roster has to live")
+		return usage("--expires must be greater than zero")
 	}
 	root, err := agering.LoadRoot(f.root)
 	if err != nil {
@@ -116,10 +116,10 @@ func (f *rosterFlags) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return judged(err)
 	}
-	say(cmd.ErrOrStderr(), fmt.Sprintf("wrote %s: roster %d of %s, %d members, ends %s", path, next.Seq, next.Domain,
+	say(cmd.ErrOrStderr(), fmt.Sprintf("wrote %s: roster %d of %s, %d members, expires %s", path, next.Seq, next.Domain,
 		len(next.Members), stamp(next.Expires)))
 	if next.Seq > 1 {
-		say(cmd.ErrOrStderr(), "bring it into the ring with: waybill keys rewrap")
+		say(cmd.ErrOrStderr(), "seal the ring to it with: waybill keys rewrap")
 	}
 	return printRoster(cmd, f.out, next)
 }
@@ -146,11 +146,11 @@ func (f *rosterFlags) next(cmd *cobra.Command, before *agering.Roster) (*agering
 		next.Domain, next.Seq, next.Members = before.Domain, before.Seq+1, slices.Clone(before.Members)
 		next.Epoch, next.EpochStart = max(before.Epoch, f.epoch), before.EpochStart
 		if f.epoch != 0 && f.epoch < before.Epoch {
-			return nil, usage("--epoch %d: the roster is in epoch %d, and an epoch never falls", f.epoch, before.Epoch)
+			return nil, usage("--epoch %d: the roster is in epoch %d, and the epoch cannot fall", f.epoch, before.Epoch)
 		}
 	}
 	if next.Domain == "" {
-		return nil, usage("--domain is missing: name the trust domain of the roster, as in --domain shop")
+		return nil, usage("--domain is missing: pass the trust domain of the roster, as in --domain shop")
 	}
 	if before == nil && next.Epoch > 1 || before != nil && next.Epoch > before.Epoch {
 		next.EpochStart = now
@@ -184,14 +184,14 @@ func (f *rosterFlags) members(cmd *cobra.Command, next *agering.Roster) error {
 			return err
 		}
 		if given[m.Name] {
-			return usage("member %s is given twice", m.Name)
+			return usage("member %s is listed twice", m.Name)
 		}
 		given[m.Name] = true
 		next.Members = slices.DeleteFunc(next.Members, func(o agering.Member) bool { return o.Name == m.Name })
 		next.Members = append(next.Members, m)
 	}
 	if len(next.Members) == 0 {
-		return usage("the roster has no members: give --members FILE or --member LINE")
+		return usage("the roster has no members: pass --members FILE or --member LINE")
 	}
 	return nil
 }
@@ -291,11 +291,11 @@ func printRoster(cmd *cobra.Command, out output, r *agering.Roster) error {
 	return write(cmd, b.Bytes())
 }
 
-// rosterLine is what stands above the members.
+// rosterLine is the heading of the members.
 func rosterLine(r *agering.Roster) string {
-	now, ends := time.Now(), "ends "
+	now, ends := time.Now(), "expires "
 	if r.Valid(now) != nil {
-		ends = "ENDED "
+		ends = "EXPIRED "
 	}
 	return fmt.Sprintf("roster %d of %s, epoch %d, %d members, %s%s (%s)", r.Seq, r.Domain, r.Epoch, len(r.Members),
 		ends, stamp(r.Expires), distance(r.Expires, now))

@@ -19,12 +19,13 @@ func newKeysRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate [STORE]",
 		Short: "Add the next keys to a sealed ring",
-		Long: `Add the next keys to a sealed ring, of each algorithm whose time has come, and do
-nothing otherwise: so a job may run it as often as it likes. It is for files and
-Secrets; over NATS the services rotate by themselves.
+		Long: `Add the next key of each protection to a sealed ring if it is due. Otherwise change
+nothing, so a job may run the command at any interval. It is for files and Secrets;
+over NATS the services rotate automatically.
 
-With --now, add them out of turn. They issue as soon as every node that is in
-touch can have them, 2 minutes from now, or at once if nothing issues.`,
+With --now, add the keys even if none is due. They issue as soon as every node that
+is in touch with the store can have them, 2 minutes from now, or at once if no
+other key can issue.`,
 		Example: `  waybill keys rotate shop.ring --domain shop --identity me.id --root-public "$(cat shop.root.pub)"
   waybill keys rotate shop.ring --now --domain shop --identity me.id --root-public "$(cat shop.root.pub)"`,
 		Args: cobra.MaximumNArgs(1),
@@ -52,7 +53,7 @@ touch can have them, 2 minutes from now, or at once if nothing issues.`,
 	}
 	f.register(cmd)
 	p.register(cmd)
-	cmd.Flags().BoolVar(&now, "now", false, "whether or not it is time")
+	cmd.Flags().BoolVar(&now, "now", false, "add keys even if none is due")
 	return cmd
 }
 

@@ -17,16 +17,17 @@ func newKeysStatus() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "status [STORE]",
-		Short: "Show the keys of a sealed ring and what becomes of them",
-		Long: `Show a sealed ring: its generation, who wrote it, the roster, the keys with their
-states and ages, what happens next and when, and over NATS which node holds which
-generation, as far as the nodes say (natskv.Store.Answer). It never shows key material.
+		Short: "Show a sealed ring, its keys, its roster and its nodes",
+		Long: `Show a sealed ring: its generation, its writer, the roster, the keys with their
+states and times, and what happens next. Over NATS it also shows which generation
+each node has, if the nodes report it (natskv.Store.Answer). It never shows key
+material.
 
-  pending  opens tokens; its time to issue has not come
-  active   issues and opens
+  pending  opens tokens, issues later
+  active   issues and opens tokens
   retired  opens tokens; a newer key issues
   gone     expired, opens nothing
-  revoked  taken out of the ring, opens nothing`,
+  revoked  removed from the ring, opens nothing`,
 		Example: `  waybill keys status shop.ring --domain shop --identity me.id --root-public "$(cat shop.root.pub)"
   waybill keys status --nats nats://nats.internal --bucket waybill --creds me.creds --domain shop --identity me.id \
     --root-public "$(cat shop.root.pub)" -o json`,

@@ -5,9 +5,11 @@
 //	waybill open --ring ring.jwks token
 //	waybill inspect token
 //
-// Data goes to standard output, messages to standard error. Tokens and keys come from files, descriptors or standard
-// input and never from the arguments, which every user of a machine can read. The exit code tells what was wrong; see
-// "waybill --help".
+// Data goes to standard output, messages to standard error. Tokens and keys come from files,
+// descriptors or standard input and never from the arguments, which every user of a machine can
+// read. The exit code tells what was wrong; see "waybill --help".
+//
+// Integration tests: internal/integration/cli.
 package main
 
 import (
@@ -37,7 +39,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
-// execute runs the command. What cobra itself finds wrong, before a command of ours has begun, is wrong usage.
+// execute runs the command. Errors of cobra itself, before the command has begun, are wrong usage.
 func execute(root *cobra.Command) error {
 	cmd, err := root.ExecuteC()
 	if err == nil {
@@ -75,7 +77,7 @@ read from files, descriptors or standard input ("-"), never from arguments.
 	return root
 }
 
-// subcommand refuses arguments of a command that only holds others.
+// subcommand rejects arguments of a command that only has subcommands.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -88,8 +90,8 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	return usage("%s has no command %q%s; see %s --help", cmd.CommandPath(), args[0], hint, cmd.CommandPath())
 }
 
-// strictCompletion adds cobra's completion command, but for an exit code when there is no such shell. The streams of root
-// are set before.
+// strictCompletion adds cobra's completion command, but for an exit code when there is no such
+// shell. The streams of root are set before.
 func strictCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

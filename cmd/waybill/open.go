@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,14 +29,14 @@ func newOpen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "open [FILE]",
 		Short: "Verify a token and print its claims",
-		Long: `Verify a token with the keys of a ring and print its claims. The token comes
-from FILE or from standard input, never from the arguments.
+		Long: `Verify a token with the keys of a ring and print its claims. The token is read
+from FILE or standard input, never from the arguments.
 
-Say what differs from the defaults in your services: --accept, --leeway,
+If your services do not use the defaults, pass their values: --accept, --leeway,
 --max-life and --limit.
 
-A token that does not pass is not shown: the exit code and the message tell why,
-and "-o json" prints {"verified": false, "reason": "…"}.
+A token that is not valid is not shown. The exit code and the message say why, and
+"-o json" prints {"verified": false, "reason": "…"}.
 
 ` + exitCodes,
 		Example: `  waybill open --ring ring.jwks < token
@@ -47,12 +48,12 @@ and "-o json" prints {"verified": false, "reason": "…"}.
 	}
 	f.ring.register(cmd)
 	f.out.register(cmd)
-	cmd.Flags().Var(&f.at, "at", "judge it as of this time (RFC 3339 or seconds since 1970); revocation is judged now")
+	cmd.Flags().Var(&f.at, "at", "time at which to judge the token (RFC 3339 or seconds since 1970); revocation is judged now")
 	cmd.Flags().StringSliceVar(&f.accept, "accept", []string{"signed", "sealed", "public"}, "protections to accept")
-	cmd.Flags().Var(&f.maxLife, "max-life", "longest life of a token to accept")
-	cmd.Flags().Var(&f.leeway, "leeway", "difference of clocks to allow for, 60s at most")
+	cmd.Flags().Var(&f.maxLife, "max-life", "longest lifetime of a token to accept")
+	cmd.Flags().Var(&f.leeway, "leeway", "largest difference between clocks, 60s at most")
 	cmd.Flags().IntVar(&f.limit, "limit", waybill.DefaultAcceptLimit,
-		fmt.Sprintf("longest token to accept, in bytes, %d at most", waybill.MaxAcceptLimit))
+		fmt.Sprintf("largest token to accept, in bytes, %d at most", waybill.MaxAcceptLimit))
 	complete(cmd, "accept", "signed", "sealed", "public")
 	return cmd
 }
@@ -71,6 +72,9 @@ func (f *openFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	auth, err := waybill.New(ring.Set().Domain(), ring, opts...)
+	if errors.Is(err, waybill.ErrNoKey) {
+		return judged(err)
+	}
 	if err != nil {
 		return usage("%s", message(err))
 	}

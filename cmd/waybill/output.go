@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func (o *output) String() string { return string(*o) }
 func (o *output) Type() string   { return "form" }
 func (o *output) Set(s string) error {
 	if s != string(textOutput) && s != string(jsonOutput) {
-		return fmt.Errorf("want text or json")
+		return errors.New("must be text or json")
 	}
 	*o = output(s)
 	return nil
@@ -88,8 +89,9 @@ func indented(v any) ([]byte, error) {
 	return escaped(b.Bytes()), nil
 }
 
-// escaped escapes everything but line ends that could move a terminal's cursor or reorder its text. Inside JSON
-// strings, the only place where such characters can stand in JSON, the result means the same.
+// escaped escapes everything but line ends that could move a terminal's cursor or reorder its text.
+// Inside JSON strings, the only place where such characters can occur in JSON, the result means the
+// same.
 func escaped(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {

@@ -11,7 +11,8 @@ import (
 // allProtections are all there are, in the order in which they are listed.
 var allProtections = []keyring.Protection{keyring.Signed, keyring.Sealed, keyring.Public}
 
-// registerProtections registers --protection. The text byDefault says what applies without the flag.
+// registerProtections registers --protection. The text byDefault says what applies without the
+// flag.
 func registerProtections(cmd *cobra.Command, names *[]string, byDefault string) {
 	cmd.Flags().StringSliceVar(names, "protection", nil, "protections of the keys: signed, sealed, public")
 	cmd.Flags().Lookup("protection").DefValue = byDefault

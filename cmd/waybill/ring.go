@@ -21,17 +21,17 @@ type ringFlags struct {
 
 func (f *ringFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.path, "ring", "", `file of the key ring, "-" for standard input`)
-	cmd.Flags().UintVar(&f.fd, "ring-fd", 0, "descriptor to read the key ring from, 3 or higher")
+	cmd.Flags().UintVar(&f.fd, "ring-fd", 0, "descriptor of the key ring, 3 or higher")
 	cmd.Flags().StringVar(&f.domain, "domain", "",
-		"trust domain that the ring must be of; needed for a JWK Set of other software, which names none")
+		"trust domain that the ring must be of; required for a JWK Set of other software, which has none")
 	cmd.MarkFlagsMutuallyExclusive("ring", "ring-fd")
 }
 
 // load reads the ring. Other is the name of the input that the command reads besides.
 func (f *ringFlags) load(cmd *cobra.Command, other string) (*keyring.Ring, error) {
 	if f.path == stdinName && other == stdinName {
-		return nil, usage("standard input cannot be both the ring and the rest: " +
-			"name a file for one of them, or use --ring-fd")
+		return nil, usage("standard input cannot be both the ring and another input: " +
+			"pass a file for one of them, or use --ring-fd")
 	}
 	data, err := f.read(cmd)
 	if err != nil {
@@ -47,12 +47,12 @@ func (f *ringFlags) load(cmd *cobra.Command, other string) (*keyring.Ring, error
 func (f *ringFlags) read(cmd *cobra.Command) ([]byte, error) {
 	if !cmd.Flags().Changed("ring-fd") {
 		if f.path == "" {
-			return nil, usage("--ring is missing: name the file of the key ring; see %s --help", cmd.CommandPath())
+			return nil, usage("--ring is missing: pass the file of the key ring; see %s --help", cmd.CommandPath())
 		}
 		return readRing(cmd, f.path)
 	}
 	if f.fd < 3 {
-		return nil, usage("--ring-fd %d: want 3 or higher, as in: waybill open --ring-fd 3 3< ring.jwks < token", f.fd)
+		return nil, usage("--ring-fd %d: must be 3 or higher, as in: waybill open --ring-fd 3 3< ring.jwks < token", f.fd)
 	}
 	name := fmt.Sprintf("descriptor %d", f.fd)
 	file := os.NewFile(uintptr(f.fd), name)
@@ -60,8 +60,8 @@ func (f *ringFlags) read(cmd *cobra.Command) ([]byte, error) {
 	return limited(file, name)
 }
 
-// parse reads the ring. One without a domain of its own was made by other software and is of the domain that the user
-// names.
+// parse reads the ring. One without a domain of its own was made by other software and is of the
+// domain that the user names.
 func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	var own struct {
 		Ring *string `json:"ring"`
@@ -71,7 +71,7 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	}
 	if json.Unmarshal(data, &own) == nil && own.Ring == nil {
 		if f.domain == "" {
-			return nil, usage("the ring names no domain: if it is a JWK Set of other software, add --domain")
+			return nil, usage("the ring has no domain: if it is a JWK Set of other software, pass --domain")
 		}
 		set, err := keyring.ParseForeign(f.domain, data)
 		return set, judged(err)
@@ -86,13 +86,14 @@ func (f *ringFlags) parse(data []byte) (*keyring.Set, error) {
 	return set, nil
 }
 
-// readRing reads the bytes of a ring in a file or on standard input. A file that everybody can read is refused.
+// readRing reads the bytes of a ring in a file or on standard input. A file that everybody can read
+// is refused.
 func readRing(cmd *cobra.Command, path string) ([]byte, error) {
 	if path == stdinName {
 		return limited(cmd.InOrStdin(), inputName(path))
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, usage("%s is not a regular file: give a pipe as --ring - or --ring-fd N", path)
+		return nil, usage("%s is not a regular file: pass a pipe as --ring - or --ring-fd N", path)
 	}
 	blob, err := keyring.File(path).Load(cmd.Context())
 	return blob.Data, judged(err)
@@ -120,4 +121,4 @@ func readSet(cmd *cobra.Command, path string) (*keyring.Set, error) {
 }
 
 var errSealed = &failure{exitFailure, errors.New("the ring is sealed"),
-	"see waybill keys status, and waybill keys export for a way to open it"}
+	"use waybill keys status to show it, or waybill keys export to unseal it"}

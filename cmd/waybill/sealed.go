@@ -39,10 +39,10 @@ func (f *sealedFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.domain, "domain", "", "trust domain that the ring must be of")
 	cmd.Flags().StringVar(&f.identity, "identity", "", "file of your identity")
 	registerRoots(cmd, &f.roots)
-	cmd.Flags().StringVar(&f.roster, "roster", "", "file of the newest signed roster that you know")
-	cmd.Flags().StringVar(&f.nats, "nats", "", "address of the NATS server that holds the ring, instead of STORE")
-	cmd.Flags().StringVar(&f.bucket, "bucket", "", "key-value bucket of the ring, with --nats")
-	cmd.Flags().StringVar(&f.creds, "creds", "", "file of the credentials, with --nats")
+	cmd.Flags().StringVar(&f.roster, "roster", "", "file of the newest signed roster that you have")
+	cmd.Flags().StringVar(&f.nats, "nats", "", "address of the NATS server with the ring, instead of STORE")
+	cmd.Flags().StringVar(&f.bucket, "bucket", "", "key-value bucket with the ring; requires --nats")
+	cmd.Flags().StringVar(&f.creds, "creds", "", "file of the NATS credentials; requires --nats")
 	cmd.MarkFlagsRequiredTogether("nats", "bucket")
 	complete(cmd, "domain")
 	complete(cmd, "root-public")
@@ -66,8 +66,8 @@ type sealedRing struct {
 	bucket  *natskv.Store    // the store, if it is one in NATS
 }
 
-// open finds the store and what follows it among the arguments, and takes the ring's roster to be that of --roster or
-// newer. It does not read the ring yet.
+// open finds the store and what follows it among the arguments, and takes the ring's roster to be
+// that of --roster or newer. It does not read the ring yet.
 func (f *sealedFlags) open(args []string, after int) (*sealedRing, []string, error) {
 	s, rest, err := f.find(args, after)
 	if err != nil {
@@ -87,13 +87,13 @@ func (f *sealedFlags) find(args []string, after int) (*sealedRing, []string, err
 	inFile := f.nats == ""
 	switch {
 	case inFile && len(args) == after:
-		return nil, nil, usage("STORE is missing: name the file of the sealed ring, or say --nats and --bucket")
+		return nil, nil, usage("STORE is missing: pass the file of the sealed ring, or --nats and --bucket")
 	case !inFile && len(args) > after:
-		return nil, nil, usage("the ring is either in the file %s or in NATS", args[0])
+		return nil, nil, usage("the ring cannot be both in the file %s and in NATS: pass STORE or --nats", args[0])
 	case f.domain == "":
-		return nil, nil, usage("--domain is missing: name the trust domain of the ring, as in --domain shop")
+		return nil, nil, usage("--domain is missing: pass the trust domain of the ring, as in --domain shop")
 	case f.identity == "":
-		return nil, nil, usage("--identity is missing: name the file that waybill keys identity new made")
+		return nil, nil, usage("--identity is missing: pass the file that waybill keys identity new made")
 	}
 	if err := keyring.CheckDomain(f.domain); err != nil {
 		return nil, nil, usage("--domain: %s", message(err))
@@ -119,7 +119,7 @@ func (f *sealedFlags) find(args []string, after int) (*sealedRing, []string, err
 
 func parseRoots(lines []string) ([]agering.PublicRoot, error) {
 	if len(lines) == 0 {
-		return nil, usage("--root-public is missing: give the line that waybill keys root new printed")
+		return nil, usage("--root-public is missing: pass the line that waybill keys root new printed")
 	}
 	roots, err := agering.ParseRoots(lines...)
 	if err != nil {
@@ -131,8 +131,8 @@ func parseRoots(lines []string) ([]agering.PublicRoot, error) {
 // connect opens the store in NATS.
 func (f *sealedFlags) connect(s *sealedRing) error {
 	if u, err := url.Parse(f.nats); err == nil && u.User != nil {
-		return usage("--nats holds a password or a token, and arguments are visible to every user of this machine: " +
-			"give --creds FILE")
+		return usage("--nats contains a password or a token, and arguments are visible to every user of this machine: " +
+			"pass --creds FILE")
 	}
 	opts := []nats.Option{nats.Name("waybill keys"), nats.NoReconnect()}
 	if f.creds != "" {
@@ -250,7 +250,7 @@ func readRoster(path string) ([]byte, error) {
 	return signed, judged(err)
 }
 
-var errNoRoster = usage("--roster is missing: name the file that waybill keys roster sign made")
+var errNoRoster = usage("--roster is missing: pass the file that waybill keys roster sign made")
 
 // policyFlags are the times by which the keys follow each other.
 type policyFlags struct{ period, delay, horizon, slack duration }
@@ -259,10 +259,10 @@ func (f *policyFlags) register(cmd *cobra.Command) {
 	p := keyring.DefaultPolicy()
 	f.period, f.horizon, f.slack = duration(p.Period), duration(p.Horizon), duration(p.Slack)
 	cmd.Flags().Var(&f.period, "period",
-		"time between two keys of a protection; it, --delay, --horizon and --slack as in your services")
-	cmd.Flags().Var(&f.delay, "delay", "time from the making of a key until it issues")
-	cmd.Flags().Var(&f.horizon, "horizon", "time for which a key opens after the next one took over")
-	cmd.Flags().Var(&f.slack, "slack", "time for which it opens beyond that")
+		"time between two keys of a protection; must be the same as in your services, as --delay, --horizon and --slack")
+	cmd.Flags().Var(&f.delay, "delay", "time from when a key is made until it issues")
+	cmd.Flags().Var(&f.horizon, "horizon", "time for which a key opens after its successor took over")
+	cmd.Flags().Var(&f.slack, "slack", "time for which a key opens beyond that")
 	cmd.Flags().Lookup("delay").DefValue = "half of --period"
 }
 

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// duration is a flag: a Go duration that may begin with days, as 90d or 1d12h. Whole seconds, up to ten years.
+// duration is a flag: a Go duration that may begin with days, as 90d or 1d12h. Whole seconds, up to
+// ten years.
 type duration time.Duration
 
 const (
@@ -16,7 +17,7 @@ const (
 )
 
 func (d *duration) Set(s string) error {
-	errForm := errors.New("want whole seconds from 0 to 3650d, as in 90d, 12h or 15m30s")
+	errForm := errors.New("must be whole seconds from 0 to 3650d, as in 90d, 12h or 15m30s")
 	var sum time.Duration
 	rest := s
 	if days, after, ok := strings.Cut(s, "d"); ok {
@@ -71,7 +72,7 @@ func (m *moment) Set(s string) error {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return errors.New("want RFC 3339, as in 2026-05-01T12:00:00Z, or seconds since 1970")
+		return errors.New("must be RFC 3339, as in 2026-05-01T12:00:00Z, or seconds since 1970")
 	}
 	m.Time = t.UTC()
 	return nil

@@ -8,8 +8,9 @@ import (
 // encoding is base64url without padding (RFC 4648, section 5).
 var encoding = base64.RawURLEncoding
 
-// decode64 appends what src stands for to dst[:0] and returns it. It is stricter than encoding/base64, which skips line
-// breaks, and half as fast again: opening a token is largely this. dst must have room for the result.
+// decode64 appends what src stands for to dst[:0] and returns it. It is stricter than
+// encoding/base64, which skips line breaks, and half as fast again: opening a token is largely
+// this. dst must have room for the result.
 func decode64(dst, src []byte) (out []byte, ok bool) {
 	dst = dst[:encoding.DecodedLen(len(src))]
 	out = dst

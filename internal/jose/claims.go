@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Claims is a verified payload, indexed. The registered claims are read once; the application's stay as they came
-// until somebody asks for them.
+// Claims is a verified payload, indexed. The registered claims are read once; the application's
+// stay as they came until somebody asks for them.
 type Claims struct {
 	Iat, Exp, End, Nbf int64 // seconds since 1970; Nbf is 0 if absent
 
@@ -29,8 +29,9 @@ const (
 
 const maxTime = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
 
-// ParseClaims reads a payload into c, which keeps it. The payload must be addressed to domain. Names of claims are
-// written without escapes: otherwise one claim would have two spellings, and a reader could miss one of them.
+// ParseClaims reads a payload into c, which keeps it. The payload must be addressed to domain.
+// Names of claims are written without escapes: otherwise one claim would have two spellings, and a
+// reader could miss one of them.
 func ParseClaims(c *Claims, payload []byte, domain string) error {
 	c.payload = payload
 	if err := c.index.scan(payload); err != nil {
@@ -84,7 +85,8 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 	return audience(aud, domain)
 }
 
-// audience accepts the domain as a string, or as an array of that one string, which some libraries always write.
+// audience accepts the domain as a string, or as an array of that one string, which some libraries
+// always write.
 func audience(aud []byte, domain string) error {
 	if aud[0] == '[' {
 		var list []string
@@ -106,7 +108,8 @@ func audience(aud []byte, domain string) error {
 	return &Error{Audience, "for another audience"}
 }
 
-// seconds reads a NumericDate, which here is a whole number above zero. The scanner has seen that v is a JSON value.
+// seconds reads a NumericDate, which here is a whole number above zero. The scanner has seen that v
+// is a JSON value.
 func seconds(v []byte) (n int64, ok bool) {
 	for _, c := range v {
 		if c < '0' || c > '9' || n > maxTime/10 {
@@ -130,7 +133,8 @@ func canonical128(s []byte) bool {
 // Payload returns the exact bytes that were parsed.
 func (c *Claims) Payload() []byte { return c.payload }
 
-// Raw returns the JSON value of a claim as it stands in the payload, or nil. The caller must not change it.
+// Raw returns the JSON value of a claim as it stands in the payload, or nil. The caller must not
+// change it.
 func (c *Claims) Raw(name string) []byte { return c.index.find(c.payload, name) }
 
 // Text returns a string claim whose type ParseClaims has checked, or "".
@@ -167,7 +171,8 @@ func (p *Builder) name(name string) {
 	p.b = append(append(append(p.b, '"'), name...), '"', ':')
 }
 
-// Raw appends a claim. Name and value must be valid JSON already: a name without quotes, a value without white space.
+// Raw appends a claim. Name and value must be valid JSON already: a name without quotes, a value
+// without white space.
 func (p *Builder) Raw(name string, value []byte) {
 	p.name(name)
 	p.b = append(p.b, value...)

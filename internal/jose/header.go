@@ -8,8 +8,8 @@ type header struct {
 	kid []byte
 }
 
-// The headers that we write ourselves, and other libraries too, since they sort the members. A header of this
-// spelling is recognised by its bytes, without a JSON parse.
+// The headers that we write ourselves, and other libraries too, since they sort the members. A
+// header of this spelling is recognised by its bytes, without a JSON parse.
 const (
 	headHS256 = `{"alg":"HS256","kid":"`
 	headEdDSA = `{"alg":"EdDSA","kid":"`
@@ -17,7 +17,8 @@ const (
 	headTail  = `","typ":"` + Type + `"}`
 )
 
-// Headers are returned, not filled in by pointer: what is stored through a pointer escapes to the heap.
+// Headers are returned, not filled in by pointer: what is stored through a pointer escapes to the
+// heap.
 
 func knownHeader(b []byte) (h header, ok bool) {
 	rest, ok := bytes.CutSuffix(b, []byte(headTail))
@@ -37,8 +38,8 @@ func knownHeader(b []byte) (h header, ok bool) {
 	return h, bytes.IndexByte(h.kid, '"') < 0 && bytes.IndexByte(h.kid, '\\') < 0
 }
 
-// parseHeader reads a header in any member order. Every member must be one of alg, enc, kid and typ: crit, zip, jwk, jku,
-// x5c and whatever comes later are refused rather than ignored.
+// parseHeader reads a header in any member order. Every member must be one of alg, enc, kid and
+// typ: crit, zip, jwk, jku, x5c and whatever comes later are refused rather than ignored.
 func parseHeader(b []byte) (h header, err error) {
 	var list members
 	if err := list.scan(b); err != nil {

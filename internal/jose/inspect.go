@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Unverified returns what a token says, for showing it to a person. No key is involved: anybody can have written it, so
-// nothing may be decided by it. It returns as much of header and payload as base64url can give, whatever is wrong, and
-// the first reason for which no key would open the token. The payload of a sealed token is nil, alg is 0 if the header is
-// not one of the profile.
+// Unverified returns what a token says, for showing it to a person. No key is involved: anybody can
+// have written it, so nothing may be decided by it. It returns as much of header and payload as
+// base64url can give, whatever is wrong, and the first reason for which no key would open the
+// token. The payload of a sealed token is nil, alg is 0 if the header is not one of the profile.
 func Unverified(text string) (alg Alg, header, payload []byte, err error) {
 	var buf HeaderBuffer
 	t, err := Parse(text, &buf)
@@ -52,7 +52,8 @@ func wellFormed(alg Alg, parts []string) error {
 	return nil
 }
 
-// anyAudience says what is wrong with a payload, but for its audience, which is the ring's to judge.
+// anyAudience says what is wrong with a payload, but for its audience, which is the ring's to
+// judge.
 func anyAudience(payload []byte) error {
 	var c Claims
 	err := ParseClaims(&c, payload, "")

@@ -6,10 +6,11 @@
 //	sealed  JWE  {"alg":"dir","enc":"A256GCM","kid":"<kid>.<salt>","typ":"waybill+jwt"}
 //	public  JWS  {"alg":"EdDSA","kid":"…","typ":"waybill+jwt"}
 //
-// [Parse] splits a token and reads its header, [Key.Open] verifies it and returns its payload, [ParseClaims]
-// reads the payload. One token has one spelling: base64url is canonical (RFC 4648, section 5, no padding, no
-// stray trailing bits), there is no white space, no member stands twice, all text is valid UTF-8. The key decides
-// the algorithm, the header has only to agree (RFC 8725, section 3.1).
+// [Parse] splits a token and reads its header, [Key.Open] verifies it and returns its payload,
+// [ParseClaims] reads the payload. One token has one spelling: base64url is canonical (RFC 4648,
+// section 5, no padding, no stray trailing bits), there is no white space, no member stands twice,
+// all text is valid UTF-8. The key decides the algorithm, the header has only to agree (RFC 8725,
+// section 3.1).
 //
 // The package reads no clock and no context, and keeps no reference to the buffers it was given.
 package jose

@@ -23,8 +23,8 @@ type member struct {
 func (m member) name(b []byte) []byte  { return b[m.nameStart:m.nameEnd] }
 func (m member) value(b []byte) []byte { return b[m.valueStart:m.valueEnd] }
 
-// members is the index of an object's top level. It holds its first entries itself and no pointer to itself, so that it can
-// stay on a stack, or in the waybill that it belongs to.
+// members is the index of an object's top level. It holds its first entries itself and no pointer
+// to itself, so that it can stay on a stack, or in the waybill that it belongs to.
 type members struct {
 	n       int
 	escaped bool // some name holds an escape
@@ -55,8 +55,8 @@ var (
 	errCount     = errors.New("too many members")
 )
 
-// scan indexes the object b. It is stricter than encoding/json: no white space, no name twice in one object, no
-// invalid UTF-8, no lone surrogate, nothing behind the object.
+// scan indexes the object b. It is stricter than encoding/json: no white space, no name twice in
+// one object, no invalid UTF-8, no lone surrogate, nothing behind the object.
 func (l *members) scan(b []byte) error {
 	if len(b) > MaxToken {
 		return errSyntax
@@ -245,15 +245,17 @@ func (s *scanner) str() (escaped bool, err error) {
 	}
 }
 
-// plainRun returns how many bytes of ASCII at the front of b stand in a string for themselves: no quote, no backslash, no
-// control character. It looks at eight at a time, because long claims are mostly such runs.
+// plainRun returns how many bytes of ASCII at the front of b stand in a string for themselves: no
+// quote, no backslash, no control character. It looks at eight at a time, because long claims are
+// mostly such runs.
 func plainRun(b []byte) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; len(b)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
-		// The high bit of a byte becomes set if the byte is below 0x20, a quote, a backslash or not ASCII. A borrow can set
-		// it by mistake, but only above a byte that is flagged rightly, and the lowest one counts.
+		// The high bit of a byte becomes set if the byte is below 0x20, a quote, a backslash or not
+		// ASCII. A borrow can set it by mistake, but only above a byte that is flagged rightly, and
+		// the lowest one counts.
 		stop := ((w - ones*0x20) | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | w) & highs
 		if stop != 0 {
 			return i + bits.TrailingZeros64(stop)/8
@@ -355,8 +357,9 @@ func (s *scanner) digits() int {
 	return n
 }
 
-// stands reports whether m's name is one of its object's already, whose members are on the stack from first on. Names are
-// the same if encoding/json would think so: if there are escapes among them, names holds what they stand for, and gets m's.
+// stands reports whether m's name is one of its object's already, whose members are on the stack
+// from first on. Names are the same if encoding/json would think so: if there are escapes among
+// them, names holds what they stand for, and gets m's.
 func (s *scanner) stands(m member, first int, names map[string]bool) bool {
 	if names == nil {
 		for i := first; i < s.n; i++ {

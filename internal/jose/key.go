@@ -16,8 +16,8 @@ import (
 // MinSecret is the shortest secret of a symmetric key, in bytes (RFC 7518, section 3.2).
 const MinSecret = 32
 
-// Key makes and opens tokens of one algorithm. It is safe for concurrent use and must not be copied. Its secrets are
-// behind functions, of which package fmt prints no more than an address.
+// Key makes and opens tokens of one algorithm. It is safe for concurrent use and must not be
+// copied. Its secrets are behind functions, of which package fmt prints no more than an address.
 type Key struct {
 	alg Alg
 	kid string
@@ -45,7 +45,8 @@ func NewHS256(kid string, secret []byte) (*Key, error) {
 	return k, nil
 }
 
-// NewA256GCM returns a key that seals tokens under keys derived from secret, which it does not keep.
+// NewA256GCM returns a key that seals tokens under keys derived from secret, which it does not
+// keep.
 func NewA256GCM(kid string, secret []byte) (*Key, error) {
 	if err := checkSecret(kid, secret); err != nil {
 		return nil, err
@@ -93,14 +94,16 @@ func NewEd25519(kid string, pub ed25519.PublicKey, priv ed25519.PrivateKey) (*Ke
 // Alg returns the key's algorithm.
 func (k *Key) Alg() Alg { return k.alg }
 
-// Head returns the encoded header of every token that the key signs, and "" for a key that seals: those differ.
+// Head returns the encoded header of every token that the key signs, and "" for a key that seals:
+// those differ.
 func (k *Key) Head() string { return strings.TrimSuffix(k.head, ".") }
 
 // CanIssue reports whether the key makes tokens, and not only opens them.
 func (k *Key) CanIssue() bool { return k.alg != EdDSA || k.priv != nil }
 
-// Open verifies t, which must name this key, and returns its payload in memory of its own. The domain takes part in
-// the derivation of sealed tokens' keys; the caller compares it with the payload's aud all the same.
+// Open verifies t, which must name this key, and returns its payload in memory of its own. The
+// domain takes part in the derivation of sealed tokens' keys; the caller compares it with the
+// payload's aud all the same.
 func (k *Key) Open(t *Token, domain string) ([]byte, error) {
 	if t.Alg != k.alg {
 		return nil, errAlgorithm

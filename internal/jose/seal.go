@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// A random 96-bit nonce may repeat once a key has met 2^32 messages (NIST SP 800-38D, section 8.3). Each issuing
-	// process seals under keys of its own, and starts a new one long before.
+	// A random 96-bit nonce may repeat once a key has met 2^32 messages (NIST SP 800-38D, section
+	// 8.3). Each issuing process seals under keys of its own, and starts a new one long before.
 	maxSealed = 1 << 30
 
-	// maxDerived bounds the derived keys that a Key remembers; a fleet has about one per issuing process.
+	// maxDerived bounds the derived keys that a Key remembers; a fleet has about one per issuing
+	// process.
 	maxDerived = 1024
 
 	derivationLabel = "waybill/a256gcm/v1"
@@ -40,8 +41,9 @@ type sealing struct {
 	used atomic.Int64
 }
 
-// derive returns the AES-256-GCM of (domain, kid, salt): HKDF-Expand (RFC 5869) with SHA-256 over the length-prefixed
-// strings. The salt goes into info, not into Extract, because attackers choose it.
+// derive returns the AES-256-GCM of (domain, kid, salt): HKDF-Expand (RFC 5869) with SHA-256 over
+// the length-prefixed strings. The salt goes into info, not into Extract, because attackers choose
+// it.
 func (k *Key) derive(domain string, salt []byte) cipher.AEAD {
 	var room [256]byte
 	info := room[:0]
@@ -102,7 +104,8 @@ func (k *Key) openSealed(t *Token, domain string) ([]byte, error) {
 	return out, nil
 }
 
-// remember admits a derived key, after a token has passed under it. Readers take no lock, so writers replace the map.
+// remember admits a derived key, after a token has passed under it. Readers take no lock, so
+// writers replace the map.
 func (k *Key) remember(d derivation, aead cipher.AEAD) {
 	k.admit.Lock()
 	defer k.admit.Unlock()

@@ -17,7 +17,8 @@ const (
 	ed25519Len = 86 // 64 bytes in base64url
 )
 
-// HeaderBuffer is room for a decoded header. Callers keep it on their stack, so that parsing allocates nothing.
+// HeaderBuffer is room for a decoded header. Callers keep it on their stack, so that parsing
+// allocates nothing.
 type HeaderBuffer [maxHeader]byte
 
 // Token is a token split into its parts, with its header read. Nothing of it is verified.
@@ -40,8 +41,8 @@ func Parse(text string, buf *HeaderBuffer) (Token, error) {
 	return t.ReadHeader(buf)
 }
 
-// Split finds the parts of text. Whoever calls it has checked the length of text; more than [MaxToken] is refused all the
-// same.
+// Split finds the parts of text. Whoever calls it has checked the length of text; more than
+// [MaxToken] is refused all the same.
 func Split(text string) (Token, error) {
 	t := Token{text: text}
 	if len(text) > MaxToken {
@@ -67,7 +68,8 @@ func Split(text string) (Token, error) {
 // Head returns the encoded header.
 func (t Token) Head() string { return t.text[:t.dots[0]] }
 
-// Named returns t as a token of the key whose [Key.Head] is the token's own, so that there is no header to read.
+// Named returns t as a token of the key whose [Key.Head] is the token's own, so that there is no
+// header to read.
 func (t Token) Named(k *Key) (Token, error) {
 	if t.n != 2 {
 		return t, errParts

@@ -1,5 +1,5 @@
-// Package keyfault switches off single rules of package keyring, so that a test can show what fails without each of them.
-// Nothing but tests imports it besides keyring.
+// Package keyfault switches off single rules of package keyring, so that a test can show what fails
+// without each of them. Nothing but tests imports it besides keyring.
 package keyfault
 
 import "context"
@@ -14,7 +14,8 @@ type Off struct {
 
 type key struct{}
 
-// NewContext returns a context for keyring.Follow and keyring.Maintain in which the rules in off do not hold.
+// NewContext returns a context for keyring.Follow and keyring.Maintain in which the rules in off do
+// not hold.
 func NewContext(ctx context.Context, off Off) context.Context {
 	return context.WithValue(ctx, key{}, off)
 }

@@ -1,4 +1,5 @@
-// Package replace replaces files atomically: a reader sees either the old file or the complete new one.
+// Package replace replaces files atomically: a reader sees either the old file or the complete new
+// one.
 package replace
 
 import (
@@ -15,9 +16,10 @@ import (
 // patience is how long a writer waits for another one.
 const patience = 5 * time.Second
 
-// File calls fill with a new file of mode 0600 and puts that file in the place of path, under a lock. If fill fails, path
-// stays as it was. The new file is named path and ".new", which is also the lock: File waits up to 5 s for another writer.
-// A file of that name that an interrupted writer left behind must be removed by hand.
+// File calls fill with a new file of mode 0600 and puts that file in the place of path, under a
+// lock. If fill fails, path stays as it was. The new file is named path and ".new", which is also
+// the lock: File waits up to 5 s for another writer. A file of that name that an interrupted writer
+// left behind must be removed by hand.
 func File(ctx context.Context, path string, fill func(next *os.File) error) error {
 	next, err := lock(ctx, path+".new")
 	if err != nil {
@@ -26,8 +28,9 @@ func File(ctx context.Context, path string, fill func(next *os.File) error) erro
 	return complete(next, path, fill)
 }
 
-// Write puts a new file of mode 0600 with this content in the place of path, without a lock: of several writers the last
-// one wins. After a power failure path is either the old file or the new one.
+// Write puts a new file of mode 0600 with this content in the place of path, without a lock: of
+// several writers the last one wins. After a power failure path is either the old file or the new
+// one.
 func Write(path string, data []byte) error {
 	next, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // of mode 0600
 	if err != nil {
@@ -59,7 +62,8 @@ func complete(next *os.File, path string, fill func(next *os.File) error) error 
 	return nil
 }
 
-// Preserve gives next the owner and mode in info, so that everyone who could read the old file can read the new one.
+// Preserve gives next the owner and mode in info, so that everyone who could read the old file can
+// read the new one.
 func Preserve(next *os.File, info fs.FileInfo) error {
 	if err := preserveOwner(next, info); err != nil {
 		return fmt.Errorf("%s cannot be given to the owner of the old file: %w", next.Name(), err)

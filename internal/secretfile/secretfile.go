@@ -9,7 +9,8 @@ import (
 	"runtime"
 )
 
-// Read returns the content of a regular file of at most limit bytes. It rejects a file that [CheckMode] rejects.
+// Read returns the content of a regular file of at most limit bytes. It rejects a file that
+// [CheckMode] rejects.
 func Read(path string, limit int) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -36,7 +37,8 @@ func Read(path string, limit int) ([]byte, error) {
 	return data, nil
 }
 
-// CheckMode returns an error if the mode lets every user of the machine read, write or execute the file.
+// CheckMode returns an error if the mode lets every user of the machine read, write or execute the
+// file.
 func CheckMode(path string, mode fs.FileMode) error {
 	if runtime.GOOS == "windows" || mode.Perm()&0o007 == 0 {
 		return nil

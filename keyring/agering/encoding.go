@@ -11,7 +11,8 @@ import (
 // url encodes keys in lines of text.
 var url = base64.RawURLEncoding.Strict()
 
-// keyOf decodes 32 bytes in base64url, in their only spelling: the decoder itself would skip line feeds.
+// keyOf decodes 32 bytes in base64url, in their only spelling: the decoder itself would skip line
+// feeds.
 func keyOf(text string) ([]byte, bool) {
 	key, err := url.DecodeString(text)
 	return key, err == nil && len(key) == 32 && url.EncodeToString(key) == text
@@ -26,9 +27,9 @@ func encode(v any) []byte {
 	return append(out, '\n')
 }
 
-// decode reads a line exactly as encode writes it, and rejects any other spelling: another order, white space, a repeated
-// member, a member with other letter case, data after the value. So a value has one encoding, and the signed bytes are the
-// bytes that were read.
+// decode reads a line exactly as encode writes it, and rejects any other spelling: another order,
+// white space, a repeated member, a member with other letter case, data after the value. So a value
+// has one encoding, and the signed bytes are the bytes that were read.
 func decode(line []byte, v any) bool {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
@@ -42,8 +43,8 @@ func decode(line []byte, v any) bool {
 	return err == nil && bytes.Equal(append(again, '\n'), line)
 }
 
-// statement returns the bytes that a signature covers: each part after its length, so that two different lists of parts have
-// different bytes.
+// statement returns the bytes that a signature covers: each part after its length, so that two
+// different lists of parts have different bytes.
 func statement(parts ...[]byte) []byte {
 	var out []byte
 	for _, p := range parts {

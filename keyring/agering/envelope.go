@@ -14,8 +14,9 @@ import (
 // maxEndorsements bounds the revocations of a ring.
 const maxEndorsements = 1024
 
-// envelope is the written form of a sealed ring: one line of JSON with the members in this order. It contains everything that a
-// member with a root needs, so the same bytes work in a bucket, a Secret, a git repository and a cache.
+// envelope is the written form of a sealed ring: one line of JSON with the members in this order.
+// It contains everything that a member with a root needs, so the same bytes work in a bucket, a
+// Secret, a git repository and a cache.
 type envelope struct {
 	Version    int             `json:"v"`
 	Domain     string          `json:"domain"`
@@ -28,9 +29,10 @@ type envelope struct {
 	Sig        []byte          `json:"sig"`
 }
 
-// endorsement is the signature of a revoker that a key is revoked. It belongs to the revocation and not to the envelope, so that
-// members that may not revoke can copy it when they write. It does not cover when and why the key was revoked, because these
-// may be merged with another revocation of the same key.
+// endorsement is the signature of a revoker that a key is revoked. It belongs to the revocation and
+// not to the envelope, so that members that may not revoke can copy it when they write. It does not
+// cover when and why the key was revoked, because these may be merged with another revocation of
+// the same key.
 type endorsement struct {
 	Kid string `json:"kid"`
 	By  string `json:"by"`

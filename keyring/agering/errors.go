@@ -21,8 +21,9 @@ var (
 	errNoWrapper  = errors.New("agering: the wrapper has no identity: make it with New")
 )
 
-// outdated marks the error about a ring that was valid once and that the newest roster no longer accepts: the store has gone
-// back in time, and a node with a newer ring may overwrite it. The error about a ring that was never valid has no such mark.
+// outdated marks the error about a ring that was valid once and that the newest roster no longer
+// accepts: the store has gone back in time, and a node with a newer ring may overwrite it. The
+// error about a ring that was never valid has no such mark.
 type outdated struct{ error }
 
 func (e outdated) Unwrap() error { return e.error }

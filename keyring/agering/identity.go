@@ -15,9 +15,9 @@ import (
 	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
-// Identity is the identity of a service: a name, an age identity that unseals rings, and a key that signs them. It is
-// immutable, safe for concurrent use, and never prints its keys. The zero Identity and a nil Identity have no name and no keys;
-// they can be neither saved nor used.
+// Identity is the identity of a service: a name, an age identity that unseals rings, and a key that
+// signs them. It is immutable, safe for concurrent use, and never prints its keys. The zero
+// Identity and a nil Identity have no name and no keys; they can be neither saved nor used.
 type Identity struct {
 	public Member
 	age    age.Identity
@@ -25,7 +25,8 @@ type Identity struct {
 	sign   ed25519.PrivateKey
 }
 
-// maxSecretFile bounds an identity or root file: a hybrid identity has some 200 bytes and its public half 2 kB.
+// maxSecretFile bounds an identity or root file: a hybrid identity has some 200 bytes and its
+// public half 2 kB.
 const maxSecretFile = 16 << 10
 
 const (
@@ -42,8 +43,9 @@ func NewIdentity(name string) (*Identity, error) {
 	return newIdentity(name, x.String(), newSeed())
 }
 
-// NewHybridIdentity makes an identity with ML-KEM-768 and X25519 keys. Its rings stay secret even if somebody records them now and
-// has a quantum computer later. Its recipient has 2 kB, and all members of a roster must be of the same kind.
+// NewHybridIdentity makes an identity with ML-KEM-768 and X25519 keys. Its rings stay secret even
+// if somebody records them now and has a quantum computer later. Its recipient has 2 kB, and all
+// members of a roster must be of the same kind.
 func NewHybridIdentity(name string) (*Identity, error) {
 	h, err := age.GenerateHybridIdentity()
 	if err != nil {
@@ -76,7 +78,8 @@ func newIdentity(name, secret string, seed []byte) (*Identity, error) {
 	return id, nil
 }
 
-// ParseIdentity reads the text that [Identity.Text] returns. It skips empty lines and lines that begin with #.
+// ParseIdentity reads the text that [Identity.Text] returns. It skips empty lines and lines that
+// begin with #.
 func ParseIdentity(text []byte) (*Identity, error) {
 	lines, err := dataLines(text)
 	if err != nil || len(lines) != 3 || !strings.HasPrefix(lines[0], nameField) || !strings.HasPrefix(lines[2], signField) {
@@ -134,7 +137,8 @@ func (id *Identity) Save(path string) error {
 // usable reports whether the identity has keys.
 func (id *Identity) usable() bool { return id != nil && id.age != nil }
 
-// Text returns the identity, secrets included, as [ParseIdentity] reads it, or nil if it has no keys. Handle it as a secret.
+// Text returns the identity, secrets included, as [ParseIdentity] reads it, or nil if it has no
+// keys. Handle it as a secret.
 func (id *Identity) Text() []byte {
 	if !id.usable() {
 		return nil

@@ -10,13 +10,14 @@ import (
 	"filippo.io/age"
 )
 
-// Member is one service of a trust domain: the public half of its [Identity], and its roles. Every member can unseal rings. An
-// operator is also a member.
+// Member is one service of a trust domain: the public half of its [Identity], and its roles. Every
+// member can unseal rings. An operator is also a member.
 type Member struct {
 	Name string
 
-	// Recipient is the age recipient, "age1…". In a roster over 64 kB that was stored with a ring it is a digest of the
-	// recipient, "sha256:…", which identifies the member but cannot be sealed to.
+	// Recipient is the age recipient, "age1…". In a roster over 64 kB that was stored with a ring
+	// it is a digest of the recipient, "sha256:…", which identifies the member but cannot be sealed
+	// to.
 	Recipient string
 
 	Sign       ed25519.PublicKey
@@ -34,7 +35,8 @@ func (m Member) String() string {
 	return strings.Join([]string{memberLine, m.Name, m.Recipient, url.EncodeToString(m.Sign)}, ":")
 }
 
-// ParseMember reads the line that [Member.String] returns. The result has no roles: the operator adds them.
+// ParseMember reads the line that [Member.String] returns. The result has no roles: the operator
+// adds them.
 func ParseMember(line string) (Member, error) {
 	f := strings.Split(line, ":")
 	if len(line) > maxSecretFile || len(f) != 4 || f[0] != memberLine {

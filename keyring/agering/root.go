@@ -12,11 +12,12 @@ import (
 	"github.com/waybill-go/waybill/internal/secretfile"
 )
 
-// Root is the operator's key that signs rosters. It stays offline: no service needs it. It never prints its secret.
-// The zero Root and a nil Root have no key; they can be neither saved nor used.
+// Root is the operator's key that signs rosters. It stays offline: no service needs it. It never
+// prints its secret. The zero Root and a nil Root have no key; they can be neither saved nor used.
 type Root struct{ key ed25519.PrivateKey }
 
-// PublicRoot is the public half of a [Root], which is in the configuration of every service. The zero PublicRoot is not valid.
+// PublicRoot is the public half of a [Root], which is in the configuration of every service. The
+// zero PublicRoot is not valid.
 type PublicRoot struct{ key [ed25519.PublicKeySize]byte }
 
 // MaxRoots is the maximum number of roots in a configuration: one in use, and others to replace it.
@@ -32,7 +33,8 @@ func NewRoot() *Root {
 	return &Root{ed25519.NewKeyFromSeed(newSeed())}
 }
 
-// ParseRoot reads the text that [Root.Text] returns. It skips empty lines and lines that begin with #.
+// ParseRoot reads the text that [Root.Text] returns. It skips empty lines and lines that begin with
+// #.
 func ParseRoot(text []byte) (*Root, error) {
 	lines, err := dataLines(text)
 	if err == nil && len(lines) == 1 {
@@ -73,7 +75,8 @@ func (r *Root) Save(path string) error {
 // usable reports whether the root has a key.
 func (r *Root) usable() bool { return r != nil && r.key != nil }
 
-// Text returns the root, secret included, as [ParseRoot] reads it, or nil if it has no key. Handle it as a secret.
+// Text returns the root, secret included, as [ParseRoot] reads it, or nil if it has no key. Handle
+// it as a secret.
 func (r *Root) Text() []byte {
 	if !r.usable() {
 		return nil
@@ -81,7 +84,8 @@ func (r *Root) Text() []byte {
 	return fmt.Appendf(nil, "%s%s\n", rootField, url.EncodeToString(r.key.Seed()))
 }
 
-// Public returns the public half; without a key it is the zero PublicRoot, which no configuration accepts.
+// Public returns the public half; without a key it is the zero PublicRoot, which no configuration
+// accepts.
 func (r *Root) Public() PublicRoot {
 	if !r.usable() {
 		return PublicRoot{}

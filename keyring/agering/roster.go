@@ -20,29 +20,33 @@ const (
 	// MaxRoster is the maximum size of a roster in bytes: that of MaxMembers hybrid members.
 	MaxRoster = 768 << 10
 
-	// maxEmbedded is the maximum size of a roster that is stored with its recipients in every envelope. A hundred members
-	// with X25519 keys have 20 kB, thirty hybrid members 64 kB.
+	// maxEmbedded is the maximum size of a roster that is stored with its recipients in every
+	// envelope. A hundred members with X25519 keys have 20 kB, thirty hybrid members 64 kB.
 	maxEmbedded = 64 << 10
 )
 
-// Roster lists the members of a trust domain. The operator signs it with a [Root]. The zero Roster has
-// no members and has ended; it cannot be signed.
+// Roster lists the members of a trust domain. The operator signs it with a [Root]. The zero Roster
+// has no members and has ended; it cannot be signed.
 type Roster struct {
 	Domain string
 
-	// Seq is the number of the roster. Every change raises it, and no service accepts a lower one again.
+	// Seq is the number of the roster. Every change raises it, and no service accepts a lower one
+	// again.
 	Seq uint64
 
-	// Epoch is the current epoch. Each key belongs to the epoch in which it was made. Raising the epoch burns all keys of
-	// earlier epochs, including keys that the operator never saw. It never falls.
+	// Epoch is the current epoch. Each key belongs to the epoch in which it was made. Raising the
+	// epoch burns all keys of earlier epochs, including keys that the operator never saw. It never
+	// falls.
 	Epoch uint64
 
-	// EpochStart is when the epoch began, in whole seconds: no key made before it belongs to this epoch. It is constant
-	// within an epoch. In the first epoch it may be zero, so that the epoch includes older keys.
+	// EpochStart is when the epoch began, in whole seconds: no key made before it belongs to this
+	// epoch. It is constant within an epoch. In the first epoch it may be zero, so that the epoch
+	// includes older keys.
 	EpochStart time.Time
 
-	// Expires is when the roster expires, in whole seconds. From then on services reject it and all rings under it, so that
-	// a forgotten roster does not live for ever. Rings that are open by then stay open.
+	// Expires is when the roster expires, in whole seconds. From then on services reject it and all
+	// rings under it, so that a forgotten roster does not live for ever. Rings that are open by
+	// then stay open.
 	Expires time.Time
 
 	Members []Member
@@ -110,8 +114,8 @@ func (r *Roster) Sign(root *Root) ([]byte, error) {
 	return out, nil
 }
 
-// VerifyRoster reads a roster that [Roster.Sign] returned, and verifies that one of the roots signed it. It does not check
-// whether the roster has expired: see [Roster.Valid].
+// VerifyRoster reads a roster that [Roster.Sign] returned, and verifies that one of the roots
+// signed it. It does not check whether the roster has expired: see [Roster.Valid].
 func VerifyRoster(signed []byte, roots ...PublicRoot) (*Roster, error) {
 	s, err := parseRoster(signed, roots)
 	if err != nil {
@@ -157,8 +161,8 @@ func (r *Roster) unsigned() rosterText {
 	return t
 }
 
-// statement returns the bytes that the root signs: the roster with digests instead of recipients, so that both forms have the
-// same signature.
+// statement returns the bytes that the root signs: the roster with digests instead of recipients,
+// so that both forms have the same signature.
 func (t *rosterText) statement() []byte {
 	brief := t.brief()
 	brief.Sig = nil

@@ -13,8 +13,9 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// SeqGuard remembers the newest accepted roster and rejects older ones. It is safe for concurrent use and must not be copied.
-// The zero SeqGuard is the same as one of [NewSeqGuard]. [New] rejects a nil SeqGuard.
+// SeqGuard remembers the newest accepted roster and rejects older ones. It is safe for concurrent
+// use and must not be copied. The zero SeqGuard is the same as one of [NewSeqGuard]. [New] rejects
+// a nil SeqGuard.
 type SeqGuard struct {
 	path string
 
@@ -33,12 +34,12 @@ type guardText struct {
 
 const maxGuardFile = 1 << 10
 
-// NewSeqGuard returns a guard that remembers in memory. After a restart a process accepts the first roster that it reads, even an
-// old one that has not expired.
+// NewSeqGuard returns a guard that remembers in memory. After a restart a process accepts the first
+// roster that it reads, even an old one that has not expired.
 func NewSeqGuard() *SeqGuard { return &SeqGuard{} }
 
-// LoadSeqGuard returns a guard that also remembers in a file. The file need not exist, but its folder must. A file that no guard
-// has written is an error. Each process must have its own file.
+// LoadSeqGuard returns a guard that also remembers in a file. The file need not exist, but its
+// folder must. A file that no guard has written is an error. Each process must have its own file.
 func LoadSeqGuard(path string) (*SeqGuard, error) {
 	g := &SeqGuard{path: path}
 	file, err := os.Open(path)

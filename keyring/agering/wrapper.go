@@ -17,8 +17,9 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Wrapper seals and unseals the rings of one domain for one member. It is a [keyring.Wrapper] and safe for concurrent
-// use. The zero Wrapper and a nil Wrapper have no identity: they return an error from Learn, Wrap and Unwrap.
+// Wrapper seals and unseals the rings of one domain for one member. It is a [keyring.Wrapper] and
+// safe for concurrent use. The zero Wrapper and a nil Wrapper have no identity: they return an
+// error from Learn, Wrap and Unwrap.
 type Wrapper struct {
 	domain string
 	id     *Identity
@@ -40,14 +41,16 @@ type option func(*Wrapper)
 
 func (o option) apply(w *Wrapper) { o(w) }
 
-// Remember sets the guard that remembers the newest roster; by default one of [NewSeqGuard], which forgets when the process ends.
+// Remember sets the guard that remembers the newest roster; by default one of [NewSeqGuard], which
+// forgets when the process ends.
 func Remember(g *SeqGuard) Option { return option(func(w *Wrapper) { w.guard = g }) }
 
 // Clock sets the clock; time.Now by default. It is for tests.
 func Clock(now func() time.Time) Option { return option(func(w *Wrapper) { w.now = now }) }
 
-// New returns the wrapper of a domain for a member. Each of the roots may sign rosters. The wrapper learns the roster from the
-// first ring that it unseals; to create a ring, pass the roster to [Wrapper.Learn].
+// New returns the wrapper of a domain for a member. Each of the roots may sign rosters. The wrapper
+// learns the roster from the first ring that it unseals; to create a ring, pass the roster to
+// [Wrapper.Learn].
 func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrapper, error) {
 	if err := keyring.CheckDomain(domain); err != nil {
 		return nil, fmt.Errorf("agering: %w", err)
@@ -75,9 +78,10 @@ func New(domain string, id *Identity, roots []PublicRoot, opts ...Option) (*Wrap
 	return w, nil
 }
 
-// Learn passes a signed roster, as [Roster.Sign] returned it, to the wrapper. It rejects a roster older than the newest known
-// one. Every ring contains its roster; Learn is for creating a ring, for changing its members, and for writing rings whose
-// roster is over 64 kB, because such a roster is stored without its recipients.
+// Learn passes a signed roster, as [Roster.Sign] returned it, to the wrapper. It rejects a roster
+// older than the newest known one. Every ring contains its roster; Learn is for creating a ring,
+// for changing its members, and for writing rings whose roster is over 64 kB, because such a roster
+// is stored without its recipients.
 func (w *Wrapper) Learn(signed []byte) error {
 	if !w.usable() {
 		return errNoWrapper
@@ -94,7 +98,8 @@ func (w *Wrapper) Learn(signed []byte) error {
 // usable reports whether New made the wrapper.
 func (w *Wrapper) usable() bool { return w != nil && w.id != nil }
 
-// Roster returns the newest roster, or nil if none is known. The roster is shared and must not be changed.
+// Roster returns the newest roster, or nil if none is known. The roster is shared and must not be
+// changed.
 func (w *Wrapper) Roster() *Roster {
 	if w == nil {
 		return nil
@@ -125,9 +130,9 @@ func (w *Wrapper) adopt(r *signedRoster) error {
 	return nil
 }
 
-// Wrap seals a ring to all members of the newest roster and signs it. It returns [ErrNotProposer] if this member may not propose,
-// [ErrNotRevoker] if the ring has a revocation that no revoker has signed and this member may not revoke, and [ErrOldEpoch] if
-// the ring has a key of a burnt epoch.
+// Wrap seals a ring to all members of the newest roster and signs it. It returns [ErrNotProposer]
+// if this member may not propose, [ErrNotRevoker] if the ring has a revocation that no revoker has
+// signed and this member may not revoke, and [ErrOldEpoch] if the ring has a key of a burnt epoch.
 func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, error) {
 	if !w.usable() {
 		return nil, errNoWrapper
@@ -172,9 +177,10 @@ func (w *Wrapper) Wrap(domain string, generation uint64, plain []byte) ([]byte, 
 
 // Unwrap unseals a ring that Wrap sealed for this domain.
 //
-// A root must have signed the roster in the ring, and the wrapper learns it if it is the newest. The ring is always judged by
-// the newest roster that this wrapper knows, and not by the roster that it contains: an old ring with its old roster is accepted
-// only if its writer may still propose and its epoch is the current one. Such a ring does no harm, because nodes unite rings and
+// A root must have signed the roster in the ring, and the wrapper learns it if it is the newest.
+// The ring is always judged by the newest roster that this wrapper knows, and not by the roster
+// that it contains: an old ring with its old roster is accepted only if its writer may still
+// propose and its epoch is the current one. Such a ring does no harm, because nodes unite rings and
 // lose nothing. It also means that a roster can be published before the ring is sealed again.
 func (w *Wrapper) Unwrap(domain string, sealed []byte) (u keyring.Unwrapped, err error) {
 	if !w.usable() {
@@ -240,7 +246,8 @@ func (w *Wrapper) rosterFor(e *envelope, own *signedRoster) (*signedRoster, erro
 	return w.roster, nil
 }
 
-// embedded returns the roster in an envelope. The newest roster is in every ring and is parsed once.
+// embedded returns the roster in an envelope. The newest roster is in every ring and is parsed
+// once.
 func (w *Wrapper) embedded(e *envelope) (*signedRoster, error) {
 	if w.roster != nil && bytes.Equal(e.Roster, w.roster.embedded) {
 		return w.roster, nil
@@ -287,10 +294,11 @@ func (w *Wrapper) self(r *signedRoster) (*Member, error) {
 
 // ofEpoch returns an error unless the ring is of the roster's epoch.
 //
-// A key belongs to the epoch that its ring states, and rings of different epochs are never united. A node that reads a later
-// epoch drops all its keys, including a key that no other node ever saw, and its earlier rings are rejected as rings of the
-// earlier epoch. Times alone could not achieve that, because clocks differ and a thief's key can have a false time. The check
-// that no key was made before the epoch began catches an operator who burns a ring and includes an old key.
+// A key belongs to the epoch that its ring states, and rings of different epochs are never united.
+// A node that reads a later epoch drops all its keys, including a key that no other node ever saw,
+// and its earlier rings are rejected as rings of the earlier epoch. Times alone could not achieve
+// that, because clocks differ and a thief's key can have a false time. The check that no key was
+// made before the epoch began catches an operator who burns a ring and includes an old key.
 func ofEpoch(set *keyring.Set, r *signedRoster) error {
 	// A ring that states no epoch was made before there was a roster, and is of the first.
 	if stated := max(1, set.Epoch()); stated != r.Epoch {
@@ -305,8 +313,8 @@ func ofEpoch(set *keyring.Set, r *signedRoster) error {
 	return nil
 }
 
-// marks returns the kids, in order, of the keys that a ring marks as revoked or as ambiguous. Either mark makes a key unusable, so
-// a revoker must sign it.
+// marks returns the kids, in order, of the keys that a ring marks as revoked or as ambiguous.
+// Either mark makes a key unusable, so a revoker must sign it.
 func marks(plain []byte) []string {
 	var ring struct {
 		Keys []struct {
@@ -328,8 +336,8 @@ func marks(plain []byte) []string {
 	return kids
 }
 
-// endorse returns the signatures for the marks of a ring: a known signature if the roster still accepts it, otherwise a new one
-// of this member.
+// endorse returns the signatures for the marks of a ring: a known signature if the roster still
+// accepts it, otherwise a new one of this member.
 func (w *Wrapper) endorse(kids []string, r *signedRoster, me *Member) ([]endorsement, error) {
 	var out []endorsement
 	for _, kid := range kids {

@@ -1,13 +1,14 @@
-// Package jwks serves the public keys of a ring over HTTP, for gateways, proxies and services of other domains that verify
-// public waybills.
+// Package jwks serves the public keys of a ring over HTTP, for gateways, proxies and services of
+// other domains that verify public waybills.
 //
 // Typical use:
 //
 //	mux.Handle("/.well-known/jwks.json", jwks.Handler(ring))
 //
-// The handler serves a plain JWK Set of Ed25519 keys, as the JWT filters of Envoy and of most gateways read it: no other members
-// than "keys", no marks of revoked keys, and never a secret. It includes keys whose NotBefore has not come, so that a verifier has
-// them before their first token. It excludes revoked and expired keys. A verifier must accept the alg EdDSA, the domain as "aud",
+// The handler serves a plain JWK Set of Ed25519 keys, as the JWT filters of Envoy and of most
+// gateways read it: no other members than "keys", no marks of revoked keys, and never a secret. It
+// includes keys whose NotBefore has not come, so that a verifier has them before their first token.
+// It excludes revoked and expired keys. A verifier must accept the alg EdDSA, the domain as "aud",
 // and waybills in the header "waybill".
 package jwks
 
@@ -25,13 +26,14 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// maxAge is how long an answer may be cached. It is short compared to the delay after which a new key issues (minutes at least by
-// default), and limits how long a verifier accepts a revoked key.
+// maxAge is how long an answer may be cached. It is short compared to the delay after which a new
+// key issues (minutes at least by default), and limits how long a verifier accepts a revoked key.
 const maxAge = time.Minute
 
-// Handler returns a handler for GET and HEAD that serves the current public halves of a ring's keys of public tokens. Its answers
-// have an ETag of the content, may be conditional, and may be cached for a minute, or for a quarter of the time between the making
-// and the NotBefore of a key if that is shorter. While the keys of the ring are not loaded, and for a nil or zero ring, it answers
+// Handler returns a handler for GET and HEAD that serves the current public halves of a ring's keys
+// of public tokens. Its answers have an ETag of the content, may be conditional, and may be cached
+// for a minute, or for a quarter of the time between the making and the NotBefore of a key if that
+// is shorter. While the keys of the ring are not loaded, and for a nil or zero ring, it answers
 // 503, which verifiers do not cache. It needs no authentication and is safe for concurrent use.
 func Handler(ring *keyring.Ring) http.Handler {
 	return &handler{ring: ring}

@@ -24,8 +24,8 @@ const (
 	maxProblem = 512
 )
 
-// Report is the state of the ring of one node, as that node reports it. It contains no key material. It is not signed: anyone who
-// may publish to the inbox of the caller can forge it.
+// Report is the state of the ring of one node, as that node reports it. It contains no key
+// material. It is not signed: anyone who may publish to the inbox of the caller can forge it.
 type Report struct {
 	Name        string        `json:"name"`           // name of the service
 	Host        string        `json:"host,omitempty"` // host on which the node runs
@@ -38,9 +38,10 @@ type Report struct {
 	Problem     string        `json:"problem,omitempty"`
 }
 
-// Answer sends a [Report] on the node's ring to every caller of [Store.Ask] or "waybill keys status", until stop is called or the
-// connection is closed. The name is the name of the service. The node needs permission to subscribe to [StatusSubject] and to
-// answer (allow_responses). Allow only operators to publish to that subject.
+// Answer sends a [Report] on the node's ring to every caller of [Store.Ask] or "waybill keys
+// status", until stop is called or the connection is closed. The name is the name of the service.
+// The node needs permission to subscribe to [StatusSubject] and to answer (allow_responses). Allow
+// only operators to publish to that subject.
 func (s *Store) Answer(name string, ring *keyring.Ring) (stop func() error, err error) {
 	if !s.usable() {
 		return nil, errNoConnection
@@ -71,8 +72,9 @@ func report(name, host string, ring *keyring.Ring) Report {
 	return r
 }
 
-// Ask returns the reports of all nodes that called [Store.Answer], sorted by name and host. It returns when no node has answered
-// for half a second, or when ctx ends. No answer is not an error: nodes need not answer.
+// Ask returns the reports of all nodes that called [Store.Answer], sorted by name and host. It
+// returns when no node has answered for half a second, or when ctx ends. No answer is not an error:
+// nodes need not answer.
 func (s *Store) Ask(ctx context.Context) ([]Report, error) {
 	if !s.usable() {
 		return nil, errNoConnection

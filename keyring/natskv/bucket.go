@@ -12,7 +12,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// history is how many versions of a ring the bucket stores, so that an operator can look at earlier ones.
+// history is how many versions of a ring the bucket stores, so that an operator can look at earlier
+// ones.
 const history = 8
 
 // Option configures [Create].
@@ -25,9 +26,10 @@ func (o option) apply(c *jetstream.StreamConfig) { o(c) }
 // Replicas sets how many servers of a cluster store the bucket: 1 (the default), 3 or 5.
 func Replicas(n int) Option { return option(func(c *jetstream.StreamConfig) { c.Replicas = n }) }
 
-// Create makes a bucket for rings. It stores rings in files, without a maximum age and with some history, and republishes each
-// change to the nudge subject. It is for operators; services need no permission for it. If a bucket with the same name and
-// settings exists, Create succeeds; if its settings differ, it returns an error and changes nothing.
+// Create makes a bucket for rings. It stores rings in files, without a maximum age and with some
+// history, and republishes each change to the nudge subject. It is for operators; services need no
+// permission for it. If a bucket with the same name and settings exists, Create succeeds; if its
+// settings differ, it returns an error and changes nothing.
 func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) error {
 	if nc == nil {
 		return errNoConnection
@@ -75,16 +77,19 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 	return nil
 }
 
-// NudgeSubject returns the subject to which the server publishes that the ring of a domain has changed.
+// NudgeSubject returns the subject to which the server publishes that the ring of a domain has
+// changed.
 func NudgeSubject(bucket, domain string) string { return nudgePrefix(bucket) + Key(domain) }
 
-// StatusSubject returns the subject on which the nodes of a domain are asked for the state of their rings.
+// StatusSubject returns the subject on which the nodes of a domain are asked for the state of their
+// rings.
 func StatusSubject(bucket, domain string) string {
 	return "waybill.status." + bucket + "." + Key(domain)
 }
 
-// Key returns the bucket's key for the ring of a domain: "ring." and the domain, in which every character except A-Z a-z 0-9 - _
-// is written as = and two hexadecimal digits. So the domain is one token of the subject, and no two domains have the same key.
+// Key returns the bucket's key for the ring of a domain: "ring." and the domain, in which every
+// character except A-Z a-z 0-9 - _ is written as = and two hexadecimal digits. So the domain is one
+// token of the subject, and no two domains have the same key.
 func Key(domain string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

@@ -6,9 +6,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Nudges sends when the server reports a change of the ring, once after it has subscribed, and when the connection is back,
-// because earlier reports are lost. Several changes may be one nudge. While Nudges is running, a lost connection ends the calls that wait for an
-// answer from it.
+// Nudges sends when the server reports a change of the ring, once after it has subscribed, and when
+// the connection is back, because earlier reports are lost. Several changes may be one nudge. While
+// Nudges is running, a lost connection ends the calls that wait for an answer from it.
 func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
 	if !s.usable() {
 		return nil
@@ -24,7 +24,8 @@ func (s *Store) Nudges(ctx context.Context) <-chan struct{} {
 			nudge(changed)
 		}
 	}()
-	// One channel each: older clients take an event that still waits in a channel for the channel's end.
+	// One channel each: older clients take an event that still waits in a channel for the channel's
+	// end.
 	up, down := s.nc.StatusChanged(nats.CONNECTED), s.nc.StatusChanged(nats.RECONNECTING)
 	go func() {
 		defer close(out)
@@ -67,7 +68,8 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// forget ends a status channel where the client knows how to; older ones keep it, unread, as long as the connection.
+// forget ends a status channel where the client knows how to; older ones keep it, unread, as long
+// as the connection.
 func forget(nc *nats.Conn, status chan nats.Status) {
 	if r, ok := any(nc).(interface{ RemoveStatusListener(chan nats.Status) }); ok {
 		r.RemoveStatusListener(status)

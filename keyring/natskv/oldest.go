@@ -9,9 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// OldestMessage returns a function for [keyring.NeededSince]. It returns the time of the oldest message in any of the streams, or
-// the zero time if they are empty. Pass the streams whose messages carry waybills. If one of them cannot be read, the function
-// returns an error and no key is kept longer, so watch the log for it within a Horizon. It needs permission to publish to
+// OldestMessage returns a function for [keyring.NeededSince]. It returns the time of the oldest
+// message in any of the streams, or the zero time if they are empty. Pass the streams whose
+// messages carry waybills. If one of them cannot be read, the function returns an error and no key
+// is kept longer, so watch the log for it within a Horizon. It needs permission to publish to
 // $JS.API.STREAM.INFO and the name of each stream.
 func OldestMessage(nc *nats.Conn, streams ...string) (func(context.Context) (time.Time, error), error) {
 	if nc == nil {

@@ -16,10 +16,12 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// patience bounds one call, whatever the caller's context allows. It covers the election of a stream's leader.
+// patience bounds one call, whatever the caller's context allows. It covers the election of a
+// stream's leader.
 const patience = 5 * time.Second
 
-// The error codes of a lost compare-and-swap: there is another version, or, in a cluster, another one may be in flight.
+// The error codes of a lost compare-and-swap: there is another version, or, in a cluster, another
+// one may be in flight.
 const (
 	wrongLastSequence jetstream.ErrorCode = 10071
 	sequenceInFlight  jetstream.ErrorCode = 10164
@@ -31,8 +33,9 @@ var (
 	errLost         = errors.New("natskv: the connection to NATS was lost during the call")
 )
 
-// Store stores the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent use. The zero
-// Store and a nil Store have no connection: every call fails, and there are no nudges.
+// Store stores the ring of one domain in a bucket. It is a [keyring.Store], safe for concurrent
+// use. The zero Store and a nil Store have no connection: every call fails, and there are no
+// nudges.
 type Store struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
@@ -48,8 +51,9 @@ type Store struct {
 
 var _ keyring.Store = (*Store)(nil)
 
-// New returns the store of a domain's ring in a bucket. It does no I/O: the server may be unreachable, and the bucket need not
-// exist until the ring is read. The caller must close the connection. Use nats.MaxReconnects(-1) so that it survives any outage.
+// New returns the store of a domain's ring in a bucket. It does no I/O: the server may be
+// unreachable, and the bucket need not exist until the ring is read. The caller must close the
+// connection. Use nats.MaxReconnects(-1) so that it survives any outage.
 func New(nc *nats.Conn, bucket, domain string) (*Store, error) {
 	if nc == nil {
 		return nil, errNoConnection
@@ -77,9 +81,9 @@ func (s *Store) String() string {
 	return "natskv " + s.subject
 }
 
-// Load reads the ring from the leader of the bucket's stream. It returns keyring.ErrNotFound if the leader has no ring or its
-// last version is a deletion, and jetstream.ErrBucketNotFound if the bucket does not exist. Without a connection Load fails at
-// once; it never takes longer than 5 s.
+// Load reads the ring from the leader of the bucket's stream. It returns keyring.ErrNotFound if the
+// leader has no ring or its last version is a deletion, and jetstream.ErrBucketNotFound if the
+// bucket does not exist. Without a connection Load fails at once; it never takes longer than 5 s.
 func (s *Store) Load(ctx context.Context) (keyring.Blob, error) {
 	ctx, cancel, err := s.call(ctx)
 	if err != nil {
@@ -105,8 +109,8 @@ func (s *Store) Load(ctx context.Context) (keyring.Blob, error) {
 	return blob, nil
 }
 
-// CompareAndSwap publishes the next version if prev is still the last. It returns an error for a ring of more than three quarters
-// of the server's max_payload.
+// CompareAndSwap publishes the next version if prev is still the last. It returns an error for a
+// ring of more than three quarters of the server's max_payload.
 func (s *Store) CompareAndSwap(ctx context.Context, prev uint64, data []byte) (uint64, error) {
 	ctx, cancel, err := s.call(ctx)
 	if err != nil {
@@ -166,7 +170,8 @@ type answer struct {
 	Message   *message            `json:"message"`
 }
 
-// last asks the leader of the stream for the last message of the ring. It returns nil if there is certainly none.
+// last asks the leader of the stream for the last message of the ring. It returns nil if there is
+// certainly none.
 func (s *Store) last(ctx context.Context) (*message, error) {
 	query, err := json.Marshal(map[string]string{"last_by_subj": s.subject})
 	if err != nil {
@@ -194,7 +199,8 @@ func (s *Store) last(ctx context.Context) (*message, error) {
 	return m, nil
 }
 
-// request calls the JetStream API directly: the readers of the client may ask any replica, even one that lags by hours.
+// request calls the JetStream API directly: the readers of the client may ask any replica, even one
+// that lags by hours.
 func (s *Store) request(ctx context.Context, method string, query []byte) (*answer, error) {
 	subject := "$JS.API." + method + streamName(s.bucket)
 	reply, err := s.nc.RequestWithContext(ctx, subject, query)
@@ -222,7 +228,8 @@ func (s *Store) failed(ctx context.Context, err error, subject string) error {
 	return fmt.Errorf("natskv: %s: %w%s", subject, err, denied(s.nc, err, subject))
 }
 
-// denied explains a timeout. A server does not answer a call that it does not allow, but sends an error to the connection.
+// denied explains a timeout. A server does not answer a call that it does not allow, but sends an
+// error to the connection.
 func denied(nc *nats.Conn, err error, subject string) string {
 	last := nc.LastError()
 	if last == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
@@ -238,7 +245,8 @@ func denied(nc *nats.Conn, err error, subject string) string {
 // usable reports whether New made the store.
 func (s *Store) usable() bool { return s != nil && s.nc != nil }
 
-// call begins a call. Without a connection it fails at once, and when the connection is lost it ends the call.
+// call begins a call. Without a connection it fails at once, and when the connection is lost it
+// ends the call.
 func (s *Store) call(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if !s.usable() {
 		return nil, nil, errNoConnection

@@ -1,4 +1,5 @@
-// Package otelkeys reports the state of a key ring as metrics of the meter "waybill". It uses the OpenTelemetry API only.
+// Package otelkeys reports the state of a key ring as metrics of the meter "waybill". It uses the
+// OpenTelemetry API only.
 //
 // Typical use is one call after the ring was opened:
 //
@@ -52,9 +53,10 @@ func (o option) apply(c *config) { o(c) }
 // MeterProvider sets the meter provider; the global provider by default, and if p is nil.
 func MeterProvider(p metric.MeterProvider) Option { return option(func(c *config) { c.provider = p }) }
 
-// Register reports the figures of a ring whenever metrics are collected, until the registration is removed with Unregister. Reading
-// the figures takes no lock and does no I/O. Register returns an error if the provider rejects an instrument. Rings of different
-// domains can use the same provider; two rings of one domain need different providers.
+// Register reports the figures of a ring whenever metrics are collected, until the registration is
+// removed with Unregister. Reading the figures takes no lock and does no I/O. Register returns an
+// error if the provider rejects an instrument. Rings of different domains can use the same
+// provider; two rings of one domain need different providers.
 func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 	if ring == nil {
 		return nil, errors.New("otelkeys: the ring is nil")

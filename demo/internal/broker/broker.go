@@ -1,19 +1,22 @@
-// Package broker is the demo's NATS server with JetStream, inside the process that uses the package.
+// Package broker is the demo's NATS server with JetStream: its configuration, its streams, and the
+// connections to it. With "go run ./demo" the server runs inside the demo's own process; in
+// containers it is a stock NATS image.
 package broker
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
+	_ "embed"
 	"errors"
 	"fmt"
+	"text/template"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What stands in JetStream: orders that were paid, and the tickets made of them. Neither is a session.
+// The streams hold orders that were paid, and the tickets made from them. Neither is a session.
 const (
 	Orders  = "ORDERS"        // stream
 	Placed  = "orders.placed" // subject
@@ -22,79 +25,57 @@ const (
 	ticket  = "tickets."      // subject, followed by the journey's id
 )
 
-// Ticket returns the subject of a journey's ticket. The id is base64url, which is one token of a subject.
+// Ticket returns the subject of a journey's ticket. The id is base64url, which is one token of a
+// subject.
 func Ticket(sid string) string { return ticket + sid }
 
-// Broker is a running server.
-type Broker struct {
-	srv      *server.Server
-	gate     *gate
-	password string
-}
+//go:embed nats.conf
+var configuration string
 
-// Start starts a server behind a gate on a free port of the loopback interface, with its files in dir and a password of
-// its own: other users of the machine can reach the port.
-func Start(dir string) (*Broker, error) {
-	b := &Broker{password: rand.Text()}
-	srv, err := server.NewServer(&server.Options{
-		DontListen: true, Authorization: b.password, // the gate listens
-		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 16 << 20, JetStreamMaxStore: 256 << 20,
-		NoSigs: true, NoLog: true,
-	})
+// Users are all that may connect to the broker.
+var Users = []string{"operator", "lb", "sticky", "gateway", "cart", "pricing", "payment", "fulfil"}
+
+// Config returns the server's configuration, in which each user has the rights that it needs.
+// Public holds the public key of each user.
+func Config(public map[string]string) ([]byte, error) {
+	t, err := template.New("nats.conf").Option("missingkey=error").Parse(configuration)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	b.srv = srv
-	go srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		b.Close()
-		return nil, errors.New("broker: not ready after 10 s")
-	}
-	if b.gate, err = newGate(srv.InProcessConn); err != nil {
-		b.Close()
+	var b bytes.Buffer
+	if err := t.Execute(&b, public); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
-// URL returns where other processes reach the server.
-func (b *Broker) URL() string { return "nats://" + b.gate.lis.Addr().String() }
-
-// Pause holds every byte between the server and other processes for a while, as if the server hung. Whoever connected
-// with [Broker.Connect] does not notice.
-func (b *Broker) Pause(d time.Duration) { b.gate.pause(d) }
-
-// Paused reports whether it does now.
-func (b *Broker) Paused() bool { return b.gate.paused() }
-
-// Connect connects from within the server's own process.
-func (b *Broker) Connect(name string) (*nats.Conn, error) {
-	return nats.Connect("", nats.InProcessServer(b.srv), nats.Token(b.password), nats.Name(name))
-}
-
-// Password returns what a client must know.
-func (b *Broker) Password() string { return b.password }
-
-// Close stops the server.
-func (b *Broker) Close() {
-	if b.gate != nil {
-		b.gate.close()
+// Start starts a server in this process with the configuration file that the container would use.
+// It listens on a free port of the loopback interface and stores its files in dir.
+func Start(config, dir string) (*server.Server, error) {
+	o, err := server.ProcessConfigFile(config)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
 	}
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
+	o.Host, o.Port, o.HTTPPort, o.StoreDir = "127.0.0.1", server.RANDOM_PORT, 0, dir
+	o.NoSigs, o.NoLog = true, true
+	srv, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	go srv.Start()
+	if !srv.ReadyForConnections(10 * time.Second) {
+		srv.Shutdown()
+		return nil, errors.New("broker: not ready after 10 s")
+	}
+	return srv, nil
 }
 
-// Connect connects to a server that may be in another process.
-func Connect(url, password, name string) (*nats.Conn, error) {
-	return nats.Connect(url, nats.Token(password), nats.Name(name), nats.MaxReconnects(-1),
-		nats.Timeout(10*time.Second)) // the default of 2 s is short for a busy machine
-}
-
-// Declare makes the streams and the consumer, or gives those of an older version the settings of this one.
+// Declare makes the streams and the consumer, or gives those of an older version the settings of
+// this one.
 func Declare(ctx context.Context, js jetstream.JetStream) error {
 	orders, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: Orders, Subjects: []string{Placed}, MaxAge: time.Hour, AllowDirect: true,
-		Duplicates: 10 * time.Minute, // longer than a waybill lives: who replays one places no second order
+		Duplicates: 10 * time.Minute, // longer than a waybill lives, so replaying one places no second order
 	})
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)

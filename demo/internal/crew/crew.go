@@ -1,5 +1,5 @@
-// Package crew is replicas that somebody else starts, and starts again when they end: containers, say. They are known by
-// their signs of life, and end because they are asked to, over the broker.
+// Package crew is the replicas in containers, which an engine starts again when they end. They are
+// known by their signs of life, and end because they are asked to, over the broker.
 package crew
 
 import (
@@ -12,20 +12,20 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/waybill-go/waybill/demo/internal/fleet"
+	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
-// silence is after how long without a sign of life a replica counts as down, and forgotten is when it is none any more:
-// it was replaced by another, or is not wanted any longer.
+// A replica counts as down after silence without a sign of life. After forgotten it is no replica
+// any more: it was replaced, or is not wanted any longer.
 const (
 	silence   = 2 * time.Second
 	forgotten = 20 * time.Second
 )
 
-// patience is how long a replica that ended may take to come back. An engine that has had to start a container several
-// times waits longer each time.
+// patience is how long a replica that ended may take to come back. An engine that has had to start
+// a container several times waits longer each time.
 const patience = 30 * time.Second
 
 // Crew is the replicas. It is safe for concurrent use.
@@ -36,7 +36,6 @@ type Crew struct {
 
 	mu   sync.Mutex
 	over map[string]string // the life of a replica that was ended here; by name
-	held time.Time         // until when all lines are held
 }
 
 // Follow returns the replicas of some roles that the observer sees.
@@ -47,8 +46,9 @@ func Follow(nc *nats.Conn, observer *watch.Observer, roles []string) *Crew {
 // Names returns the replicas of a role in order; of all roles if it is empty.
 func (c *Crew) Names(role string) []string {
 	var names []string
-	for _, name := range c.observer.Replicas(time.Now().Add(-forgotten)) {
-		if is := tracing.Role(name); slices.Contains(c.roles, is) && (role == "" || role == is) {
+	for name, p := range c.observer.Tally().Present {
+		is := tracing.Role(name)
+		if time.Since(p.At) < forgotten && slices.Contains(c.roles, is) && (role == "" || role == is) {
 			names = append(names, name)
 		}
 	}
@@ -56,28 +56,26 @@ func (c *Crew) Names(role string) []string {
 	return names
 }
 
-// Up reports whether a replica gives signs of life, and was not asked to end in this life.
-func (c *Crew) Up(name string) bool {
-	p, ok := c.observer.Presence(name)
+// State returns how a replica is: up if it gives signs of life, and was not asked to end in this
+// life.
+func (c *Crew) State(name string) page.State {
+	p, ok := c.observer.Tally().Present[name]
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ok && time.Since(p.At) < silence && c.over[name] != p.Life
+	if ok && time.Since(p.At) < silence && c.over[name] != p.Life {
+		return page.Up
+	}
+	return page.Down
 }
-
-// Starting reports whether a replica is being started, which nobody here can know.
-func (c *Crew) Starting(string) bool { return false }
 
 // PID returns 0: in its container each is process 1.
 func (c *Crew) PID(string) int { return 0 }
 
-// Memory returns nothing: a container does not say.
-func (c *Crew) Memory() map[string]fleet.Memory { return nil }
-
-// Crashes returns nothing: whoever ends containers from outside asks nobody here.
+// Crashes returns nothing: nobody here is told why a container ended.
 func (c *Crew) Crashes() []string { return nil }
 
-// Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker knows. It may be back
-// by then.
+// Kill ends a replica in the middle of whatever it does, and returns when it is dead and the broker
+// knows. It may be back by then.
 func (c *Crew) Kill(ctx context.Context, name string) error {
 	life, err := c.end(ctx, name, kill)
 	if err != nil {
@@ -96,7 +94,8 @@ func (c *Crew) Kill(ctx context.Context, name string) error {
 	}
 }
 
-// Drain asks a replica to finish what it has in hand and to end. It takes no longer for that than it has decided itself.
+// Drain asks a replica to finish what it has in hand and to end. It takes no longer for that than
+// it has decided itself.
 func (c *Crew) Drain(ctx context.Context, name string, _ time.Duration) error {
 	_, err := c.end(ctx, name, drain)
 	return err
@@ -108,32 +107,15 @@ func (c *Crew) Restart(ctx context.Context, name string) error {
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for !c.Up(name) {
+	for c.State(name) != page.Up {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, docker compose up -d does: %w", name, ctx.Err())
+			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, "+
+				"run docker compose up -d: %w", name, ctx.Err())
 		}
 	}
 	return nil
-}
-
-// Pause has all replicas hold their lines to the broker.
-func (c *Crew) Pause(d time.Duration) {
-	c.mu.Lock()
-	c.held = time.Now().Add(d)
-	c.mu.Unlock()
-	for _, name := range c.Names("") {
-		c.nc.Publish(subject+name, []byte(hold+d.String()))
-	}
-	c.nc.Flush()
-}
-
-// Paused reports whether they do.
-func (c *Crew) Paused() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Before(c.held)
 }
 
 // end gives an order to end, and notes which life is over.
@@ -147,7 +129,8 @@ func (c *Crew) end(ctx context.Context, name, order string) (life string, err er
 	return life, nil
 }
 
-// ask gives an order, and returns the life of whoever has got it. One whose line is held answers when it is not any more.
+// ask gives an order, and returns the life that has received it. A replica whose line is paused
+// answers afterwards.
 func (c *Crew) ask(ctx context.Context, name, order string) (life string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

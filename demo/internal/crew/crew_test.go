@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
-	"github.com/waybill-go/waybill/demo/internal/container"
+	"github.com/waybill-go/waybill/demo/internal/broker/brokertest"
 	"github.com/waybill-go/waybill/demo/internal/crew"
 	"github.com/waybill-go/waybill/demo/internal/keys"
-	"github.com/waybill-go/waybill/demo/internal/operator"
-	"github.com/waybill-go/waybill/demo/internal/operator/operatortest"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
@@ -35,15 +33,15 @@ func TestMain(m *testing.M) {
 // replica gives signs of life until it is asked to end. It has one request in hand always.
 func replica(name string) error {
 	role, _, _ := strings.Cut(name, "-")
-	line, err := broker.Join(os.Getenv("CREW_TEST_URL"), filepath.Join(os.Getenv("CREW_TEST_DIR"), role, container.SeedFile), name)
+	line, err := broker.Join(os.Getenv("CREW_TEST_URL"), filepath.Join(os.Getenv("CREW_TEST_DIR"), role), name)
 	if err != nil {
 		return err
 	}
 	ctx, drained := context.WithCancel(context.Background())
-	if err := crew.Obey(line.Conn, name, crew.Acts{Drain: drained, Hold: line.Hold}); err != nil {
+	if err := crew.Obey(line, name, drained); err != nil {
 		return err
 	}
-	r := watch.NewReporter(line.Conn, name, nil)
+	r := watch.NewReporter(line.Conn, name, nil, nil)
 	end := r.Begin(ctx, "HTTP")
 	r.Pulse(ctx)
 	end()
@@ -88,16 +86,12 @@ func (e engine) start(name string) {
 }
 
 func TestCrew(t *testing.T) {
-	dir := operatortest.Volumes(t)
-	if err := operator.Init(dir); err != nil {
+	dir := brokertest.Volumes(t)
+	if err := keys.Init(dir); err != nil {
 		t.Fatal(err)
 	}
-	url := operatortest.Broker(t, dir)
-	line, err := broker.Join(url, filepath.Join(dir, keys.OperatorName, container.SeedFile), "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer line.Close()
+	url := brokertest.Start(t, dir)
+	line := brokertest.Join(t, url, dir, keys.OperatorName)
 	observer, err := watch.NewObserver(line.Conn)
 	if err != nil {
 		t.Fatal(err)
@@ -158,8 +152,9 @@ func TestCrew(t *testing.T) {
 	t.Run("pause", func(t *testing.T) {
 		const d = time.Second
 		began := time.Now()
-		c.Pause(d)
-		if !c.Paused() {
+		p := crew.NewPauses(line.Conn)
+		p.Pause(d, c.Names(""))
+		if !p.Paused() {
 			t.Error("not paused")
 		}
 		for { // until the replica has the order, it still answers
@@ -177,7 +172,7 @@ func TestCrew(t *testing.T) {
 		if took := time.Since(began); took < d {
 			t.Errorf("it answered after %v, want %v at least", took, d)
 		}
-		if c.Paused() {
+		if p.Paused() {
 			t.Error("still paused")
 		}
 	})

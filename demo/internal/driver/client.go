@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,8 +21,7 @@ import (
 
 // Trouble is what travellers were told of, or noticed themselves.
 type Trouble struct {
-	Cut       atomic.Int64 // calls whose callee died while it was answering, at any hop
-	Retries   atomic.Int64 // calls made again, at any hop
+	Retries   atomic.Int64 // calls made again, by the travellers or the balancer
 	Failed    atomic.Int64 // requests that were given up
 	Misrouted atomic.Int64 // quotes asked of a cell that was not the journey's
 	PaidTwice atomic.Int64 // journeys whose traveller clicked twice
@@ -50,14 +47,14 @@ type Reply struct {
 	Status  int
 	Answer  gateway.Answer
 	Update  string // what the browser keeps from now on; empty if it is the same
-	Retries int64  // at any hop
+	Retries int64  // by the traveller or the balancer
 	Refusal string // why the gateway's middleware did not let the request in, as it says so
 	sent    ledger.Sent
 }
 
-// Post does a step, again and again with the same token until it is answered, at first soon, and later once a second, so
-// that those who wait for a service do not keep it from coming back. To repeat a step is harmless: the token and the step
-// make the idempotency key.
+// Post does a step, again and again with the same token until it is answered, at first soon, and
+// later once a second, so that those who wait for a service do not keep it from coming back. To
+// repeat a step is harmless: the token and the step make the idempotency key.
 func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	var retries int64
 	c.outage.asked()
@@ -82,6 +79,24 @@ func (c *Client) Post(ctx context.Context, step string, q url.Values, token stri
 	}
 }
 
+// Take does a step until it is done: while the answer is that it is not done yet, it asks again
+// with the token of that answer, and tells pending.
+func (c *Client) Take(ctx context.Context, step string, q url.Values, token string, pending func(Reply)) (Reply, error) {
+	for {
+		r, err := c.Post(ctx, step, q, token)
+		if err != nil || r.Status != http.StatusAccepted {
+			return r, err
+		}
+		pending(r)
+		if r.Update != "" {
+			token = r.Update
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return r, fmt.Errorf("%s: not done yet: %w", step, err)
+		}
+	}
+}
+
 func (c *Client) once(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
 	r := Reply{sent: ledger.Sent{KID: keyID(token), At: time.Now()}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+c.lane.path+step+"?"+q.Encode(), nil)
@@ -93,9 +108,6 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*net.OpError](err); !ok || e.Op != "dial" {
-			c.trouble.Cut.Add(1)
-		}
 		return r, err
 	}
 	defer res.Body.Close()
@@ -106,25 +118,18 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	err = json.NewDecoder(res.Body).Decode(&body)
 	r.Answer, r.Refusal = body.Answer, body.Reason
 	if err != nil && res.StatusCode < 500 {
-		c.trouble.Cut.Add(1) // the balancer died in the middle of it: nothing was acknowledged
-		return r, err
+		return r, err // the balancer died in the middle of it: nothing was acknowledged
 	}
 	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header, token)
-	r.Retries = number(res.Header, lb.HeaderRetries) + r.Answer.Cut
+	r.Retries, _ = strconv.ParseInt(res.Header.Get(lb.HeaderRetries), 10, 64)
 	c.trouble.Retries.Add(r.Retries)
-	c.trouble.Cut.Add(number(res.Header, lb.HeaderCut) + r.Answer.Cut)
 	if r.Status == http.StatusMisdirectedRequest {
 		c.trouble.Misrouted.Add(1)
 	}
 	return r, nil
 }
 
-func number(h http.Header, name string) int64 {
-	n, _ := strconv.ParseInt(h.Get(name), 10, 64)
-	return n
-}
-
-// keyID reads the kid of a token. A signed token hides nothing from whoever carries it.
+// keyID reads the kid of a token. A signed token hides nothing from its bearer.
 func keyID(token string) string {
 	head, _, _ := strings.Cut(token, ".")
 	raw, _ := base64.RawURLEncoding.DecodeString(head)

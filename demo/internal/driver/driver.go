@@ -1,5 +1,6 @@
-// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it was given. Beside them,
-// others book the same trips in the other lanes, and keep cookies.
+// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it
+// was given. Other travellers book the same trips in the other lanes, and keep cookies. The tests
+// of [Command] are in the demo's root.
 package driver
 
 import (
@@ -9,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/ledger"
@@ -17,39 +17,34 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Sabotage is a fault that waybills do not survive. Tests use it to see that the ledger notices.
-type Sabotage string
-
-// The faults, done once in a run.
-const (
-	Drop   Sabotage = "drop"   // an answer's update is thrown away
-	Replay Sabotage = "replay" // an answer's update is replaced by an older one
-)
+// Interfere returns the update that a traveller gets, of the one that came and the one before.
+// Tests replace it by a fault, to see that the ledger notices.
+var Interfere = func(step, came, before string) string { return came }
 
 // Driver books trips in a lane.
 type Driver struct {
-	Lane     Lane
-	Ledger   *ledger.Ledger
-	Seed     uint64
-	Think    time.Duration // on average, between two steps
-	Sabotage Sabotage
-	Trouble  Trouble
-	Pace     Pace
+	Lane    Lane
+	Ledger  *ledger.Ledger
+	Seed    uint64
+	Think   time.Duration // on average, between two steps
+	Trouble Trouble
+	Pace    Pace
 
-	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by many travellers at once.
+	// Heard, if it is not nil, is told of each answer that says a step was done. It is called by
+	// many travellers at once.
 	Heard func(ledger.Sent, gateway.Answer)
 
-	client   *Client
-	saboteur atomic.Bool // has done it
+	client *Client
 }
 
 // Connect says where the balancer is.
 func (d *Driver) Connect(url string) { d.client = NewClient(url, d.Lane, &d.Trouble) }
 
-// Unavailable returns for how long the lane answered nobody though somebody asked.
+// Unavailable returns for how long the lane answered no request although there were some.
 func (d *Driver) Unavailable() time.Duration { return d.client.outage.sum() }
 
-// ErrEnded says that a journey came to an end before its time: its session is gone, or its key was revoked.
+// ErrEnded says that a journey came to an end before its time: its session is gone, or its key was
+// revoked.
 var ErrEnded = errors.New("the journey ended")
 
 // visit is one step that a traveller takes.
@@ -59,9 +54,9 @@ type visit struct {
 	want map[string]string // by claim, what the answer must say
 }
 
-// Book books the n-th trip of the seed, from the search to the ticket, and returns the journey's page. It was due to
-// begin at a time that may have passed: whoever had to wait for that long has waited.
-func (d *Driver) Book(ctx context.Context, n int, due time.Time) (*ledger.Journey, error) {
+// Book books the n-th trip of the seed, from the search to the ticket. The booking was due to begin
+// at a time that may have passed: that wait counts as part of the first step.
+func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(n)))
 	page := d.Ledger.Begin()
 	defer page.Close()
@@ -76,29 +71,28 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) (*ledger.Journe
 		if v.step == gateway.Pay && n%4 == 1 {
 			// A traveller who clicks twice. The first answer never reaches the page.
 			if _, err := d.client.Post(ctx, v.step, v.ask, token); err != nil {
-				return page, fmt.Errorf("journey %d: %w", n, err)
+				return fmt.Errorf("journey %d: %w", n, err)
 			}
 			d.Trouble.PaidTwice.Add(1)
 		}
 		r, err := d.take(ctx, page, v, token)
 		if err != nil {
-			return page, fmt.Errorf("journey %d: %w", n, err)
+			return fmt.Errorf("journey %d: %w", n, err)
 		}
-		d.Pace.took(time.Since(due), len(token))
+		d.Pace.took(time.Since(due))
 		if v.step == gateway.Search {
 			flights = r.Answer.Flights
 		}
-		update := d.sabotage(v.step, r.Update, older)
-		if update != "" {
+		if update := Interfere(v.step, r.Update, older); update != "" {
 			token, older = update, token
 		}
 		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
-			return page, err
+			return err
 		}
 		due = time.Now()
 	}
 	page.Finish()
-	return page, nil
+	return nil
 }
 
 // patience is how long a traveller tries one step.
@@ -108,36 +102,25 @@ const patience = 30 * time.Second
 func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		r, err := d.client.Post(ctx, v.step, v.ask, token)
-		if err != nil {
-			return r, err
-		}
-		switch r.Status {
-		case http.StatusOK:
-			page.Acknowledge(v.step, v.want, r.sent, r.Answer)
-			if d.Heard != nil {
-				d.Heard(r.sent, r.Answer)
-			}
-			return r, nil
-		case http.StatusAccepted: // not yet; ask again, with the token of this answer
-			page.Pending(v.step, r.Answer)
-			if r.Update != "" {
-				token = r.Update
-			}
-			if pause(ctx, 50*time.Millisecond) != nil {
-				return r, fmt.Errorf("%s: not done after %v", v.step, patience)
-			}
-		case http.StatusGone:
-			page.Forgotten(v.step)
-			return r, fmt.Errorf("%s: %w: %s", v.step, ErrEnded, r.Answer.Error)
-		case http.StatusUnauthorized:
-			page.Refused(v.step, r.sent)
-			return r, fmt.Errorf("%s: %w: status 401", v.step, ErrEnded)
-		default:
-			return r, fmt.Errorf("%s: status %d: %s", v.step, r.Status, r.Answer.Error)
-		}
+	r, err := d.client.Take(ctx, v.step, v.ask, token, func(r Reply) { page.Pending(v.step, r.Answer) })
+	if err != nil {
+		return r, err
 	}
+	switch r.Status {
+	case http.StatusOK:
+		page.Acknowledge(v.step, v.want, r.sent, r.Answer)
+		if d.Heard != nil {
+			d.Heard(r.sent, r.Answer)
+		}
+		return r, nil
+	case http.StatusGone:
+		page.Forgotten(v.step)
+		return r, fmt.Errorf("%s: %w: %s", v.step, ErrEnded, r.Answer.Error)
+	case http.StatusUnauthorized:
+		page.Refused(v.step, r.sent)
+		return r, fmt.Errorf("%s: %w: status 401", v.step, ErrEnded)
+	}
+	return r, fmt.Errorf("%s: status %d: %s", v.step, r.Status, r.Answer.Error)
 }
 
 // plan is what a traveller wants. Which flight, it decides when it sees them.
@@ -153,16 +136,4 @@ func plan(rng *rand.Rand) []visit {
 		{gateway.Pay, nil, nil},
 		{gateway.Ticket, nil, nil},
 	}
-}
-
-// sabotage returns the update that the traveller gets. The faults are placed where the journey can go on, so that no
-// request fails and only the ledger can tell.
-func (d *Driver) sabotage(step, update, older string) string {
-	switch {
-	case d.Sabotage == Drop && step == gateway.Currency && d.saboteur.CompareAndSwap(false, true):
-		return ""
-	case d.Sabotage == Replay && step == gateway.Pay && d.saboteur.CompareAndSwap(false, true):
-		return older
-	}
-	return update
 }

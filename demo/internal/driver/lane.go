@@ -27,12 +27,12 @@ var (
 )
 
 func sendToken(h http.Header, token string)    { h.Set(waybill.Header, token) }
-func keepToken(h http.Header, _ string) string { return h.Get(waybill.HeaderUpdate) }
+func keepToken(h http.Header, _ string) string { return h.Get(waybill.HeaderReturn) }
 
 func sendCookies(h http.Header, kept string) { h.Set("Cookie", kept) }
 
-// keepCookies keeps two of them: the server's, which is the session, and in the sticky lane the balancer's, which is the
-// way to it. An answer may bring one without the other.
+// keepCookies keeps two of them: the server's, which is the session, and in the sticky lane the
+// balancer's, which is the way to it. An answer may bring one without the other.
 func keepCookies(h http.Header, kept string) string {
 	came := (&http.Response{Header: h}).Cookies()
 	if len(came) == 0 {

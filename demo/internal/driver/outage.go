@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// short is the longest time without an answer that is no outage: a busy machine makes one wait, too.
+// short is the longest time without an answer that is no outage: a busy machine makes one wait,
+// too.
 const short = 500 * time.Millisecond
 
-// outage adds up the time in which a lane answered nobody though somebody had asked. A single server that is down makes
-// none, as long as the balancer finds another one.
+// outage adds up the time in which a lane answered no request although there were some. A single
+// server that is down makes none, as long as the balancer finds another one.
 type outage struct {
 	mu      sync.Mutex
 	waiting int       // requests
-	quiet   time.Time // since when, with somebody waiting
+	quiet   time.Time // since when, while a request waits
 	total   time.Duration
 }
 

@@ -7,24 +7,21 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Pace is how quickly the travellers' steps are acknowledged, from when they wanted them, with all retries and, for the
-// first step of a journey, from when it was due. The zero value is ready for use.
+// Pace is how quickly the travellers' steps are acknowledged, from when they wanted them, with all
+// retries and, for the first step of a journey, from when it was due. The zero value is ready for
+// use.
 type Pace struct {
 	mu     sync.Mutex
 	all    *hdrhistogram.Histogram
 	recent *hdrhistogram.Histogram // since the last Lap
-	bytes  *hdrhistogram.Histogram // of the tokens that were sent
 }
 
-func (p *Pace) took(d time.Duration, token int) {
+func (p *Pace) took(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.make()
 	p.all.RecordValue(min(d.Microseconds(), longest))
 	p.recent.RecordValue(min(d.Microseconds(), longest))
-	if token > 0 {
-		p.bytes.RecordValue(int64(token))
-	}
 }
 
 // longest is a minute: a traveller gives up before.
@@ -33,18 +30,15 @@ const longest = int64(time.Minute / time.Microsecond)
 func (p *Pace) make() {
 	if p.all == nil {
 		p.all, p.recent = hdrhistogram.New(1, longest, 3), hdrhistogram.New(1, longest, 3)
-		p.bytes = hdrhistogram.New(1, 8<<10, 3)
 	}
 }
 
-// Figures are what a Pace came to. Times are in milliseconds, sizes in bytes.
+// Figures are the results of a Pace. Times are in milliseconds.
 type Figures struct {
 	Steps int64   `json:"steps"`
 	P50   float64 `json:"p50_ms"`
 	P99   float64 `json:"p99_ms"`
 	Max   float64 `json:"max_ms"`
-	Token int64   `json:"token_bytes"`     // in the middle
-	Most  int64   `json:"token_bytes_max"` // the largest
 }
 
 // Lap returns the figures since the last Lap.
@@ -66,25 +60,5 @@ func (p *Pace) Total() Figures {
 
 func (p *Pace) figures(h *hdrhistogram.Histogram) Figures {
 	ms := func(us int64) float64 { return float64(us) / 1000 }
-	return Figures{
-		h.TotalCount(), ms(h.ValueAtQuantile(50)), ms(h.ValueAtQuantile(99)), ms(h.Max()),
-		p.bytes.ValueAtQuantile(50), p.bytes.Max(),
-	}
+	return Figures{h.TotalCount(), ms(h.ValueAtQuantile(50)), ms(h.ValueAtQuantile(99)), ms(h.Max())}
 }
-
-// Sizes returns how many tokens were how large, smallest first.
-func (p *Pace) Sizes() []Size {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.make()
-	var sizes []Size
-	for _, b := range p.bytes.Distribution() {
-		if b.Count > 0 {
-			sizes = append(sizes, Size{b.From, b.Count})
-		}
-	}
-	return sizes
-}
-
-// Size is a size in bytes, and how many tokens had it.
-type Size struct{ Bytes, Tokens int64 }

@@ -17,10 +17,10 @@ import (
 // drain is the line that asks a process to end when it has done what it has in hand.
 const drain = "drain"
 
-// Child is the other end: it reads what this process is to be, and ends the process as soon as its starter is gone. The
-// context is done when the process shall drain.
+// Child is the other end: it reads what this process is to be, and ends the process as soon as its
+// starter is gone. The context is done when the process is to drain.
 func Child() (Spec, context.Context, error) {
-	signal.Ignore(os.Interrupt) // a terminal sends Ctrl-C to all; the starter decides what it means
+	signal.Ignore(os.Interrupt) // a terminal sends Ctrl-C to all processes; the starter handles it
 	var s Spec
 	d := json.NewDecoder(os.Stdin)
 	if err := d.Decode(&s); err != nil {
@@ -39,8 +39,8 @@ func Child() (Spec, context.Context, error) {
 	return s, ctx, nil
 }
 
-// Listen opens the process's port. A process that was killed comes back on the port that it had, which may take a
-// moment to be free again.
+// Listen opens the process's port. A process that was killed comes back on the port that it had,
+// which may take a moment to be free again.
 func (s Spec) Listen() (net.Listener, error) {
 	if s.Addr == "" {
 		return net.Listen("tcp", "127.0.0.1:0")
@@ -74,9 +74,10 @@ func ListenNextFree(addr string) (net.Listener, error) {
 // Ready tells the starter that the process serves, and where.
 func Ready(addr string) { fmt.Println(addr) }
 
-// Janitor makes a directory, and removes it when its starter is gone. It is a process of its own because the starter
-// may be killed without a chance to clean up, and it makes the directory itself so that there is no moment without a
-// janitor. Directories whose starter and janitor were killed together it removes first.
+// Janitor makes a directory, and removes it when its starter is gone. It is a separate process
+// because the starter may be killed without a chance to clean up, and it makes the directory itself
+// so that there is no moment without a janitor. Directories whose starter and janitor were killed
+// together it removes first.
 func Janitor() error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	sweep(os.TempDir())

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
 // Fleet are the running replicas. It is safe for concurrent use.
@@ -27,7 +29,8 @@ type replica struct {
 	dead bool // killed on purpose
 }
 
-// Open returns an empty fleet with a directory of its own, which is removed with it, whatever ends it.
+// Open returns an empty fleet with a new directory. The directory is removed when the fleet ends,
+// even if it is killed.
 func Open(ctx context.Context) (*Fleet, error) {
 	janitor, dir, err := start(ctx, Spec{}, JanitorRole)
 	if err != nil {
@@ -80,13 +83,6 @@ func (f *Fleet) setStarting(name string, is bool) {
 	f.starting[name] = is
 }
 
-// Starting reports whether a replica is being started.
-func (f *Fleet) Starting(name string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.starting[name]
-}
-
 // guard notes the end of a replica that nobody here asked for, and starts it again.
 func (f *Fleet) guard(r *replica) {
 	<-r.proc.gone
@@ -112,7 +108,8 @@ func (f *Fleet) Kill(_ context.Context, name string) error {
 	return nil
 }
 
-// Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if it takes longer.
+// Drain lets a replica finish what it has in hand, and returns when it has ended. It is killed if
+// it takes longer.
 func (f *Fleet) Drain(_ context.Context, name string, within time.Duration) error {
 	f.end(name).drain(within)
 	return nil
@@ -135,15 +132,21 @@ func (f *Fleet) Restart(ctx context.Context, name string) error {
 	return f.run(ctx, s)
 }
 
-// Up reports whether a replica runs, as far as the fleet is concerned: one that has just crashed is about to come back.
-func (f *Fleet) Up(name string) bool {
+// State returns how a replica is. One that has just crashed is up: it is about to come back.
+func (f *Fleet) State(name string) page.State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r := f.replicas[name]
-	return r != nil && !r.dead
+	switch r := f.replicas[name]; {
+	case r != nil && !r.dead:
+		return page.Up
+	case f.starting[name]:
+		return page.Starting
+	}
+	return page.Down
 }
 
-// Crashes returns the names of replicas that ended without being asked to, and why any of them did not come back.
+// Crashes returns the names of replicas that ended without being asked to, and why any of them did
+// not come back.
 func (f *Fleet) Crashes() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -19,7 +19,8 @@ type process struct {
 	gone  chan struct{} // closed when the process has been waited for
 }
 
-// start runs this binary again and waits until it says that it is ready: what it says is returned.
+// start runs this binary again, waits for the line that says that it is ready, and returns that
+// line.
 func start(ctx context.Context, s Spec, args ...string) (*process, string, error) {
 	exe, err := os.Executable()
 	if err != nil {

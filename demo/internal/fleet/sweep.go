@@ -12,8 +12,8 @@ import (
 // prefix begins the names of all fleets' directories. The process id of the fleet's owner follows.
 const prefix = "waybill-demo-"
 
-// sweep removes the directories of fleets whose owners are gone. What it may not remove, it leaves: it is another
-// user's.
+// sweep removes the directories of fleets whose owners are gone. It leaves directories that it may
+// not remove: they are another user's.
 func sweep(temp string) {
 	entries, err := os.ReadDir(temp)
 	if err != nil {

@@ -1,20 +1,34 @@
-// Package keys gives the demo its keys. An operator's part is done once, at the start: [Create] says who the members are
-// and puts the first ring, sealed to them, into a NATS bucket. From then on the services rotate it among themselves: see
-// [Member.Open]. There is no leader, and nobody else has a hand in it.
+// Package keys gives the demo its keys. [Init] makes the files of all members once, and the
+// operator puts the first ring, sealed to the members, into a NATS bucket. From then on the
+// services rotate the ring among themselves: see [Open]. No leader is needed.
 package keys
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/keyring"
+	"github.com/waybill-go/waybill/keyring/agering"
+	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// Life is how long a waybill lives. It is short because the keys change so quickly here and a ring keeps 64 at most.
+// Life is how long a waybill lives. It is short because the keys change so quickly here and a ring
+// holds 64 at most.
 const Life = 3 * time.Minute
 
-// Policy is how the keys follow each other: as in real life, but within seconds. The defaults are beside it. The period
-// is 4 s at least.
+// Policy returns how the keys follow each other: as in real life, but within seconds. The comments
+// show the defaults. The period is 4 s at least. A period of 0 selects [Steady].
 func Policy(period time.Duration) keyring.Policy {
+	if period == 0 {
+		return Steady
+	}
 	return keyring.Policy{
 		Period:    period,                 // 24 h
 		Delay:     3 * time.Second,        // 12 h
@@ -29,8 +43,8 @@ func Policy(period time.Duration) keyring.Policy {
 	}
 }
 
-// Steady is how they follow each other where nobody counts seconds: a broker may be away for two minutes, and a machine
-// may sleep for as long.
+// Steady is the policy where nobody counts seconds: a broker may be away for two minutes, and a
+// machine may sleep for as long.
 var Steady = keyring.Policy{
 	Period:    15 * time.Second,
 	Delay:     6 * time.Second,
@@ -44,9 +58,68 @@ var Steady = keyring.Policy{
 	Protections: []keyring.Protection{keyring.Signed},
 }
 
-// Members are the services that have keys, and whether they may propose the next one. The gateway may not: it faces the
-// world. The balancer has none.
+// Members are the services that have keys, and whether they may propose the next one. The gateway
+// may not: it faces the world. The balancer has none.
 var Members = map[string]bool{"gateway": false, "cart": true, "pricing": true, "payment": true, "fulfil": true}
 
-// bucket is where the sealed ring lies.
+// bucket is where the sealed ring is stored.
 const bucket = "waybill"
+
+// patience is how long a process that starts waits for its keys.
+const patience = 10 * time.Second
+
+// Open opens the ring as the member whose files are in dir, and returns it as soon as it is ready.
+func Open(ctx context.Context, nc *nats.Conn, dir, member string, policy keyring.Policy) (*keyring.Ring, error) {
+	wrapper, err := wrapper(dir)
+	if err != nil {
+		return nil, err
+	}
+	store, err := natskv.New(nc, bucket, trip.Domain)
+	if err != nil {
+		return nil, err
+	}
+	opts := []keyring.Option{keyring.Domain(trip.Domain), keyring.WithPolicy(policy)}
+	var ring *keyring.Ring
+	if Members[member] {
+		ring, err = keyring.Maintain(ctx, store, wrapper, opts...)
+	} else {
+		ring, err = keyring.Follow(ctx, store, append(opts, keyring.Wrapped(wrapper))...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// A busy machine may need more than one try to read the ring.
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ring.Ready()
+		if err == nil {
+			return ring, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ring.Close()
+			return nil, fmt.Errorf("keys: no ring after %v: %w", patience, err)
+		}
+	}
+}
+
+// wrapper returns what opens and seals the ring for the member whose files are in dir.
+func wrapper(dir string) (*agering.Wrapper, error) {
+	own, err := agering.LoadIdentity(filepath.Join(dir, identityFile))
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, rootFile))
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	roots, err := agering.ParseRoots(string(bytes.TrimSpace(text)))
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return agering.New(trip.Domain, own, roots)
+}

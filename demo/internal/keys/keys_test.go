@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -11,22 +12,12 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-const (
-	domain = "keystest"
-	period = 4 * time.Second
-)
+const period = 4 * time.Second
 
 // TestRotation lets three services rotate their ring, of which two may.
 func TestRotation(t *testing.T) {
-	nc := brokertest.JetStream(t).Conn()
-	operator, err := keys.Create(t.Context(), nc, t.TempDir(), domain, keys.Policy(period),
-		map[string]bool{"follower": false, "one": true, "other": true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if operator.Member("stranger") != nil {
-		t.Error("there is a member that nobody named")
-	}
+	url, dir := declared(t, keys.Policy(period))
+	operator := operator(t, url, dir, keys.Policy(period))
 	swaps := make(chan keys.Swap, 16)
 	revoked := make(chan string, 16)
 	watching, err := operator.Watch(t.Context(), func(s keys.Swap) { swaps <- s }, func(kid string) { revoked <- kid })
@@ -35,8 +26,9 @@ func TestRotation(t *testing.T) {
 	}
 	defer watching.Close()
 	rings := map[string]*keyring.Ring{}
-	for _, service := range []string{"follower", "one", "other"} {
-		ring, err := operator.Member(service).Open(t.Context(), nc, domain)
+	for _, service := range []string{"gateway", "cart", "payment"} {
+		line := brokertest.Join(t, url, dir, service)
+		ring, err := keys.Open(t.Context(), line.Conn, filepath.Join(dir, service), service, keys.Policy(period))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +39,7 @@ func TestRotation(t *testing.T) {
 	if len(first) != 1 {
 		t.Fatalf("got %d keys at the start, want 1", len(first))
 	}
-	if _, err := rings["follower"].Rotate(t.Context()); !errors.Is(err, keyring.ErrFollows) {
+	if _, err := rings["gateway"].Rotate(t.Context()); !errors.Is(err, keyring.ErrFollows) {
 		t.Errorf("rotation by the follower: got %v, want ErrFollows", err)
 	}
 
@@ -57,7 +49,7 @@ func TestRotation(t *testing.T) {
 	case <-time.After(3 * period):
 		t.Fatalf("no new key after %v", 3*period)
 	}
-	if swap.Old != first[0].ID() || !slices.Contains([]string{"one", "other"}, swap.By) {
+	if swap.Old != first[0].ID() || !slices.Contains([]string{"cart", "payment"}, swap.By) {
 		t.Errorf("got %+v, want a key after %s by one of the two that may", swap, first[0].ID())
 	}
 	for service, ring := range rings {
@@ -76,7 +68,7 @@ func TestRotation(t *testing.T) {
 		}
 	}
 
-	if err := operator.Revoke(t.Context(), swap.Old, "for a test"); err != nil {
+	if err := operator.Revoke(t.Context(), swap.Old); err != nil {
 		t.Fatal(err)
 	}
 	select {

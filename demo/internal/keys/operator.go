@@ -2,144 +2,177 @@ package keys
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/keyring"
 	"github.com/waybill-go/waybill/keyring/agering"
 	"github.com/waybill-go/waybill/keyring/natskv"
 )
 
-// OperatorName is the operator's name on the roster.
-const OperatorName = "operator"
-
-// lifetime of the roster is longer than any demo runs.
-const lifetime = 30 * 24 * time.Hour
-
-// Operator is who made the ring.
+// Operator makes the first ring, and can change it out of turn. To change keys in turn is the
+// services' part.
 type Operator struct {
-	Policy keyring.Policy // how the keys follow each other
-
 	nc      *nats.Conn
-	domain  string
+	policy  keyring.Policy
 	store   *natskv.Store
 	wrapper *agering.Wrapper
-	members map[string]*Member
 }
 
-// Create makes an identity for each service, its file in dir, signs the roster of them, and creates the bucket and the
-// first ring in it. Services says of each member whether it may propose keys.
-func Create(
-	ctx context.Context, nc *nats.Conn, dir, domain string, policy keyring.Policy, services map[string]bool,
-) (*Operator, error) {
-	own, err := agering.NewIdentity(OperatorName)
-	if err != nil {
-		return nil, err
-	}
-	var identities []*agering.Identity
-	for name := range services {
-		id, err := agering.NewIdentity(name)
-		if err != nil {
-			return nil, err
-		}
-		if err := id.Save(filepath.Join(dir, name+".identity")); err != nil {
-			return nil, err
-		}
-		identities = append(identities, id)
-	}
-	roster, root, err := Enrol(domain, own, identities, services)
-	if err != nil {
-		return nil, err
-	}
-	o, err := Operate(nc, domain, own, roster, root)
-	if err != nil {
-		return nil, err
-	}
-	o.Policy = policy
-	for name, proposes := range services {
-		identity := filepath.Join(dir, name+".identity")
-		o.members[name] = &Member{Identity: identity, Root: root.String(), Proposes: proposes, Policy: &policy}
-	}
-	return o, o.Begin(ctx)
-}
-
-// Enrol signs the roster of a domain: the operator, and the services, of which proposes says whether they may propose
-// keys. The root that signs is needed once and kept nowhere; its public half is returned.
-func Enrol(domain string, own *agering.Identity, services []*agering.Identity, proposes map[string]bool) (
-	signed []byte, root agering.PublicRoot, err error) {
-	first := own.Public()
-	first.MayPropose, first.MayRevoke = true, true
-	roster := agering.Roster{
-		Domain: domain, Seq: 1, Epoch: 1, Expires: time.Now().Add(lifetime), Members: []agering.Member{first},
-	}
-	for _, id := range services {
-		member := id.Public()
-		member.MayPropose = proposes[id.Name()]
-		roster.Members = append(roster.Members, member)
-	}
-	once := agering.NewRoot()
-	signed, err = roster.Sign(once)
-	return signed, once.Public(), err
-}
-
-// Operate returns the operator whom a roster names.
-func Operate(nc *nats.Conn, domain string, own *agering.Identity, roster []byte, root agering.PublicRoot) (*Operator, error) {
-	o := &Operator{Policy: Steady, nc: nc, domain: domain, members: map[string]*Member{}}
+// NewOperator returns the operator whose files are in dir.
+func NewOperator(nc *nats.Conn, dir string, policy keyring.Policy) (*Operator, error) {
+	o := &Operator{nc: nc, policy: policy}
 	var err error
-	if o.wrapper, err = agering.New(domain, own, []agering.PublicRoot{root}); err != nil {
+	if o.wrapper, err = wrapper(dir); err != nil {
 		return nil, err
+	}
+	roster, err := os.ReadFile(filepath.Join(dir, rosterFile))
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if err := o.wrapper.Learn(roster); err != nil {
 		return nil, err
 	}
-	o.store, err = natskv.New(nc, bucket, domain)
+	o.store, err = natskv.New(nc, bucket, trip.Domain)
 	return o, err
 }
 
-// Begin creates the bucket and puts the first ring into it. If there is one, the error is [keyring.ErrConflict] and it
-// stays as it is.
-func (o *Operator) Begin(ctx context.Context) error {
+// Declare makes the streams and the first ring, and returns what it did. It changes nothing that
+// exists, with one exception: a ring whose keys have all ended, because the stack stood still, gets
+// a new key.
+func (o *Operator) Declare(ctx context.Context) (did string, err error) {
+	js, err := jetstream.New(o.nc)
+	if err != nil {
+		return "", err
+	}
+	if err := broker.Declare(ctx, js); err != nil {
+		return "", err
+	}
 	if err := natskv.Create(ctx, o.nc, bucket); err != nil {
-		return err
+		return "", err
 	}
-	set, err := o.Policy.Genesis(o.domain, time.Now())
+	set, err := o.policy.Genesis(trip.Domain, time.Now())
 	if err != nil {
-		return err
+		return "", err
 	}
-	return keyring.Create(ctx, o.store, o.wrapper, set)
+	err = keyring.Create(ctx, o.store, o.wrapper, set)
+	if !errors.Is(err, keyring.ErrConflict) {
+		return "made the streams and the first ring", err
+	}
+	did = "the streams and the ring are there: nothing to do"
+	err = o.Change(ctx, func(ring *keyring.Ring) error {
+		if now := time.Now(); ring.Set().Active(keyring.Signed, now, now) != nil {
+			return nil
+		}
+		made, err := ring.Rotate(ctx)
+		if err == nil {
+			did = fmt.Sprintf("all keys had ended; %s is new", made[0].ID())
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("the ring in the broker is of other identities than the volumes; "+
+			"start again with: docker compose down -v: %w", err)
+	}
+	return did, nil
 }
 
-// Keep opens the ring as one who may change it.
-func (o *Operator) Keep(ctx context.Context) (*keyring.Ring, error) {
-	return keyring.Maintain(ctx, o.store, o.wrapper, keyring.Domain(o.domain), keyring.WithPolicy(o.Policy), keyring.Logger(quiet()))
-}
-
-// Rotate proposes the next key out of turn, and returns it. The operator keeps the ring for no longer than that takes: to
-// change keys in turn is the services' part.
-func (o *Operator) Rotate(ctx context.Context) (*keyring.Key, error) {
-	ring, err := o.Keep(ctx)
+// Change opens the ring for one act of the operator, and closes it again.
+func (o *Operator) Change(ctx context.Context, act func(*keyring.Ring) error) error {
+	ring, err := keyring.Maintain(ctx, o.store, o.wrapper, o.options()...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer ring.Close()
-	made, err := ring.Rotate(ctx)
-	if err != nil {
-		return nil, err
+	if ring.Set() == nil {
+		return fmt.Errorf("operator: %w", ring.Ready())
 	}
-	return made[0], nil
+	return act(ring)
 }
 
-// Revoke takes a key back.
-func (o *Operator) Revoke(ctx context.Context, kid, reason string) error {
-	ring, err := o.Keep(ctx)
-	if err != nil {
+// options are how the operator opens the ring: it logs warnings and errors only.
+func (o *Operator) options() []keyring.Option {
+	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return []keyring.Option{keyring.Domain(trip.Domain), keyring.WithPolicy(o.policy), keyring.Logger(quiet)}
+}
+
+// Rotate proposes the next key out of turn, and returns it.
+func (o *Operator) Rotate(ctx context.Context) (key *keyring.Key, err error) {
+	err = o.Change(ctx, func(ring *keyring.Ring) error {
+		made, err := ring.Rotate(ctx)
+		if err == nil {
+			key = made[0]
+		}
 		return err
-	}
-	defer ring.Close()
-	return ring.Revoke(ctx, kid, reason)
+	})
+	return key, err
 }
 
-// Member returns what a service needs to open the ring, or nil if it is no member.
-func (o *Operator) Member(service string) *Member { return o.members[service] }
+// Revoke takes a key back. Journeys under it end.
+func (o *Operator) Revoke(ctx context.Context, kid string) error {
+	return o.Change(ctx, func(ring *keyring.Ring) error {
+		if ring.Set().Lookup([]byte(kid)) == nil {
+			return fmt.Errorf("operator: the ring has no key %q: see status", kid)
+		}
+		return ring.Revoke(ctx, kid, "revoked by the operator")
+	})
+}
+
+// Swap is one change of the issuing key.
+type Swap struct {
+	Old, New string    // kids
+	By       string    // the service that proposed the new key
+	Active   time.Time // from when the new key issues; both keys open before and after it
+}
+
+// Watch follows the ring without changing it, and reports each new key well before it issues, and
+// the kids that are revoked, repeatedly.
+func (o *Operator) Watch(ctx context.Context, swapped func(Swap), revoked func(kid string)) (*keyring.Ring, error) {
+	w := &witness{Wrapper: o.wrapper, swapped: swapped, revoked: revoked}
+	return keyring.Follow(ctx, o.store, append(o.options(), keyring.Wrapped(w))...)
+}
+
+// witness sees who wrote a ring, which keyring.Ring does not tell. One ring uses it, one read after
+// the other.
+type witness struct {
+	keyring.Wrapper
+	swapped func(Swap)
+	revoked func(string)
+	newest  *keyring.Key
+}
+
+// Unwrap opens a ring and looks for keys that are newer than those before.
+func (w *witness) Unwrap(domain string, sealed []byte) (keyring.Unwrapped, error) {
+	u, err := w.Wrapper.Unwrap(domain, sealed)
+	if err != nil {
+		return u, err
+	}
+	set, err := keyring.ParseSet(u.Plain)
+	if err != nil {
+		return u, err
+	}
+	for kid := range set.Revocations() {
+		w.revoked(kid)
+	}
+	for _, k := range slices.Backward(set.Keys()) { // the oldest first
+		from := k.Times().NotBefore
+		if w.newest != nil && !from.After(w.newest.Times().NotBefore) {
+			continue
+		}
+		if w.newest != nil {
+			w.swapped(Swap{Old: w.newest.ID(), New: k.ID(), By: u.By, Active: from})
+		}
+		w.newest = k
+	}
+	return u, nil
+}

@@ -1,5 +1,5 @@
-// Package ledger writes down what the answers of the services acknowledged, and finds out whether anything of it was
-// lost later. It believes nothing but the answers.
+// Package ledger writes down what the answers of the services acknowledged, and finds out whether
+// anything of it was lost later. It believes nothing but the answers.
 package ledger
 
 import (
@@ -89,8 +89,9 @@ func (l *Ledger) Swapped(s keys.Swap) {
 	l.swaps = append(l.swaps, Swap{Swap: s})
 }
 
-// Revoked notes that a key is taken back: a journey under it may be refused. Who took it back may have told the services
-// first, so journeys that were refused before count as revoked from now on, and not as lost.
+// Revoked notes that a key is taken back: a journey under it may be refused. Who took it back may
+// have told the services first, so journeys that were refused before count as revoked from now on,
+// and not as lost.
 func (l *Ledger) Revoked(kid string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +110,8 @@ func (l *Ledger) Revoked(kid string) {
 	delete(l.refused, kid)
 }
 
-// sets says which claims a step of a booking sets; the others must come through it untouched. The stamps may only grow.
+// sets says which claims a step of a booking sets; the others must come through it untouched. The
+// stamps may only grow.
 var sets = map[string][]string{
 	gateway.Search:   {"to", "cell"},
 	gateway.Flight:   {"flight", "total"},
@@ -122,14 +124,14 @@ var sets = map[string][]string{
 // sideBySide are the steps that make their calls in parallel, each call for one claim.
 var sideBySide = []string{gateway.Flight, gateway.Hotel}
 
-// Sent is the token that a request went out with.
+// Sent is the token that a request was sent with.
 type Sent struct {
 	KID string
 	At  time.Time
 }
 
-// Acknowledge notes an answer that says a step was done, and compares it with what was acknowledged before. Want is
-// what the traveller asked for, by claim.
+// Acknowledge notes an answer that says a step was done, and compares it with what was acknowledged
+// before. Want is what the traveller asked for, by claim.
 func (j *Journey) Acknowledge(step string, want map[string]string, sent Sent, a gateway.Answer) {
 	l := j.ledger
 	l.mu.Lock()
@@ -170,7 +172,8 @@ func (j *Journey) Pending(step string, a gateway.Answer) {
 	j.compare(step, a)
 }
 
-// compare finds what an earlier answer acknowledged and this one lacks. The caller holds the ledger's lock.
+// compare finds what an earlier answer acknowledged and this one lacks. The caller holds the
+// ledger's lock.
 func (j *Journey) compare(step string, a gateway.Answer) {
 	if j.sid == "" {
 		j.sid = a.Journey
@@ -196,8 +199,8 @@ func (j *Journey) compare(step string, a gateway.Answer) {
 	}
 }
 
-// Forgotten notes that a step was refused because nobody knows the journey. That is a loss if anything of it was
-// acknowledged before.
+// Forgotten notes that a step was refused because nobody knows the journey. That is a loss if
+// anything of it was acknowledged before.
 func (j *Journey) Forgotten(step string) {
 	j.ledger.mu.Lock()
 	defer j.ledger.mu.Unlock()
@@ -206,8 +209,8 @@ func (j *Journey) Forgotten(step string) {
 	}
 }
 
-// Refused notes that a step was refused because of the token that it was sent with. If the token's key was revoked, it
-// had to be.
+// Refused notes that a step was refused because of the token that it was sent with. If the token's
+// key was revoked, it had to be.
 func (j *Journey) Refused(step string, sent Sent) {
 	l := j.ledger
 	l.mu.Lock()
@@ -259,26 +262,6 @@ func (j *Journey) Finish() {
 	j.ledger.totals.Finished++
 }
 
-// ID returns the journey's id, once an answer named it.
-func (j *Journey) ID() string {
-	j.ledger.mu.Lock()
-	defer j.ledger.mu.Unlock()
-	return j.sid
-}
-
-// String tells the journey as it was last acknowledged.
-func (j *Journey) String() string {
-	j.ledger.mu.Lock()
-	defer j.ledger.mu.Unlock()
-	text := j.sid
-	for _, c := range trip.Claims {
-		if v := j.state[c.Name()]; v != nil && c.Name() != trip.Step.Name() && c.Name() != trip.Stamps.Name() {
-			text += " " + c.Name() + "=" + strings.Trim(string(v), `"`)
-		}
-	}
-	return text
-}
-
 // Totals returns the counts.
 func (l *Ledger) Totals() Totals {
 	l.mu.Lock()
@@ -293,7 +276,7 @@ func (l *Ledger) Swaps() []Swap {
 	return slices.Clone(l.swaps)
 }
 
-// Lost returns, for each journey that lost something, what it was.
+// Lost describes the losses of each journey that lost something.
 func (l *Ledger) Lost() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,38 +1,63 @@
 package page
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
-	"net/url"
+	"net/http"
 )
 
-// Controls is what the buttons do. A method returns when its effect has begun, within a second: what takes longer goes on
-// after it, and is seen in the snapshots. The context is the request's. All methods may be called at the same time.
-type Controls interface {
-	Kill(ctx context.Context, replica string) error // with SIGKILL; a random one that is up, if empty. It stays down
-	Restart(ctx context.Context, replica string) error
-	RollingRestart(ctx context.Context) error // of all replicas, a few at a time, in all lanes
-	RotateKeys(ctx context.Context) error
-	RevokeKey(ctx context.Context, kid string) error
-	PauseBroker(ctx context.Context) error // for two seconds
-	SetStore(ctx context.Context, on bool) error
-	Show60(ctx context.Context) error
+// Action is what a button does. It returns when its effect has begun, within a second. A longer
+// effect goes on after that, and is seen in the snapshots. Its arguments are in the request's path
+// and query; there is no body to read.
+type Action func(*http.Request) error
 
-	NewJourney(ctx context.Context) error
-	Step(ctx context.Context, step string, asked url.Values) error // returns when the step is done
-	Tamper(ctx context.Context) error                              // with the visitor's token; the results are in the journey
-	Replay(ctx context.Context) error
-	SendAbroad(ctx context.Context) error
-
-	// Report returns a file of the report of the last show that is over: report.json, or a plot.
-	Report(ctx context.Context, file string) ([]byte, error)
-
-	// Trace returns the spans of a trace, a parent before its children.
-	Trace(ctx context.Context, id string) ([]Span, error)
+// Controls is what can be done on a page. All functions may be called at the same time.
+type Controls struct {
+	Actions map[string]Action               // by the path below POST /api/, in the syntax of http.ServeMux
+	Report  func() ([]byte, error)          // returns the report of the last show that is over, as JSON
+	Trace   func(id string) ([]Span, error) // returns the spans of a trace, a parent before its children
 }
 
-// What controls answer, wrapped with words that the visitor can read. Any other error is the demo's own fault.
+// The errors of controls, wrapped with words that the visitor can read. Any other error is a fault
+// of the demo.
 var (
 	ErrUnknown = errors.New("there is no such thing") // no such replica, key, step or trace
 	ErrNotNow  = errors.New("not now")                // a show is running, there is no token yet, the key is gone, …
 )
+
+// route adds the controls.
+func (c Controls) route(mux *http.ServeMux) {
+	for path, do := range c.Actions {
+		mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { answer(w, do(r), nil) })
+	}
+	mux.HandleFunc("GET /api/report/report.json", func(w http.ResponseWriter, _ *http.Request) {
+		data, err := c.Report()
+		if err != nil {
+			answer(w, err, nil)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(data)
+	})
+	mux.HandleFunc("GET /api/trace/{id}", func(w http.ResponseWriter, r *http.Request) {
+		spans, err := c.Trace(r.PathValue("id"))
+		answer(w, err, spans)
+	})
+}
+
+// answer sends the outcome of a control: that it was done, or what was asked for, or why not.
+func answer(w http.ResponseWriter, err error, body any) {
+	switch {
+	case errors.Is(err, ErrUnknown):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, ErrNotNow):
+		http.Error(w, err.Error(), http.StatusConflict)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	case body == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(body)
+	}
+}

@@ -28,7 +28,8 @@ func (f *feed) publish(s Snapshot) {
 	}
 }
 
-// newest returns the newest snapshot, nil if there is none, and what is closed when there is a newer one.
+// newest returns the newest snapshot, nil if there is none, and a channel that is closed when there
+// is a newer one.
 func (f *feed) newest() ([]byte, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

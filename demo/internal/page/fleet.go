@@ -4,20 +4,18 @@ package page
 type Fleet struct {
 	Replicas []Replica `json:"replicas"` // of all lanes that are on, in a stable order
 	Moves    []Move    `json:"moves"`    // sampled, those since the snapshot before; at most 30
-	Paused   bool      `json:"paused"`   // the broker holds every message
-	Memory   int64     `json:"memory"`   // bytes of all processes together, this one too; 0 if unknown
+	Paused   bool      `json:"paused"`   // the broker delays every message
 }
 
 // Replica is one process.
 type Replica struct {
-	Name   string   `json:"name"` // "cart-2"
-	Role   string   `json:"role"` // "lb", "gateway", "cart", "pricing", "payment", "fulfil"; the baselines have their own
-	Lane   Lane     `json:"lane"`
-	PID    int      `json:"pid"` // the last one, if it is down; 0 if it is in a container of its own
-	State  State    `json:"state"`
-	Rate   float64  `json:"rate"`   // requests and messages handled in the last second
-	Keys   []string `json:"keys"`   // kids that it can open, of those in Snapshot.Keys; empty if it has no ring
-	Memory int64    `json:"memory"` // resident bytes; 0 if unknown
+	Name  string   `json:"name"` // "cart-2"
+	Role  string   `json:"role"` // "lb", "gateway", "cart", "pricing", "payment", "fulfil"; the baselines have their own
+	Lane  Lane     `json:"lane"`
+	PID   int      `json:"pid"` // the last one, if it is down; 0 if it is in a container
+	State State    `json:"state"`
+	Rate  float64  `json:"rate"` // requests and messages handled in the last second
+	Keys  []string `json:"keys"` // kids that it can open; empty if it has no ring
 }
 
 // State is how a replica is.

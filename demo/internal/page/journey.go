@@ -1,7 +1,9 @@
 package page
 
-// Journey is the visitor's own booking. Nothing keeps it but the waybill; the demo's owner plays the browser, which
-// keeps the last one that it was given.
+import "github.com/waybill-go/waybill/demo/internal/watch"
+
+// Journey is the visitor's own booking. Only the waybill keeps it; the demo plays the browser,
+// which keeps the last waybill that it was given.
 type Journey struct {
 	ID      string            `json:"id"`    // empty before the first step
 	Token   string            `json:"token"` // as the browser holds it: signed, and so readable
@@ -18,7 +20,8 @@ type Journey struct {
 	Abroad  *Result           `json:"abroad,omitempty"`
 }
 
-// Offer is a step that the visitor can take now. The first one is the next; others repeat something.
+// Offer is a step that the visitor can take now. The first one is the next; others repeat
+// something.
 type Offer struct {
 	Step  string   `json:"step"`  // of gateway's
 	Label string   `json:"label"` // of the button: "Search", "Pay again"
@@ -34,29 +37,17 @@ type Choice struct {
 
 // Step is a step that was asked for.
 type Step struct {
-	Number  int     `json:"number"` // in this journey, from 1
-	Name    string  `json:"name"`
-	OK      bool    `json:"ok"`
-	Text    string  `json:"text"`  // what came of it, in plain words; the reason, if it failed
-	Trace   string  `json:"trace"` // id; see [Controls].Trace
-	Millis  float64 `json:"millis"`
-	Retries int     `json:"retries"` // at any hop
-	Hops    []Hop   `json:"hops"`    // in the order in which they began
+	Number  int         `json:"number"` // in this journey, from 1
+	Name    string      `json:"name"`
+	OK      bool        `json:"ok"`
+	Text    string      `json:"text"`  // the outcome, in plain words; the reason, if it failed
+	Trace   string      `json:"trace"` // id; see [Controls].Trace
+	Millis  float64     `json:"millis"`
+	Retries int         `json:"retries"` // at any hop
+	Hops    []watch.Hop `json:"hops"`    // in the order in which they began
 }
 
-// Hop is a service handling a request or message of a step.
-type Hop struct {
-	Replica string   `json:"replica"`
-	Via     string   `json:"via"`
-	Bytes   int      `json:"bytes"` // of the token that came; 0 if none was looked at
-	KID     string   `json:"kid"`
-	Left    float64  `json:"left"`    // seconds of life that the token had
-	Changed []string `json:"changed"` // claims that the hop, or one below it, changed: "hotel=AMS-Canal"
-	Verify  float64  `json:"verify"`  // microseconds to open the token; 0 if not measured
-	Span    string   `json:"span"`    // id of the hop's span in the step's trace; may be empty
-}
-
-// Result is what came of an attempt on the token.
+// Result is the outcome of an attack on the token.
 type Result struct {
 	AsPromised bool   `json:"asPromised"` // it came out as the documentation says
 	Verdict    string `json:"verdict"`    // a few words: "Refused", "One ticket", "Stayed at home"

@@ -13,14 +13,13 @@ var files embed.FS
 
 // Page serves the page, its stream and its controls. It is safe for concurrent use.
 type Page struct {
-	controls Controls
-	feed     feed
-	handler  http.Handler
+	feed    feed
+	handler http.Handler
 }
 
-// New returns a page whose buttons do what c does. It shows nothing before the first [Page.Publish].
+// New returns a page with these controls. It shows nothing before the first [Page.Publish].
 func New(c Controls) *Page {
-	p := &Page{controls: c}
+	p := &Page{}
 	web, err := fs.Sub(files, "web")
 	if err != nil {
 		panic(err) // the directory is compiled in
@@ -29,12 +28,13 @@ func New(c Controls) *Page {
 	mux.Handle("GET /", http.FileServerFS(web))
 	mux.HandleFunc("GET /api/stream", p.feed.serveStream)
 	mux.HandleFunc("GET /api/snapshot", p.feed.serveLatest)
-	p.route(mux)
+	c.route(mux)
 	p.handler = local(http.NewCrossOriginProtection().Handler(strict(mux)))
 	return p
 }
 
-// Publish shows a snapshot to everybody who looks. Only the newest counts: who is too slow misses those between.
+// Publish shows a snapshot to every browser. Only the newest counts: a slow browser misses those
+// between.
 func (p *Page) Publish(s Snapshot) { p.feed.publish(s) }
 
 // ServeHTTP implements [http.Handler].
@@ -58,8 +58,8 @@ func strict(next http.Handler) http.Handler {
 	})
 }
 
-// local refuses requests that were not sent to this machine by a name of its own. A foreign name that resolves to it
-// (DNS rebinding) would make a foreign page the same origin as this one.
+// local refuses requests that were not sent to one of this machine's own names. A foreign name that
+// resolves to it (DNS rebinding) would make a foreign page the same origin as this one.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopback(r.Host) {

@@ -1,7 +1,7 @@
 package page
 
-// Snapshot is everything that the page shows. All lists may be empty. A point in time is in seconds since the demo
-// started, as Uptime is.
+// Snapshot is everything that the page shows. All lists may be empty. A point in time is in seconds
+// since the demo started, as Uptime is.
 type Snapshot struct {
 	Uptime  float64 `json:"uptime"`
 	Fleet   Fleet   `json:"fleet"`

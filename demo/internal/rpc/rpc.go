@@ -51,8 +51,8 @@ func Unary[S, In, Out any](service, name string, call func(S, context.Context, *
 	return grpc.MethodDesc{MethodName: name, Handler: handle}
 }
 
-// connectionAge is when a server asks a client to connect anew, give or take a tenth. A client looks up the replicas of a
-// name when a connection ends, and so finds those that are new.
+// connectionAge is when a server asks a client to connect anew, give or take a tenth. A client
+// looks up the replicas of a name when a connection ends, and so finds those that are new.
 const connectionAge = 12 * time.Second
 
 // Serve serves one gRPC service until ctx ends. A call without a waybill is refused.
@@ -61,7 +61,11 @@ func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any
 	if err != nil {
 		return err
 	}
-	opts := append(waybillgrpc.ServerOptions(e.Auth, waybillgrpc.Required()),
+	incoming, err := waybillgrpc.NewServer(e.Auth, waybillgrpc.Required())
+	if err != nil {
+		return err
+	}
+	opts := append(incoming.ServerOptions(),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: connectionAge}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -97,8 +101,8 @@ func watchStream(w *watch.Reporter) grpc.StreamServerInterceptor {
 	}
 }
 
-// policy spreads calls over all replicas and repeats one whose replica dies. Nothing but an idempotency key makes
-// that safe.
+// policy spreads calls over all replicas and repeats one whose replica dies. Nothing but an
+// idempotency key makes that safe.
 const policy = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"methodConfig": [{
@@ -110,8 +114,8 @@ const policy = `{
 	}]
 }`
 
-// Dial connects to all replicas of a role: to fixed addresses, or to wherever a name such as dns:///cart:9000 leads if
-// that is the only one. Connecting happens in the background.
+// Dial connects to all replicas of a role: to fixed addresses, or to wherever a name such as
+// dns:///cart:9000 leads if that is the only one. Connecting happens in the background.
 func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientConn, error) {
 	target := "static:///" + role
 	if len(addrs) == 1 && strings.HasPrefix(addrs[0], "dns:///") {
@@ -123,15 +127,19 @@ func Dial(role string, addrs []string, auth *waybill.Authority) (*grpc.ClientCon
 	}
 	static := manual.NewBuilderWithScheme("static")
 	static.InitialState(state)
-	opts := append(waybillgrpc.DialOptions(auth, waybillgrpc.AllowPlaintext()), // all on one machine
+	outgoing, err := waybillgrpc.NewClient(auth, waybillgrpc.AllowPlaintext()) // all on one machine
+	if err != nil {
+		return nil, err
+	}
+	opts := append(outgoing.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithResolvers(static),
 		grpc.WithDefaultServiceConfig(policy),
 		grpc.WithDefaultCallOptions(grpc.CallContentSubtype(codec{}.Name())),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
-		grpc.WithStatsHandler(attempts{}),
 		grpc.WithDisableServiceConfig(), // no TXT records
-		// A replica that is cut off says nothing: what it has not confirmed after Timeout is lost, and is sent to another.
+		// A replica that is cut off says nothing. Requests that it has not confirmed after Timeout
+		// are lost, and are sent to another replica.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 2 * time.Second}),
 		// The default of a second is long for a replica that is back after 50 ms.
 		grpc.WithConnectParams(grpc.ConnectParams{

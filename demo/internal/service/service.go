@@ -1,5 +1,6 @@
-// Package service is what every process of the demo's fleet begins with: the broker, the keys, the Authority, the
-// tracer.
+// Package service is what every process of the demo's fleet begins with: the broker, the keys, the
+// Authority, the tracer. [Main] runs a process that the demo started, and [Container] one that a
+// container engine started.
 package service
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/crew"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
@@ -24,7 +26,8 @@ import (
 	"github.com/waybill-go/waybill/keyring"
 )
 
-// Env is what a service has. The context that it runs in is done when it shall finish what it has in hand, and end.
+// Env is a service's environment. The service's context is done when the service is to finish what
+// it has in hand and end.
 type Env struct {
 	fleet.Spec
 	Auth  *waybill.Authority
@@ -35,39 +38,46 @@ type Env struct {
 	ready func(*Env, string)
 }
 
-// Main makes this process the replica that its starter wants, and runs it until it fails or the starter is gone.
+// Main makes this process the replica that its starter wants, and runs it until it fails or the
+// starter is gone.
 func Main(run func(context.Context, *Env) error) error {
-	// That the ring is not refreshed, because somebody has paused the broker, sixteen services would say at once.
-	Tell(slog.LevelError)
+	// When the broker is paused, sixteen services would warn at once that the ring is not
+	// refreshed.
+	logFrom(slog.LevelError)
 	spec, ctx, err := fleet.Child()
 	if err != nil {
 		return err
 	}
-	nc, err := broker.Connect(spec.Broker, spec.Password, spec.Name)
+	line, err := broker.Join(spec.Broker, spec.Secrets, spec.Name)
 	if err != nil {
 		return err
 	}
-	return Run(ctx, spec, nc, run, func(_ *Env, addr string) { fleet.Ready(addr) })
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	return start(ctx, drain, spec, line, run, func(_ *Env, addr string) { fleet.Ready(addr) })
 }
 
-// Tell sets from which level on the process writes a log.
-func Tell(level slog.Level) {
+// logFrom sets from which level on the process writes a log.
+func logFrom(level slog.Level) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
-// Run runs the replica that spec describes until it fails, or until ctx ends and it has done what was under way. It calls
-// ready, with where the replica listens, when it serves.
-func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.Context, *Env) error,
+// start runs the replica that spec describes until it fails, or until ctx ends and the requests
+// under way are done. It calls ready, with where the replica listens, when it serves.
+func start(ctx context.Context, drain func(), spec fleet.Spec, line *broker.Line, run func(context.Context, *Env) error,
 	ready func(e *Env, addr string)) error {
 	debug.SetGCPercent(25) // so many small processes on one machine: memory is dearer than a little time
-	flush, err := tracing.Setup(spec.Name, spec.Traces)
+	flush, err := tracing.Setup(spec.Name, line.Conn)
 	if err != nil {
 		return err
 	}
 	defer flush()
-	e := &Env{Spec: spec, NATS: nc, ready: ready}
-	if spec.Keys != nil { // the balancer has none: it does not know what a waybill is
-		if e.ring, err = spec.Keys.Open(ctx, nc, trip.Domain); err != nil {
+	if err := crew.Obey(line, spec.Name, drain); err != nil {
+		return err
+	}
+	e := &Env{Spec: spec, NATS: line.Conn, ready: ready}
+	if _, member := keys.Members[spec.Role]; member { // the balancer is not: it knows no waybills
+		if e.ring, err = keys.Open(ctx, e.NATS, spec.Secrets, spec.Role, keys.Policy(spec.Period)); err != nil {
 			return err
 		}
 		defer e.ring.Close()
@@ -76,13 +86,14 @@ func Run(ctx context.Context, spec fleet.Spec, nc *nats.Conn, run func(context.C
 			return err
 		}
 	}
-	e.Watch = watch.NewReporter(nc, spec.Name, e.Auth)
+	e.Watch = watch.NewReporter(e.NATS, spec.Name, e.Auth, e.ring)
 	go e.Watch.Pulse(ctx)
 	return run(ctx, e)
 }
 
-// Healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has no key to issue with.
-func (e *Env) Healthy() error {
+// healthy returns why the replica cannot do its work, if it cannot: it has lost the broker, or has
+// no key to issue with.
+func (e *Env) healthy() error {
 	if !e.NATS.IsConnected() {
 		return errors.New("not connected to the broker")
 	}
@@ -92,7 +103,7 @@ func (e *Env) Healthy() error {
 	return e.ring.Ready()
 }
 
-// drain is how long a replica that is asked to end goes on with what is under way.
+// drain is how long a replica that is asked to end works on requests under way.
 const drain = 8 * time.Second
 
 // Server is an HTTP or gRPC server.
@@ -102,7 +113,8 @@ type Server interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Serve says that the replica is ready and serves, until ctx ends and it has done what was under way.
+// Serve says that the replica is ready and serves, until ctx ends and the requests under way are
+// done.
 func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(lis) }()
@@ -117,8 +129,8 @@ func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	return srv.Shutdown(ctx)
 }
 
-// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx ends and the messages
-// that it has are done.
+// ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx
+// ends and the messages that it has are done.
 func (e *Env) ServeNATS(ctx context.Context) error {
 	if err := e.NATS.Flush(); err != nil { // the server has our subscriptions now
 		return err
@@ -139,8 +151,8 @@ func (e *Env) ServeNATS(ctx context.Context) error {
 	return nil
 }
 
-// Work takes a little time, as a service does that asks somebody else. Without it hardly a kill would interrupt
-// anything.
+// Work takes a little time, like a service that calls another one. Without it hardly any kill would
+// interrupt anything.
 func Work(ctx context.Context) error {
 	select {
 	case <-time.After(5*time.Millisecond + rand.N(10*time.Millisecond)):

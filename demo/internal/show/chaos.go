@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -13,11 +14,12 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 )
 
-// twins are what goes down together, so that the baseline has the same trouble: a gateway, and the server that does a
-// gateway's work in the other lanes.
+// twins go down together, so that the baseline has the same trouble: a gateway, and the server that
+// does a gateway's work in the other lanes.
 var twins = map[string]string{"gateway": "sticky", "sticky": "gateway"}
 
-// twin returns what goes down with a replica, if there is such a thing: the second sticky server with the second gateway.
+// twin returns the replica that goes down with another, if there is one: the second sticky server
+// with the second gateway.
 func (s *stage) twin(name string) string {
 	i := slices.Index(s.fleet.Names(roleOf(name)), name)
 	if theirs := s.fleet.Names(twins[roleOf(name)]); twins[roleOf(name)] != "" && i >= 0 && i < len(theirs) {
@@ -28,18 +30,15 @@ func (s *stage) twin(name string) string {
 
 // pair returns a replica and its twin, if it has one that runs.
 func (s *stage) pair(name string) []string {
-	if twin := s.twin(name); twin != "" && s.fleet.Up(twin) {
+	if twin := s.twin(name); twin != "" && s.isUp(twin) {
 		return []string{name, twin}
 	}
 	return []string{name}
 }
 
-// kill kills a replica and its twin, and returns how many requests and messages the replica had in hand.
-func (s *stage) kill(ctx context.Context, name string) (cut int, err error) {
-	return s.killMarked(ctx, name, name+" killed")
-}
-
-func (s *stage) killMarked(ctx context.Context, name, label string) (cut int, err error) {
+// kill kills a replica and its twin, and returns how many requests and messages the replica had in
+// hand. The label marks the kill on the charts.
+func (s *stage) kill(ctx context.Context, name, label string) (cut int, err error) {
 	pair := s.pair(name)
 	what := "Killed " + name
 	if pid := s.fleet.PID(name); pid != 0 {
@@ -73,22 +72,24 @@ func inHand(calls int) string {
 	return fmt.Sprintf("%d calls in hand, made again", calls)
 }
 
-// restart starts what was killed, and its twin.
+// restart starts a replica that was killed, and its twin.
 func (s *stage) restart(ctx context.Context, name string) error {
 	var errs []error
 	for _, replica := range []string{name, s.twin(name)} {
-		if replica != "" && !s.fleet.Up(replica) {
+		if replica != "" && !s.isUp(replica) {
 			errs = append(errs, s.fleet.Restart(ctx, replica))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// aftermath is for how long losses are put down to what happened before them: a session's loss shows with its next step.
+// aftermath is for how long losses are attributed to an event: a session's loss shows with its next
+// step.
 const aftermath = 5 * time.Second
 
-// follow tells of an event, and for a while what it cost: the journeys with a waybill that were lost since, and the
-// sessions that were lost with the sticky servers among the victims. What it returns adds what was known at once.
+// follow logs an event, and for a while its cost: the journeys with a waybill that were lost since,
+// and the sessions that were lost with the sticky servers among the victims. The returned function
+// adds a remark.
 func (s *stage) follow(kind page.Kind, label, what string, victims ...string) (more func(string)) {
 	theirs := func() (n int, any bool) {
 		for _, v := range victims {
@@ -132,35 +133,43 @@ func journeys(n int) string {
 	return fmt.Sprintf("%d journeys", n)
 }
 
-// drain is how long a replica may take to end. The baseline waits for its sessions for 5 s of these.
+// drain is how long a replica may take to end. The baseline spends 5 s of this waiting for its
+// sessions.
 const drain = 8 * time.Second
 
-// roll restarts the replicas of each role one after the other, each after it has finished what it had in hand; the
-// baseline's beside the gateways. It returns how long either took.
-func (s *stage) roll(ctx context.Context, roles ...string) (ours, theirs time.Duration, err error) {
-	all := roles
-	if slices.Contains(roles, "gateway") {
-		all = append(slices.Clone(roles), "sticky")
+// rollAll restarts the replicas of each role one after the other, each after it has finished what
+// it had in hand. The sticky servers are restarted at the same time.
+func (s *stage) rollAll(ctx context.Context, roles ...string) error {
+	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
+	n := 0
+	for _, role := range roles {
+		n += len(s.fleet.Names(role))
 	}
+	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
 	began := time.Now()
-	errs, took := make([]error, len(all)), make([]time.Duration, len(all))
+	theirs := make(chan error, 1)
+	go func() { theirs <- s.roll(ctx, "sticky") }()
+	errs := make([]error, len(roles))
 	var wg sync.WaitGroup
-	for i, role := range all {
-		wg.Go(func() {
-			errs[i] = s.rollEach(ctx, role)
-			took[i] = time.Since(began)
-		})
+	for i, role := range roles {
+		wg.Go(func() { errs[i] = s.roll(ctx, role) })
 	}
 	wg.Wait()
-	if len(all) > len(roles) {
-		theirs = took[len(roles)]
+	took := time.Since(began)
+	if err := errors.Join(append(errs, <-theirs)...); err != nil {
+		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
+		return err
 	}
-	return slices.Max(took[:len(roles)]), theirs, errors.Join(errs...)
+	s.retell(id, "Rolling restart: %d replicas in %.1f s, %s lost; "+
+		"the sticky servers waited for their sessions and took %.1f s, and lost %d.",
+		n, took.Seconds(), journeys(s.ledger.Totals().Lost-lost),
+		time.Since(began).Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
+	return nil
 }
 
-func (s *stage) rollEach(ctx context.Context, role string) error {
+func (s *stage) roll(ctx context.Context, role string) error {
 	for _, name := range s.fleet.Names(role) {
-		if s.fleet.Up(name) {
+		if s.isUp(name) {
 			if err := s.fleet.Drain(ctx, name, drain); err != nil {
 				return err
 			}
@@ -172,69 +181,77 @@ func (s *stage) rollEach(ctx context.Context, role string) error {
 	return nil
 }
 
-// rollAll is a rolling restart with its story.
-func (s *stage) rollAll(ctx context.Context, roles ...string) error {
-	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
-	n := 0
-	for _, role := range roles {
-		n += len(s.fleet.Names(role))
-	}
-	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
-	ours, theirs, err := s.roll(ctx, roles...)
-	if err != nil {
-		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
-		return err
-	}
-	text := fmt.Sprintf("Rolling restart: %d replicas in %.1f s, %s lost", n, ours.Seconds(), journeys(s.ledger.Totals().Lost-lost))
-	if theirs > 0 {
-		text += fmt.Sprintf("; the sticky servers waited for their sessions and took %.1f s, and lost %d",
-			theirs.Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
-	}
-	s.retell(id, "%s.", text)
-	return nil
-}
-
-// rotate has the operator propose the next key now.
+// rotate makes the operator propose the next key now.
 func (s *stage) rotate(ctx context.Context) error {
 	k, err := s.operator.Rotate(ctx)
 	if err != nil {
 		return err
 	}
-	s.tell(page.Rotated, "keys rotated", "Rotated the keys by hand: %s opens from now on, and issues in %.1f s. Every older key goes on opening.",
-		k.ID(), time.Until(k.Times().NotBefore).Seconds())
+	s.tell(page.Rotated, "keys rotated", "Rotated the keys by hand: %s opens from now on, "+
+		"and issues in %.1f s. Every older key goes on opening.", k.ID(), time.Until(k.Times().NotBefore).Seconds())
 	return nil
 }
 
-// swapped tells of a new key that a service proposed.
+// swapped logs a new key that a service proposed.
 func (s *stage) swapped(swap keys.Swap) {
 	s.ledger.Swapped(swap)
 	if swap.By == keys.OperatorName || time.Now().After(swap.Active) {
-		return // that is told where it was asked for, or happened before anybody looked
+		return // the first is logged by rotate, the second happened before anybody looked
 	}
-	s.tell(page.Rotated, "new key", "The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
+	s.tell(page.Rotated, "new key",
+		"The %s proposed key %s. It opens from now on, and takes over from %s in %.1f s.",
 		swap.By, swap.New, swap.Old, time.Until(swap.Active).Seconds())
 }
 
-// revoke takes a key back. Journeys under it end, which is what revoking is for.
+// revoke takes a key back. Journeys under it end: revoking is for that.
 func (s *stage) revoke(ctx context.Context, kid string) error {
 	s.ledger.Revoked(kid)
-	if err := s.operator.Revoke(ctx, kid, "by hand"); err != nil {
+	if err := s.operator.Revoke(ctx, kid); err != nil {
 		return err
 	}
-	s.tell(page.Rotated, "key revoked", "Revoked key %s: every waybill under it is refused from now on, and its journeys end.", kid)
+	s.tell(page.Rotated, "key revoked",
+		"Revoked key %s: every waybill under it is refused from now on, and its journeys end.", kid)
 	return nil
 }
 
-// pauseBroker holds every message for a while.
+// brokerPause is for how long the broker is paused.
+const brokerPause = 2 * time.Second
+
+// pauseBroker delays every message for a while.
 func (s *stage) pauseBroker(d time.Duration) {
-	s.hub.Pause(d)
+	s.pauses.Pause(d, s.fleet.Names(""))
 	told := s.follow(page.Broker, "broker paused", fmt.Sprintf("Paused the broker for %.0f s", d.Seconds()))
 	told("requests over NATS and orders wait")
 }
 
 // up returns the replicas that run, of one role or, without one, of all.
 func (s *stage) up(role string) []string {
-	return slices.DeleteFunc(s.fleet.Names(role), func(name string) bool { return !s.fleet.Up(name) })
+	return slices.DeleteFunc(s.fleet.Names(role), func(name string) bool { return !s.isUp(name) })
+}
+
+func (s *stage) isUp(name string) bool { return s.fleet.State(name) == page.Up }
+
+// busy picks a replica of a role, and returns when it is in the middle of something.
+func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name string, err error) {
+	names := s.up(role)
+	if len(names) == 0 {
+		return "", fmt.Errorf("no %s is up", role)
+	}
+	name = names[rng.IntN(len(names))]
+	if err := s.observer.Busy(ctx, name); err != nil {
+		return "", fmt.Errorf("waiting for work at %s: %w", name, err)
+	}
+	// Somewhere in the middle of it.
+	return name, pause(ctx, time.Duration(rng.Int64N(int64(8*time.Millisecond))))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func roleOf(replica string) string { return tracing.Role(replica) }

@@ -23,7 +23,7 @@ type chronicle struct {
 
 func newChronicle() *chronicle { return &chronicle{began: time.Now()} }
 
-// What is kept at most: an hour.
+// The limits on what is kept: an hour.
 const (
 	maxEvents = 1000
 	maxPoints = 3600
@@ -32,7 +32,8 @@ const (
 // at is the time now, in seconds since the start.
 func (c *chronicle) at() float64 { return time.Since(c.began).Seconds() }
 
-// tell notes an event. With a label, it also marks the charts. It returns the event's id, for [chronicle.retell].
+// tell notes an event. With a label, it also marks the charts. It returns the event's id, for
+// [chronicle.retell].
 func (c *chronicle) tell(kind page.Kind, label, format string, args ...any) int {
 	c.mu.Lock()
 	c.ids++

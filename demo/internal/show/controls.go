@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -12,55 +12,101 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// fate is after how long the demo starts a replica again that was killed by hand. An orchestrator would not wait so long;
-// a visitor who waits for the only one of its kind waits a little longer.
-const fate = 6 * time.Second
-
-// free returns why a control cannot be used now, if it cannot.
-func (l *Live) free() error {
-	switch {
-	case !l.ready.Load():
-		return fmt.Errorf("%w: the fleet is still starting", page.ErrNotNow)
-	case l.playing():
-		return fmt.Errorf("%w: the 60-second show is running, and does this by itself", page.ErrNotNow)
+// controls are the buttons of the page. Those of the visitor's own journey can be used during a
+// show, the others not.
+func (l *Live) controls() page.Controls {
+	ready := func(do page.Action) page.Action {
+		return func(r *http.Request) error {
+			if !l.ready.Load() {
+				return fmt.Errorf("%w: the fleet is still starting", page.ErrNotNow)
+			}
+			return do(r)
+		}
 	}
-	return nil
+	free := func(do page.Action) page.Action {
+		return ready(func(r *http.Request) error {
+			if l.playing() {
+				return fmt.Errorf("%w: the 60-second show is running, and does this by itself", page.ErrNotNow)
+			}
+			return do(r)
+		})
+	}
+	return page.Controls{Report: l.lastReport, Trace: l.trace, Actions: map[string]page.Action{
+		"kill":              free(func(r *http.Request) error { return l.killAny(r.Context()) }),
+		"kill/{replica}":    free(func(r *http.Request) error { return l.kill(r.Context(), r.PathValue("replica")) }),
+		"restart/{replica}": free(func(r *http.Request) error { return l.restart(r.Context(), r.PathValue("replica")) }),
+		"rolling-restart":   free(func(*http.Request) error { return l.rollAll() }),
+		"rotate":            free(func(r *http.Request) error { return l.rotate(r.Context()) }),
+		"revoke/{kid}":      free(func(r *http.Request) error { return l.revoke(r.Context(), r.PathValue("kid")) }),
+		"pause-broker":      free(func(*http.Request) error { return l.pauseBroker() }),
+		"store/on":          free(func(r *http.Request) error { return l.setStore(r.Context(), true) }),
+		"store/off":         free(func(r *http.Request) error { return l.setStore(r.Context(), false) }),
+		"show":              free(func(*http.Request) error { return l.show() }),
+
+		"journey": ready(func(*http.Request) error { return l.stage.visitor.New() }),
+		"journey/{step}": ready(func(r *http.Request) error {
+			return l.stage.visitor.Step(r.Context(), r.PathValue("step"), r.URL.Query())
+		}),
+		"tamper": ready(func(r *http.Request) error {
+			f, err := l.stage.visitor.Tamper(r.Context())
+			return l.attacked(err, "tampering", "Sent %d forged waybills of your journey: %d accepted.",
+				f.Tried, len(f.Accepted))
+		}),
+		"replay": ready(func(r *http.Request) error {
+			n, err := l.stage.visitor.Replay(r.Context())
+			return l.attacked(err, "replay", "Paid once more with an old waybill of your journey, which has %d ticket.", n)
+		}),
+		"abroad": ready(func(r *http.Request) error {
+			stayed, err := l.stage.visitor.SendAbroad(r.Context())
+			return l.attacked(err, "abroad", "Your journey called a foreign host: the waybill %s.", where(stayed))
+		}),
+	}}
 }
 
-// known returns why a replica cannot be named, if it cannot.
-func (l *Live) known(replica string) error {
-	if err := l.free(); err != nil {
-		return err
+// attacked logs an attack, if it took place.
+func (l *Live) attacked(err error, label, format string, args ...any) error {
+	if err == nil {
+		l.stage.tell(page.Attack, label, format, args...)
 	}
+	return err
+}
+
+// fate is after how long the demo starts a replica again that was killed by hand. An orchestrator
+// would not wait so long; a visitor may want to see what is missing.
+const fate = 6 * time.Second
+
+// known returns an error if there is no such replica.
+func (l *Live) known(replica string) error {
 	if !slices.Contains(l.stage.fleet.Names(""), replica) {
 		return fmt.Errorf("%w as the replica %q", page.ErrUnknown, replica)
 	}
 	return nil
 }
 
-// Kill implements page.Controls.
-func (l *Live) Kill(ctx context.Context, replica string) error {
-	if replica == "" {
-		if err := l.free(); err != nil {
-			return err
-		}
-		if replica = l.spare(); replica == "" {
-			return fmt.Errorf("%w: no service has a replica to spare", page.ErrNotNow)
-		}
-	}
+// kill kills a replica with SIGKILL, and starts it again later if no visitor does.
+func (l *Live) kill(ctx context.Context, replica string) error {
 	if err := l.known(replica); err != nil {
 		return err
 	}
-	if !l.stage.fleet.Up(replica) {
+	if !l.stage.isUp(replica) {
 		return fmt.Errorf("%w: %s is down already", page.ErrNotNow, replica)
 	}
-	_, err := l.stage.kill(ctx, replica)
-	time.AfterFunc(fate, func() { l.rescue(replica) })
+	_, err := l.stage.kill(ctx, replica, replica+" killed")
+	time.AfterFunc(fate, func() {
+		if l.ctx.Err() != nil || l.playing() || l.stage.fleet.State(replica) != page.Down {
+			return
+		}
+		if l.stage.restart(l.ctx, replica) == nil {
+			l.stage.tell(page.Restarted, replica+" back",
+				"Nobody restarted %s for %.0f s, so it was started again.", replica, fate.Seconds())
+		}
+	})
 	return err
 }
 
-// spare picks a replica of a service that has another one to do its work. Those of pricing have a cell each.
-func (l *Live) spare() string {
+// killAny kills a random replica of a service that has another one to do its work. Pricing's have a
+// cell each.
+func (l *Live) killAny(ctx context.Context) error {
 	var names []string
 	for _, role := range Roles {
 		if up := l.stage.up(role); len(up) > 1 && role != "pricing" {
@@ -68,27 +114,17 @@ func (l *Live) spare() string {
 		}
 	}
 	if len(names) == 0 {
-		return ""
+		return fmt.Errorf("%w: no service has a replica to spare", page.ErrNotNow)
 	}
-	return names[rand.IntN(len(names))]
+	return l.kill(ctx, names[rand.IntN(len(names))])
 }
 
-// rescue starts a replica that nobody else has started.
-func (l *Live) rescue(replica string) {
-	if l.ctx.Err() != nil || l.free() != nil || l.stage.fleet.Up(replica) || l.stage.fleet.Starting(replica) {
-		return
-	}
-	if l.stage.restart(l.ctx, replica) == nil {
-		l.stage.tell(page.Restarted, replica+" back", "Nobody restarted %s for %.0f s, so it was started again.", replica, fate.Seconds())
-	}
-}
-
-// Restart implements page.Controls.
-func (l *Live) Restart(ctx context.Context, replica string) error {
+// restart starts a replica that is down.
+func (l *Live) restart(ctx context.Context, replica string) error {
 	if err := l.known(replica); err != nil {
 		return err
 	}
-	if l.stage.fleet.Up(replica) || l.stage.fleet.Starting(replica) {
+	if l.stage.fleet.State(replica) != page.Down {
 		return fmt.Errorf("%w: %s is up", page.ErrNotNow, replica)
 	}
 	began := time.Now()
@@ -104,11 +140,8 @@ func (l *Live) Restart(ctx context.Context, replica string) error {
 	return nil
 }
 
-// RollingRestart implements page.Controls.
-func (l *Live) RollingRestart(context.Context) error {
-	if err := l.free(); err != nil {
-		return err
-	}
+// rollAll begins a rolling restart.
+func (l *Live) rollAll() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rolling {
@@ -124,26 +157,19 @@ func (l *Live) RollingRestart(context.Context) error {
 	return nil
 }
 
-// waiting is how many keys may wait for their time before no more are made by hand. The ring's policy allows twice as
-// many, and refuses a ring with more.
+// waiting is how many keys may wait for their time before no more are made by hand. The ring's
+// policy allows twice as many, and rejects a ring with more.
 const waiting = 4
 
-// RotateKeys implements page.Controls. The new key opens on every replica within a second, and issues soon after that.
-func (l *Live) RotateKeys(ctx context.Context) error {
-	if err := l.free(); err != nil {
-		return err
-	}
+// rotate adds a key. It opens on every replica within a second, and issues soon after that.
+func (l *Live) rotate(ctx context.Context) error {
 	if n := l.stage.ring.Stats().Pending; n >= waiting {
 		return fmt.Errorf("%w: %d keys wait for their time already", page.ErrNotNow, n)
 	}
 	return l.stage.rotate(ctx)
 }
 
-// RevokeKey implements page.Controls.
-func (l *Live) RevokeKey(ctx context.Context, kid string) error {
-	if err := l.free(); err != nil {
-		return err
-	}
+func (l *Live) revoke(ctx context.Context, kid string) error {
 	set := l.stage.ring.Set()
 	if set.Revoked([]byte(kid)) {
 		return fmt.Errorf("%w: the key is revoked already", page.ErrNotNow)
@@ -154,23 +180,15 @@ func (l *Live) RevokeKey(ctx context.Context, kid string) error {
 	return l.stage.revoke(ctx, kid)
 }
 
-// PauseBroker implements page.Controls.
-func (l *Live) PauseBroker(context.Context) error {
-	if err := l.free(); err != nil {
-		return err
-	}
-	if l.stage.hub.Paused() {
+func (l *Live) pauseBroker() error {
+	if l.stage.pauses.Paused() {
 		return fmt.Errorf("%w: the broker is paused already", page.ErrNotNow)
 	}
 	l.stage.pauseBroker(brokerPause)
 	return nil
 }
 
-// SetStore implements page.Controls.
-func (l *Live) SetStore(ctx context.Context, on bool) error {
-	if err := l.free(); err != nil {
-		return err
-	}
+func (l *Live) setStore(ctx context.Context, on bool) error {
 	if on == l.stage.storeOn.Load() {
 		return nil
 	}
@@ -179,60 +197,33 @@ func (l *Live) SetStore(ctx context.Context, on bool) error {
 	}
 	text := "No more bookings through the central store."
 	if on {
-		text = "From now on the same trips are also booked with sessions in one central store. Kill sessiond-1 to see what hangs on it."
+		text = "From now on the same trips are also booked with sessions in one central store. " +
+			"Kill sessiond-1 to see what depends on it."
 	}
 	l.stage.tell(page.Note, "", "%s", text)
 	return nil
 }
 
-// NewJourney implements page.Controls.
-func (l *Live) NewJourney(context.Context) error {
-	if !l.ready.Load() {
-		return l.free()
+// show begins the 60-second show.
+func (l *Live) show() error {
+	a, err := l.begin()
+	if err != nil {
+		return err
 	}
-	return l.stage.visitor.New()
+	go func() {
+		if _, err := l.perform(l.ctx, a, a.play); err != nil && l.ctx.Err() == nil {
+			l.stage.tell(page.Note, "", "There is no verdict on this show: %v.", err)
+		}
+	}()
+	return nil
 }
 
-// Step implements page.Controls.
-func (l *Live) Step(ctx context.Context, step string, asked url.Values) error {
-	if !l.ready.Load() {
-		return l.free()
+// lastReport returns the report of the last show.
+func (l *Live) lastReport() ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.report == nil {
+		return nil, fmt.Errorf("%w: no show is over yet", page.ErrNotNow)
 	}
-	return l.stage.visitor.Step(ctx, step, asked)
-}
-
-// Tamper implements page.Controls.
-func (l *Live) Tamper(ctx context.Context) error {
-	if !l.ready.Load() {
-		return l.free()
-	}
-	f, err := l.stage.visitor.Tamper(ctx)
-	if err == nil {
-		l.stage.tell(page.Attack, "tampering", "Sent %d forged waybills of your journey: %d accepted.", f.Tried, len(f.Accepted))
-	}
-	return err
-}
-
-// Replay implements page.Controls.
-func (l *Live) Replay(ctx context.Context) error {
-	if !l.ready.Load() {
-		return l.free()
-	}
-	n, err := l.stage.visitor.Replay(ctx)
-	if err == nil {
-		l.stage.tell(page.Attack, "replay", "Paid once more with an old waybill of your journey, which has %d ticket.", n)
-	}
-	return err
-}
-
-// SendAbroad implements page.Controls.
-func (l *Live) SendAbroad(ctx context.Context) error {
-	if !l.ready.Load() {
-		return l.free()
-	}
-	stayed, err := l.stage.visitor.SendAbroad(ctx)
-	if err == nil {
-		l.stage.tell(page.Attack, "abroad", "Your journey called a foreign host: the waybill %s.", where(stayed))
-	}
-	return err
+	return l.report, nil
 }

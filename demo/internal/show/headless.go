@@ -2,14 +2,15 @@ package show
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
-	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/watch"
@@ -20,154 +21,140 @@ type Options struct {
 	Seed     uint64
 	Journeys int    // at least
 	Minute   bool   // the 60-second show, instead of kills without a pause
-	Store    bool   // the baseline with a central store, too
-	Trace    bool   // print the trace of one booking
+	Store    bool   // also book through a central store
 	Report   string // directory for the report; empty for none
-	Sabotage driver.Sabotage
 }
 
 // rate is how many bookings begin in a second.
 const rate = 20
 
-// Forge is a sabotage, too: a token that is good passes for a forged one.
-const Forge driver.Sabotage = "forge"
-
-// Headless runs the whole show and returns the verdict. It tells its progress to w.
+// Headless runs a show without a page and returns the verdict. It tells its progress to w.
 func Headless(ctx context.Context, o Options, w io.Writer) (*Verdict, error) {
-	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+time.Duration(o.Journeys)*time.Second/rate)
 	defer cancel()
-	p := plan{seed: o.Seed, think: 250 * time.Millisecond, period: hectic, sabotage: o.Sabotage}
+	p := plan{seed: o.Seed, rate: rate, think: 250 * time.Millisecond, period: hectic}
 	if o.Minute {
 		p.period = calm
 	}
-	stage := newStage(p)
-	err := stage.open(ctx, p)
-	defer stage.close()
-	if err != nil {
+	l := newLive(ctx, p)
+	s := l.stage
+	defer s.close()
+	if o.Minute {
+		s.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
+	}
+	if err := s.open(ctx, p); err != nil {
 		return nil, err
 	}
 	if o.Store {
-		if err := stage.setStore(ctx, true); err != nil {
+		if err := s.setStore(ctx, true); err != nil {
 			return nil, err
 		}
 	}
-	fmt.Fprintf(w, "%d services and a NATS server, ready after %.1f s\n",
-		len(stage.fleet.Names("")), time.Since(began).Seconds())
-
+	fmt.Fprintf(w, "%d services and a NATS server, ready after %.1f s\n", len(s.fleet.Names("")), s.at())
 	measuring, stop := context.WithCancel(ctx)
 	defer stop()
-	go stage.sample(measuring)
-	memory := make(chan map[string]int64, 1)
-	go func() { memory <- measure(measuring, stage) }()
+	go s.sample(measuring)
 
-	v := &Verdict{}
-	if err := v.walk(ctx, stage, o.Trace, w); err != nil {
+	a, err := l.begin()
+	if err != nil {
 		return nil, err
 	}
-	if o.Minute {
-		err = v.minute(ctx, stage, o.Seed, w)
-	} else {
-		err = v.storm(ctx, stage, o, w)
+	hops, err := s.walk(ctx)
+	if err != nil {
+		return nil, err
 	}
+	fmt.Fprintf(w, "\nOne journey, hop by hop:\n\n")
+	printHops(w, hops)
+	play := a.play
+	if o.Minute {
+		fmt.Fprintf(w, "\nNow %d bookings begin in each second, and for a minute this happens to the fleet:\n\n", rate)
+	} else {
+		fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
+		play, a.storm.journeys = a.rage, o.Journeys
+	}
+	a.began = time.Now() // the journey before it does not take from the minute
+	go l.drive(measuring)
+	v, err := l.perform(ctx, a, play)
 	if err != nil {
 		return nil, err
 	}
 	stop()
-	v.Memory = <-memory
-	v.Seconds = time.Since(began).Seconds()
-	v.Seed, v.Lanes = o.Seed, cards(stage)
-	v.Steps = stage.driver.Pace.Total()
-	if o.Report != "" {
-		return v, v.write(o.Report, stage)
+	v.Hops, v.Seconds = hops, s.at()
+	if o.Report == "" {
+		return v, nil
 	}
-	return v, nil
+	report, err := v.report(s, 0)
+	if err != nil {
+		return nil, err
+	}
+	return v, save(o.Report, report)
 }
 
-// storm kills without a pause, and judges.
-func (v *Verdict) storm(ctx context.Context, stage *stage, o Options, w io.Writer) error {
-	fmt.Fprintf(w, "\nNow %d bookings begin in each second, while processes are killed and keys change …\n\n", rate)
-	s := &script{stage: stage, rng: rand.New(rand.NewPCG(o.Seed, 0))}
-	failures, err := s.storm(ctx, o.Journeys)
-	if err != nil {
+// save writes a report into a directory, which it makes.
+func save(dir string, report []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return v.judge(ctx, s, o, failures)
+	return os.WriteFile(filepath.Join(dir, ReportFile), report, 0o644)
 }
 
-// minute plays the 60-second show, and judges.
-func (v *Verdict) minute(ctx context.Context, stage *stage, seed uint64, w io.Writer) error {
-	fmt.Fprintf(w, "\nNow %d bookings begin in each second, and for a minute this happens to the fleet:\n\n", rate)
-	stage.echo = func(e page.Event) { fmt.Fprintf(w, "  %5.1f s  %s\n", e.At, e.Text) }
-	l := &load{stage: stage, rate: rate}
-	over := make(chan error, 1)
-	act := newAct(stage, seed)
-	go func() { over <- act.play(ctx) }()
-	var err error
-	played := false
-	l.run(ctx, func(int) bool {
-		select {
-		case err = <-over: // it failed, or the machine was so busy that the last bookings began late
-			played = true
-			return false
-		default:
-			return !act.draining.Load()
-		}
-	})
-	if !played {
-		err = <-over
-	}
-	fmt.Fprintln(w)
-	if err != nil {
-		return err
-	}
-	return v.judgeMinute(ctx, stage, act, l.failures)
-}
-
-// walk books one trip with nothing going wrong, and shows the way that it went.
-func (v *Verdict) walk(ctx context.Context, s *stage, traced bool, w io.Writer) error {
+// walk books one trip with nothing going wrong, and returns its hops.
+func (s *stage) walk(ctx context.Context) ([]watch.Hop, error) {
 	booking, span := tracing.Booking(ctx)
-	_, err := s.driver.Book(booking, 0, time.Now())
+	err := s.driver.Book(booking, 0, time.Now())
 	span.End()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	id := span.SpanContext().TraceID().String()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	way, err := s.observer.Await(ctx, id, func(hops []watch.Hop) bool {
+	hops, err := s.observer.Await(ctx, span.SpanContext().TraceID().String(), func(hops []watch.Hop) bool {
 		return slices.ContainsFunc(hops, func(h watch.Hop) bool { return roleOf(h.Replica) == "fulfil" })
 	})
 	if err != nil {
-		return fmt.Errorf("the journey's hops: %w", err)
+		return nil, fmt.Errorf("the journey's hops: %w", err)
 	}
-	v.Hops = hops(way)
-	fmt.Fprintf(w, "\nOne journey, hop by hop:\n\n")
-	printHops(w, v.Hops)
-	if !traced {
-		return nil
-	}
-	v.Trace = s.spans.Await(ctx, id, whole)
-	fmt.Fprintf(w, "\nIts trace:\n\n")
-	printTrace(w, v.Trace)
-	if !whole(v.Trace) {
-		return errors.New("the trace is broken: a span's parent or a service is missing")
-	}
-	return nil
+	return hops, nil
 }
 
-// whole reports whether a trace has one root, all parents and all services.
-func whole(spans []tracing.Span) bool {
-	roots := 0
-	for _, s := range spans {
-		if s.Parent == "" {
-			roots++
+func printHops(w io.Writer, hops []watch.Hop) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  STEP\tREPLICA\tVIA\tBYTES\tKEY\tCHANGED")
+	last := ""
+	for _, h := range hops {
+		step := h.Step
+		if step == last {
+			step = ""
+		}
+		last = h.Step
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%s\t%s\n", step, h.Replica, h.Via, h.Bytes, h.KID, strings.Join(h.Changed, " "))
+	}
+	t.Flush()
+}
+
+// Print prints the verdict for people.
+func (v *Verdict) Print(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range v.Lines {
+		mark := "ok"
+		if !l.OK {
+			mark = "FAIL"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", mark, l.Name, l.Value)
+	}
+	t.Flush()
+	for _, l := range v.Lines {
+		if l.OK {
+			continue
+		}
+		fmt.Fprintf(w, "\nFAIL %s: %s\n", l.Name, l.Value)
+		for i, d := range l.Detail {
+			if i == 5 {
+				fmt.Fprintf(w, "  and %d more\n", len(l.Detail)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %s\n", d)
 		}
 	}
-	for _, role := range Roles {
-		if !slices.ContainsFunc(spans, func(s tracing.Span) bool { return roleOf(s.Service) == role }) {
-			return false
-		}
-	}
-	return roots == 1 && len(tracing.Orphans(spans)) == 0
+	fmt.Fprintf(w, "\n%.1f s\n", v.Seconds)
 }

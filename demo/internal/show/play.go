@@ -13,8 +13,8 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 )
 
-// Play has a page that runs somewhere play the 60-second show, tells its progress to w, and returns the verdict. It writes
-// the report into a directory, if one is named.
+// Play makes a running page play the 60-second show, tells its progress to w, and returns the
+// verdict. It writes the report into a directory, if one is named.
 func Play(ctx context.Context, url, dir string, w io.Writer) (*Verdict, error) {
 	b := browser{strings.TrimSuffix(url, "/")}
 	if _, err := b.do(ctx, http.MethodPost, "show"); err != nil {
@@ -23,25 +23,18 @@ func Play(ctx context.Context, url, dir string, w io.Writer) (*Verdict, error) {
 	if err := b.watch(ctx, w); err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{}
-	for _, name := range []string{ReportFile, "latency.svg", "lost.svg", "token-size.svg"} {
-		data, err := b.do(ctx, http.MethodGet, "report/"+name)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = data
-	}
-	var r Report
-	if err := json.Unmarshal(files[ReportFile], &r); err != nil {
+	data, err := b.do(ctx, http.MethodGet, "report/"+ReportFile)
+	if err != nil {
 		return nil, err
 	}
-	if dir == "" {
-		return r.Verdict, nil
+	var r Report
+	if err := json.Unmarshal(data, &r); err != nil || dir == "" {
+		return r.Verdict, err
 	}
-	return r.Verdict, save(dir, files)
+	return r.Verdict, save(dir, data)
 }
 
-// browser is what presses the buttons.
+// browser presses the buttons.
 type browser struct{ url string }
 
 func (b browser) do(ctx context.Context, method, control string) ([]byte, error) {
@@ -85,7 +78,7 @@ func (b browser) watch(ctx context.Context, w io.Writer) error {
 			fmt.Fprintf(w, "  %4.1f s  %s\n", s.Show.Elapsed, scene)
 		case running, scene == "" && time.Since(began) < late:
 		case s.Show == nil:
-			return errors.New("the page was started anew, and knows of no show")
+			return errors.New("the page was restarted, and the show ended with it")
 		default:
 			return nil
 		}

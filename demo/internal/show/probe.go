@@ -9,7 +9,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 )
 
-// probe is a journey of our own, and what an attacker would do with its waybill.
+// probe is a journey of the demo itself, and what an attacker would do with its waybill.
 type probe struct {
 	forged  visitor.Forged
 	tickets int  // of a journey that paid three times
@@ -17,7 +17,7 @@ type probe struct {
 	done    bool
 }
 
-// booking is the visitor's trip. It pays twice.
+// booking is the probe's trip. It pays twice.
 var booking = []struct {
 	step string
 	ask  url.Values
@@ -46,12 +46,7 @@ func (p *probe) run(ctx context.Context, s *stage) error {
 	}
 	s.probes.Store(v.Journey(ctx).ID, true)
 	var err error
-	if s.driver.Sabotage == Forge {
-		p.forged, err = v.Sabotage(ctx)
-	} else {
-		p.forged, err = v.Tamper(ctx)
-	}
-	if err != nil {
+	if p.forged, err = v.Tamper(ctx); err != nil {
 		return err
 	}
 	if p.tickets, err = v.Replay(ctx); err != nil {
@@ -61,7 +56,8 @@ func (p *probe) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	p.done = true
-	s.tell(page.Attack, "attacks", "Sent %d forged waybills: %d accepted. Paid three times for one journey, with an old waybill, too: %d ticket. "+
+	s.tell(page.Attack, "attacks", "Sent %d forged waybills: %d accepted. "+
+		"Paid three times for one journey, once with an old waybill: %d ticket. "+
 		"Called a foreign host: the waybill %s.", p.forged.Tried, len(p.forged.Accepted), p.tickets, where(p.stayed))
 	return nil
 }

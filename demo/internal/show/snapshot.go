@@ -1,11 +1,14 @@
 package show
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/keyring"
 )
 
@@ -21,16 +24,16 @@ func (l *Live) snapshot(ctx context.Context) page.Snapshot {
 	events, charts := l.stage.last(shownEvents, shownPoints)
 	s := page.Snapshot{Uptime: l.stage.at(), Log: events, Charts: charts}
 	if !l.ready.Load() {
-		s.Verdict = []page.Card{{Lane: page.Waybill, On: true}, {Lane: page.Sticky, On: true}, {Lane: page.Store}}
+		s.Verdict = l.stage.cards()
 		s.Journey.Life = 1
 		return s
 	}
 	tally := l.stage.observer.Tally()
-	s.Verdict = cards(l.stage)
+	s.Verdict = l.stage.cards()
 	s.Journey = l.stage.visitor.Journey(ctx)
 	s.Keys = l.keys(tally.Opened)
-	s.Fleet = l.fleet(tally, s.Keys)
-	s.Show = l.show()
+	s.Fleet = l.fleet(tally)
+	s.Show = l.progress()
 	return s
 }
 
@@ -78,4 +81,68 @@ func (l *Live) keys(opened map[string]int) []page.Key {
 		}
 	}
 	return keys
+}
+
+// progress is how far the show is, for the page.
+func (l *Live) progress() *page.Show {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.act == nil {
+		return nil
+	}
+	s := &page.Show{
+		Running: l.verdict == nil, Length: minuteLength.Seconds(), Scene: *l.act.scene.Load(),
+		Elapsed: min(minuteLength, time.Since(l.act.began)).Seconds(),
+	}
+	if l.verdict != nil {
+		s.OK = l.verdict.OK
+		for _, line := range l.verdict.Lines {
+			s.Verdict = append(s.Verdict, line.Line)
+		}
+	}
+	return s
+}
+
+// rates remembers how much was handled when, to tell how much is handled in a second.
+type rates struct {
+	at      time.Time
+	handled map[string]int
+	now     map[string]float64
+}
+
+// take looks at the counts about once a second.
+func (r *rates) take(handled map[string]int) map[string]float64 {
+	since := time.Since(r.at).Seconds()
+	if since < 1 {
+		return r.now
+	}
+	now := map[string]float64{}
+	for name, n := range handled {
+		if !r.at.IsZero() {
+			now[name] = float64(n-r.handled[name]) / since
+		}
+	}
+	r.at, r.handled, r.now = time.Now(), maps.Clone(handled), now
+	return now
+}
+
+// fleet is the replicas in the order in which a request meets them, and what moves between them.
+// Only the publisher calls it.
+func (l *Live) fleet(tally watch.Tally) page.Fleet {
+	s := l.stage
+	rate := l.rates.take(tally.Handled)
+	f := page.Fleet{Paused: s.pauses.Paused(), Moves: l.moves.take(s.spans.Fresh())}
+	for _, role := range slices.Concat(Roles, Baseline) {
+		if role == "sessiond" && !s.storeOn.Load() {
+			continue
+		}
+		lane := cmp.Or(map[string]page.Lane{"sticky": page.Sticky, "sessiond": page.Store}[role], page.Waybill)
+		for _, name := range s.fleet.Names(role) {
+			f.Replicas = append(f.Replicas, page.Replica{
+				Name: name, Role: role, Lane: lane, PID: s.fleet.PID(name), State: s.fleet.State(name),
+				Rate: rate[name], Keys: tally.Present[name].Keys,
+			})
+		}
+	}
+	return f
 }

@@ -1,4 +1,5 @@
-// Package show puts the demo together: the fleet on its stage, what goes wrong with it, the page and the verdict.
+// Package show puts the demo together: the fleet on its stage, what goes wrong with it, the page
+// and the verdict. The tests that run a whole show are in the demo's root.
 package show
 
 import (
@@ -6,23 +7,31 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
+	"github.com/waybill-go/waybill/demo/internal/crew"
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/ledger"
+	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 	"github.com/waybill-go/waybill/demo/internal/watch"
+	"github.com/waybill-go/waybill/demo/services/gateway"
 	"github.com/waybill-go/waybill/keyring"
 )
 
@@ -30,17 +39,15 @@ import (
 type stage struct {
 	*chronicle
 	fleet     company
-	hub       hub
-	processes *fleet.Fleet   // the same as fleet, if these are processes of our own
-	broker    *broker.Broker // likewise
-	nats      *nats.Conn
+	processes *fleet.Fleet // the same as fleet, if these are processes of this demo
+	server    *server.Server
+	line      *broker.Line // the operator's
 	js        jetstream.JetStream
+	pauses    *crew.Pauses
 	operator  *keys.Operator
 	ring      *keyring.Ring // of the operator, who only looks on
 	observer  *watch.Observer
 	spans     *tracing.Receiver
-	traces    *http.Server
-	collector string // its URL
 	flush     func()
 	visitor   *visitor.Visitor
 	ledger    *ledger.Ledger // of the travellers with waybills
@@ -48,38 +55,33 @@ type stage struct {
 	sticky    *driver.Driver // the same trips, with sessions in memory
 	store     *driver.Driver // the same trips, with sessions in one store
 	storeOn   atomic.Bool
-	held      net.Listener // keeps the store's port until the store is switched on
+	storePort net.Listener // reserves the store's port until the store is switched on
 	probes    sync.Map     // ids of journeys that are in no ledger
 	url       string       // of the balancer
+
+	mu       sync.Mutex
+	failures []string // of bookings by travellers with waybills
 }
 
-// company is the replicas, wherever they are: processes of our own, or containers that an engine starts.
+// company is the replicas, wherever they are: processes of this demo, or containers that an engine
+// starts.
 type company interface {
 	Names(role string) []string // in order; of all roles if it is empty
-	Up(name string) bool
-	Starting(name string) bool
-	PID(name string) int                                           // 0 if it says nothing to anybody
-	Memory() map[string]fleet.Memory                               // empty if unknown
+	State(name string) page.State
+	PID(name string) int                                           // 0 in a container
 	Crashes() []string                                             // replicas that ended though nobody wanted it
 	Kill(ctx context.Context, name string) error                   // returns when it is dead
-	Drain(ctx context.Context, name string, d time.Duration) error // has it end within d, with nothing left in its hands
+	Drain(ctx context.Context, name string, d time.Duration) error // has it end within d, with nothing left in hand
 	Restart(ctx context.Context, name string) error                // returns when it is up
-}
-
-// hub is what all messages go through.
-type hub interface {
-	Pause(d time.Duration)
-	Paused() bool
 }
 
 // plan is what a stage is made for.
 type plan struct {
-	seed     uint64
-	rate     int           // of the bot, in bookings a second
-	think    time.Duration // of the travellers
-	period   time.Duration // of the keys
-	keep     int           // pages of the ledgers; 0 for all
-	sabotage driver.Sabotage
+	seed   uint64
+	rate   int           // of the bot, in bookings a second
+	think  time.Duration // of the travellers
+	period time.Duration // of the keys
+	keep   int           // pages of the ledgers; 0 for all
 }
 
 // newStage returns a stage on which nothing runs yet.
@@ -89,64 +91,107 @@ func newStage(p plan) *stage {
 	}
 	s := &stage{chronicle: newChronicle(), spans: &tracing.Receiver{}}
 	s.driver, s.sticky, s.store = lane(driver.Waybill), lane(driver.Sticky), lane(driver.Store)
-	s.driver.Sabotage, s.ledger = p.sabotage, s.driver.Ledger
+	s.ledger = s.driver.Ledger
 	return s
 }
 
 // replicas are how many there are of each role. Pricing has one in each cell.
-var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3, "sticky": 3}
+var replicas = map[string]int{"cart": 3, "payment": 2, "fulfil": 2, "gateway": 3, "sticky": 3, "lb": 1}
 
 // Roles are the services, in the order in which a request meets them.
 var Roles = []string{"lb", "gateway", "cart", "pricing", "payment", "fulfil"}
 
-// Baseline are the services beside them, which keep sessions.
+// Baseline are the services that keep sessions.
 var Baseline = []string{"sticky", "sessiond"}
 
-// open starts everything. The caller closes the stage, also one that comes with an error.
+// open starts everything as processes of this demo. The caller closes the stage, even if open
+// returns an error.
 func (s *stage) open(ctx context.Context, p plan) error {
 	var err error
 	if s.processes, err = fleet.Open(ctx); err != nil {
 		return err
 	}
-	if s.broker, err = broker.Start(filepath.Join(s.processes.Dir(), "jetstream")); err != nil {
+	s.fleet = s.processes
+	dir := s.processes.Dir()
+	for _, member := range keys.Volumes {
+		if err := os.Mkdir(filepath.Join(dir, member), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := keys.Init(dir); err != nil {
 		return err
 	}
-	s.fleet, s.hub = s.processes, s.broker
-	if s.nats, err = s.broker.Connect("driver"); err != nil {
+	config := filepath.Join(dir, keys.BrokerVolume, keys.ConfigFile)
+	if s.server, err = broker.Start(config, filepath.Join(dir, "jetstream")); err != nil {
 		return err
 	}
-	if s.js, err = jetstream.New(s.nats); err != nil {
+	secrets := filepath.Join(dir, keys.OperatorName)
+	if s.line, err = broker.Join(s.server.ClientURL(), secrets, "driver"); err != nil {
 		return err
 	}
-	if err := broker.Declare(ctx, s.js); err != nil {
+	if s.operator, err = keys.NewOperator(s.line.Conn, secrets, keys.Policy(p.period)); err != nil {
 		return err
 	}
-	if s.observer, err = watch.NewObserver(s.nats); err != nil {
+	if _, err := s.operator.Declare(ctx); err != nil {
 		return err
 	}
-	if s.collector, err = s.collect("127.0.0.1:0"); err != nil {
+	abroad, err := visitor.OpenAbroad("127.0.0.1:0", "localhost")
+	if err != nil {
 		return err
 	}
-	if s.flush, err = tracing.Setup("driver", s.collector); err != nil {
+	if err := s.equip(ctx, s.line.Conn, abroad); err != nil {
 		return err
 	}
-	if s.operator, err = keys.Create(ctx, s.nats, s.processes.Dir(), trip.Domain, keys.Policy(p.period), keys.Members); err != nil {
+	if s.flush, err = tracing.Setup("driver", s.line.Conn); err != nil {
 		return err
 	}
-	if s.ring, err = s.operator.Watch(ctx, s.swapped, s.ledger.Revoked); err != nil {
+	if s.storePort, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	base := fleet.Spec{
-		Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector, Dir: s.processes.Dir(),
-	}
-	if err := s.start(ctx, base); err != nil {
+	return s.start(ctx, p.period)
+}
+
+// abroadAddress is where the page's container is the foreign host, whose name is abroad. The
+// compose file uses the port.
+const abroadAddress = ":8090"
+
+// join makes a stage of a fleet in containers.
+func (s *stage) join(ctx context.Context, e *service.Env) error {
+	var err error
+	if s.operator, err = keys.NewOperator(e.NATS, e.Secrets, keys.Steady); err != nil {
 		return err
 	}
-	s.connect("http://" + s.processes.Addrs("lb")[0])
+	abroad, err := visitor.OpenAbroad(abroadAddress, "abroad")
+	if err != nil {
+		return err
+	}
+	if err := s.equip(ctx, e.NATS, abroad); err != nil {
+		return err
+	}
+	s.fleet = crew.Follow(e.NATS, s.observer, slices.Concat(Roles, Baseline))
+	s.connect("http://" + e.Peers["lb"][0])
 	return nil
 }
 
-// connect tells everybody where the balancer is.
+// equip makes what a stage needs to see and to act, wherever the fleet is.
+func (s *stage) equip(ctx context.Context, nc *nats.Conn, abroad *visitor.Abroad) error {
+	var err error
+	if s.js, err = jetstream.New(nc); err != nil {
+		return err
+	}
+	s.pauses = crew.NewPauses(nc)
+	if s.observer, err = watch.NewObserver(nc); err != nil {
+		return err
+	}
+	s.visitor = &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: abroad}
+	if err := s.spans.Listen(nc); err != nil {
+		return err
+	}
+	s.ring, err = s.operator.Watch(ctx, s.swapped, s.ledger.Revoked)
+	return err
+}
+
+// connect tells everyone where the balancer is.
 func (s *stage) connect(url string) {
 	s.url = url
 	for _, d := range s.lanes() {
@@ -155,76 +200,63 @@ func (s *stage) connect(url string) {
 	s.visitor.Connect(url)
 }
 
-// collect starts the receiver of the traces, and returns its URL.
-func (s *stage) collect(addr string) (url string, err error) {
-	lis, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	s.traces = &http.Server{Handler: s.spans, ReadHeaderTimeout: 5 * time.Second}
-	go s.traces.Serve(lis)
-	return "http://" + lis.Addr().String() + "/v1/traces", nil
-}
-
-// lanes are the drivers, also of lanes that are off.
+// lanes are the drivers of all lanes, on or off.
 func (s *stage) lanes() []*driver.Driver { return []*driver.Driver{s.driver, s.sticky, s.store} }
 
-// start starts the services, whoever is called before whoever calls it.
-func (s *stage) start(ctx context.Context, base fleet.Spec) error {
-	abroad, err := visitor.OpenAbroad("127.0.0.1:0", "localhost")
-	if err != nil {
-		return err
+// lanesOn are the drivers of the lanes that are on.
+func (s *stage) lanesOn() []*driver.Driver {
+	if s.storeOn.Load() {
+		return s.lanes()
 	}
-	s.visitor = &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: abroad}
-	if s.held, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return err
-	}
+	return s.lanes()[:2]
+}
+
+// start starts the services. A service starts before those that call it.
+func (s *stage) start(ctx context.Context, period time.Duration) error {
 	var behind []fleet.Spec
 	for _, role := range []string{"cart", "payment", "fulfil"} {
-		behind = append(behind, several(base, role, s.operator)...)
+		behind = append(behind, s.several(role, period, nil)...)
 	}
 	for _, cell := range trip.Cells {
-		pricing := base
-		pricing.Role, pricing.Name, pricing.Cell = "pricing", "pricing-"+cell, cell
-		pricing.Keys = s.operator.Member("pricing")
+		pricing := s.spec("pricing", "pricing-"+cell)
+		pricing.Cell, pricing.Period = cell, period
 		behind = append(behind, pricing)
 	}
-	base.Peers = map[string][]string{"sessiond": {s.held.Addr().String()}}
-	behind = append(behind, several(base, "sticky", s.operator)...)
+	store := "redis://" + s.storePort.Addr().String()
+	behind = append(behind, s.several("sticky", period, map[string][]string{"store": {store}})...)
 	if err := s.processes.Start(ctx, behind...); err != nil {
 		return err
 	}
-	base.Peers = map[string][]string{
-		"cart": s.processes.Addrs("cart"), "payment": s.processes.Addrs("payment"), "abroad": {abroad.Addr()},
+	peers := map[string][]string{
+		"cart": s.processes.Addrs("cart"), "payment": s.processes.Addrs("payment"), "abroad": {s.visitor.Abroad.Addr()},
 	}
-	if err := s.processes.Start(ctx, several(base, "gateway", s.operator)...); err != nil {
+	if err := s.processes.Start(ctx, s.several("gateway", period, peers)...); err != nil {
 		return err
 	}
-	base.Peers = map[string][]string{"gateway": s.processes.Addrs("gateway"), "sticky": s.processes.Addrs("sticky")}
-	return s.processes.Start(ctx, several(base, "lb", s.operator)...)
+	peers = map[string][]string{"gateway": s.processes.Addrs("gateway"), "sticky": s.processes.Addrs("sticky")}
+	if err := s.processes.Start(ctx, s.several("lb", period, peers)...); err != nil {
+		return err
+	}
+	s.connect("http://" + s.processes.Addrs("lb")[0])
+	return nil
 }
 
-// several returns the replicas of a role, each with its keys if the role has any.
-func several(base fleet.Spec, role string, operator *keys.Operator) []fleet.Spec {
-	base.Role, base.Keys = role, operator.Member(role)
-	specs := make([]fleet.Spec, max(1, replicas[role]))
+// spec describes a replica, as far as all have it in common.
+func (s *stage) spec(role, name string) fleet.Spec {
+	dir := s.processes.Dir()
+	return fleet.Spec{
+		Role: role, Name: name, Broker: s.server.ClientURL(), Dir: dir, Secrets: filepath.Join(dir, role),
+	}
+}
+
+// several describes the replicas of a role.
+func (s *stage) several(role string, period time.Duration, peers map[string][]string) []fleet.Spec {
+	specs := make([]fleet.Spec, replicas[role])
 	for i := range specs {
-		specs[i] = base
-		specs[i].Name = fmt.Sprintf("%s-%d", role, i+1)
+		specs[i] = s.spec(role, fmt.Sprintf("%s-%d", role, i+1))
+		specs[i].Period, specs[i].Peers = period, peers
 	}
 	return specs
-}
-
-// own reports whether a journey is one of ours, which no traveller has in a ledger.
-func (s *stage) own(sid string) bool {
-	_, ok := s.probes.Load(sid)
-	return ok
-}
-
-// probed is how many such journeys there are.
-func (s *stage) probed() (n int) {
-	s.probes.Range(func(any, any) bool { n++; return true })
-	return n
 }
 
 // setStore switches the lane of the central store on or off. The first time, the store is started.
@@ -236,11 +268,9 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 			return err
 		}
 	case len(s.processes.Names("sessiond")) == 0:
-		spec := fleet.Spec{
-			Role: "sessiond", Name: "sessiond-1", Addr: s.held.Addr().String(), Dir: s.processes.Dir(),
-			Broker: s.broker.URL(), Password: s.broker.Password(), Traces: s.collector,
-		}
-		s.held.Close()
+		spec := s.spec("sessiond", "sessiond-1")
+		spec.Addr, spec.Secrets = s.storePort.Addr().String(), filepath.Join(spec.Dir, "sticky")
+		s.storePort.Close()
 		if err := s.processes.Start(ctx, spec); err != nil {
 			return err
 		}
@@ -249,10 +279,25 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 	return nil
 }
 
-// close ends everything that is ours. The directory goes last: the broker writes to it until it has stopped.
+// findStore returns why the lane of a central store in a container cannot be switched on, if it
+// cannot.
+func (s *stage) findStore(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	client := driver.NewClient(s.url, driver.Store, new(driver.Trouble))
+	r, err := client.Post(ctx, gateway.Search, url.Values{"to": {"AMS"}, "cell": {"eu"}}, "")
+	if err != nil || r.Status != http.StatusOK {
+		return fmt.Errorf("%w: no central store runs; docker compose --profile redis up -d starts one", page.ErrNotNow)
+	}
+	return nil
+}
+
+// close ends everything that this stage has started. The fleet's directory goes last: the broker
+// writes to it until it has stopped.
 func (s *stage) close() {
 	if s.processes != nil {
 		s.processes.Stop()
+		defer s.processes.Close()
 	}
 	if s.ring != nil {
 		s.ring.Close()
@@ -260,23 +305,17 @@ func (s *stage) close() {
 	if s.visitor != nil {
 		s.visitor.Abroad.Close()
 	}
-	if s.held != nil {
-		s.held.Close()
+	if s.storePort != nil {
+		s.storePort.Close()
 	}
 	if s.flush != nil {
 		s.flush()
 	}
-	if s.traces != nil {
-		s.traces.Close()
+	if s.line != nil {
+		s.line.Close()
 	}
-	if s.processes == nil {
-		return
+	if s.server != nil {
+		s.server.Shutdown()
+		s.server.WaitForShutdown()
 	}
-	if s.nats != nil {
-		s.nats.Close()
-	}
-	if s.broker != nil {
-		s.broker.Close()
-	}
-	s.processes.Close()
 }

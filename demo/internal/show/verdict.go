@@ -6,88 +6,98 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill/demo/internal/broker"
 	"github.com/waybill-go/waybill/demo/internal/driver"
-	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/internal/page"
-	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/demo/services/fulfil"
 )
 
-// Verdict is what a run came to.
+// Verdict is the result of a run.
 type Verdict struct {
-	OK      bool             `json:"ok"`
-	Lines   []Line           `json:"lines"`
-	Seconds float64          `json:"seconds"` // wall time
-	Seed    uint64           `json:"seed"`
-	Memory  map[string]int64 `json:"memory"` // bytes by role at its peak; their sum at its peak under "total". See [fleet.Fleet.Memory]
-	Lanes   []page.Card      `json:"lanes"`
-	Steps   driver.Figures   `json:"steps"` // of the travellers with waybills
-	Hops    []Row            `json:"hops"`  // of the first journey
-	Trace   []tracing.Span   `json:"trace,omitempty"`
+	OK      bool           `json:"ok"`
+	Lines   []Line         `json:"lines"`
+	Seconds float64        `json:"seconds"` // wall time
+	Seed    uint64         `json:"seed"`
+	Lanes   []page.Card    `json:"lanes"`
+	Steps   driver.Figures `json:"steps"` // of the travellers with waybills
+	Hops    []watch.Hop    `json:"hops"`  // of the first journey
+}
+
+// Report is the whole of a run, as in report.json.
+type Report struct {
+	*Verdict
+	Written time.Time    `json:"written"`
+	Charts  page.Charts  `json:"charts"`
+	Events  []page.Event `json:"events"`
+}
+
+// ReportFile is the name of a report's file.
+const ReportFile = "report.json"
+
+// report returns the report on what happened after since, in seconds after the stage's start.
+func (v *Verdict) report(s *stage, since float64) ([]byte, error) {
+	events, charts := s.last(maxEvents, maxPoints)
+	events = slices.DeleteFunc(events, func(e page.Event) bool { return e.At < since })
+	charts.Points = slices.DeleteFunc(charts.Points, func(p page.Point) bool { return p.At < since })
+	charts.Marks = slices.DeleteFunc(charts.Marks, func(m page.Mark) bool { return m.At < since })
+	data, err := json.MarshalIndent(Report{v, time.Now(), charts, events}, "", "  ")
+	return append(data, '\n'), err
 }
 
 // Line is one thing that was checked.
 type Line struct {
-	Name   string   `json:"name"`
-	Value  string   `json:"value"`
-	OK     bool     `json:"ok"`
+	page.Line
 	Detail []string `json:"detail,omitempty"`
 }
 
 func (v *Verdict) check(name string, ok bool, format string, args ...any) *Line {
-	v.Lines = append(v.Lines, Line{Name: name, Value: fmt.Sprintf(format, args...), OK: ok})
+	v.Lines = append(v.Lines, Line{Line: page.Line{Name: name, Value: fmt.Sprintf(format, args...), OK: ok}})
 	return &v.Lines[len(v.Lines)-1]
 }
 
-// judge fills in the lines. Failures are what ended single bookings.
-func (v *Verdict) judge(ctx context.Context, s *script, o Options, failures []string) error {
-	journeys := o.Journeys
-	t, trouble := s.ledger.Totals(), &s.driver.Trouble
-	all := t.Finished == t.Started && t.Finished >= journeys
-	v.check("journeys", all, "%d booked of %d started", t.Finished, t.Started).Detail = failures
-	v.check("steps acknowledged", t.Steps >= 6*journeys, "%d", t.Steps)
-	v.kills(s, killsOf(journeys))
-	v.check("calls interrupted", trouble.Cut.Load() > 0, "%d, seen by their callers", trouble.Cut.Load())
-	v.check("retries", trouble.Retries.Load() > 0, "%d", trouble.Retries.Load())
-	share := 100 * t.Elsewhere / max(1, t.Moves)
-	v.check("next step on another gateway", share >= 50, "%d %% (50 %% at least)", share)
-	// Two claims by the calls for a flight, three by those for a hotel.
-	v.check("claims changed by parallel calls", t.Parallel == 5*t.Finished, "%d of %d merged", t.Parallel, 5*t.Finished)
-	v.check("misrouted", trouble.Misrouted.Load() == 0, "%d", trouble.Misrouted.Load())
-	if err := v.tickets(ctx, s.stage); err != nil {
-		return err
+// judge fills in the lines: what happened since the show began. The tickets of a stage whose
+// ledgers keep all pages are compared with the pages. Otherwise there may just be none twice.
+func (v *Verdict) judge(ctx context.Context, a *act, keepsAll bool, err error) {
+	s, now := a.stage, a.stage.cards()
+	if err != nil {
+		v.check("the show", false, "%v", err)
 	}
-	v.swaps(s.swaps())
-	v.attacks(s.probe)
-	v.lost(s.stage)
-	return nil
-}
-
-// judgeMinute fills in the lines after the 60-second show.
-func (v *Verdict) judgeMinute(ctx context.Context, s *stage, a *act, failures []string) error {
-	t := s.ledger.Totals()
-	v.check("journeys", t.Finished == t.Started && t.Finished > 0, "%d booked of %d started", t.Finished, t.Started).
-		Detail = failures
-	v.check("steps acknowledged", t.Steps >= 6*t.Finished && t.Steps > 0, "%d", t.Steps)
-	v.check("kills", a.kills > 0, "%d by SIGKILL, and a rolling restart", a.kills)
-	v.check("misrouted", s.driver.Trouble.Misrouted.Load() == 0, "%d", s.driver.Trouble.Misrouted.Load())
-	if err := v.tickets(ctx, s); err != nil {
-		return err
+	booked, failures := now[0].Finished-a.cards[0].Finished, s.failed()
+	v.check("journeys", booked > 0 && len(failures) == a.failed, "%d booked, %d failed", booked, len(failures)-a.failed).
+		Detail = failures[a.failed:]
+	if a.storm.journeys > 0 {
+		v.storm(a)
+	} else {
+		v.check("kills", len(a.kills) > 0, "%d by SIGKILL, and a rolling restart", len(a.kills))
+	}
+	misrouted := s.driver.Trouble.Misrouted.Load() - a.misrouted
+	v.check("misrouted", misrouted == 0, "%d", misrouted)
+	if keepsAll {
+		err = v.tickets(ctx, s)
+	} else {
+		var twice int
+		if twice, err = s.ticketedTwice(ctx); err == nil {
+			v.check("duplicates", twice == 0, "%d journeys with two tickets", twice)
+		}
+	}
+	if err != nil {
+		v.check("tickets", false, "%v", err)
 	}
 	v.attacks(a.probe)
-	v.lost(s)
-	return nil
+	v.lost(s, a.cards)
 }
 
-// attacks judges what became of a probe.
+// attacks judges the outcome of a probe.
 func (v *Verdict) attacks(p probe) {
 	f := p.forged
-	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).Detail = f.Accepted
+	v.check("forged tokens", f.Tried > 0 && len(f.Accepted) == 0, "%d accepted of %d", len(f.Accepted), f.Tried).
+		Detail = f.Accepted
 	v.check("replayed payment", p.tickets == 1, "%d ticket", p.tickets)
 	abroad := "not called"
 	if p.done {
@@ -96,30 +106,38 @@ func (v *Verdict) attacks(p probe) {
 	v.check("foreign host", p.stayed, "%s", abroad)
 }
 
-// lost closes the verdict. What the baseline lost is said and not judged: it is not on trial.
-func (v *Verdict) lost(s *stage) {
+// lost closes the verdict with the losses since before. The baseline's losses are shown and not
+// judged: it is not on trial.
+func (v *Verdict) lost(s *stage, before []page.Card) {
 	crashes := s.fleet.Crashes()
-	v.check("unasked exits", len(crashes) == 0, "%d", len(crashes)).Detail = crashes
-	for _, d := range []*driver.Driver{s.sticky, s.store} {
-		t := d.Ledger.Totals()
-		if t.Started > 0 {
-			v.check("beside it, "+d.Lane.Name, true, "lost %d of %d, unavailable for %.1f s", t.Lost, t.Started, d.Unavailable().Seconds())
+	v.check("unexpected exits", len(crashes) == 0, "%d", len(crashes)).Detail = crashes
+	now := s.cards()
+	for i := 1; i < len(now); i++ {
+		if s.lanes()[i].Ledger.Totals().Started > 0 {
+			v.check("baseline, "+string(now[i].Lane), true, "lost %d, unavailable for %.1f s",
+				now[i].Lost-before[i].Lost, now[i].Unavailable-before[i].Unavailable)
 		}
 	}
-	lost := s.ledger.Lost()
-	v.check("lost", len(lost) == 0, "%d", len(lost)).Detail = lost
+	lost := now[0].Lost - before[0].Lost
+	v.check("lost", lost == 0, "%d", lost).Detail = s.ledger.Lost()
 	v.OK = len(v.Failed()) == 0
+	v.Lanes, v.Steps = now, s.driver.Pace.Total()
 }
 
-// cards are the lanes as their ledgers have them.
-func cards(s *stage) []page.Card {
+// cards are the lanes according to their ledgers.
+func (s *stage) cards() []page.Card {
 	var all []page.Card
 	for _, d := range s.lanes() {
 		t := d.Ledger.Totals()
-		all = append(all, page.Card{
-			Lane: page.Lane(d.Lane.Name), On: d != s.store || s.storeOn.Load(), Live: t.Live, Finished: t.Finished, Lost: t.Lost,
-			Failed: int(d.Trouble.Failed.Load()), Retried: int(d.Trouble.Retries.Load()), Unavailable: d.Unavailable().Seconds(),
-		})
+		c := page.Card{
+			Lane: page.Lane(d.Lane.Name), On: d != s.store || s.storeOn.Load(),
+			Live: t.Live, Finished: t.Finished, Lost: t.Lost,
+			Failed: int(d.Trouble.Failed.Load()), Retried: int(d.Trouble.Retries.Load()),
+		}
+		if s.url != "" {
+			c.Unavailable = d.Unavailable().Seconds()
+		}
+		all = append(all, c)
 	}
 	return all
 }
@@ -135,88 +153,51 @@ func (v *Verdict) Failed() []string {
 	return names
 }
 
-func (v *Verdict) kills(s *script, want int) {
-	times := map[string]int{}
-	cut := 0
-	var detail []string
-	for _, k := range s.kills {
-		role, _, _ := strings.Cut(k.replica, "-")
-		times[role]++
-		cut += k.cut
-	}
-	for _, role := range Roles {
-		detail = append(detail, fmt.Sprintf("%s ×%d", role, times[role]))
-	}
-	v.check("kills", len(s.kills) >= want && len(times) == len(Roles),
-		"%d by SIGKILL (%s), with %d requests and messages in hand", len(s.kills), strings.Join(detail, ", "), cut)
-}
-
-// swaps checks that tokens were opened under the old key and the new after each change. It tells of the first ones.
-func (v *Verdict) swaps(all []ledger.Swap) {
-	var unproven []string
-	for i, swap := range all {
-		proven := swap.UnderOld > 0 && swap.UnderNew > 0
-		told := fmt.Sprintf("after %s of %s took over: opened %d under it, %d still under %s",
-			swap.New, swap.By, swap.UnderNew, swap.UnderOld, swap.Old)
-		if i < Swaps {
-			v.check(fmt.Sprintf("key swap %d", i+1), proven, "%s", told)
-		}
-		if !proven {
-			unproven = append(unproven, told)
-		}
-	}
-	v.check("key swaps", len(all) >= Swaps && len(unproven) == 0, "%d, by the services among themselves", len(all)).
-		Detail = unproven
-}
-
-// tickets compares the stream with what the travellers hold.
+// tickets compares the stream with the tickets that the travellers have.
 func (v *Verdict) tickets(ctx context.Context, s *stage) error {
 	issued, duplicates, err := readTickets(ctx, s.js)
 	if err != nil {
 		return err
 	}
-	held := s.ledger.Tickets()
+	known := s.ledger.Tickets()
 	var wrong []string
-	for sid, state := range held {
+	for sid, state := range known {
 		if diff := differ(issued[sid], state); diff != "" {
 			wrong = append(wrong, sid+": "+diff)
 		}
 	}
+	probes := 0
 	for sid := range issued {
-		if held[sid] == nil && !s.own(sid) {
-			wrong = append(wrong, sid+": nobody holds this ticket")
+		if _, own := s.probes.Load(sid); own {
+			probes++
+		} else if known[sid] == nil {
+			wrong = append(wrong, sid+": nobody has this ticket")
 		}
 	}
 	slices.Sort(wrong)
-	equal := len(wrong) == 0 && len(held) > 0
-	v.check("tickets", equal, "%d in the stream, %d held", len(issued)-s.probed(), len(held)).Detail = wrong
+	equal := len(wrong) == 0 && len(known) > 0
+	v.check("tickets", equal, "%d in the stream, %d with travellers", len(issued)-probes, len(known)).Detail = wrong
 	orders, err := s.js.Stream(ctx, broker.Orders)
 	if err != nil {
 		return err
 	}
-	info, err := orders.Info(ctx)
-	if err != nil {
-		return err
-	}
-	again := int(info.State.Msgs) - len(issued)
+	again := int(orders.CachedInfo().State.Msgs) - len(issued)
 	v.check("duplicates", duplicates == 0 && again == 0,
 		"%d tickets, %d orders, though %d paid twice", duplicates, again, s.driver.Trouble.PaidTwice.Load())
 	return nil
 }
 
-// readTickets returns the tickets in the stream by journey, and how many journeys have more than one.
+// readTickets returns the tickets in the stream by journey, and how many are not the first of their
+// journey.
 func readTickets(ctx context.Context, js jetstream.JetStream) (map[string]fulfil.Ticket, int, error) {
 	stream, err := js.Stream(ctx, broker.Tickets)
 	if err != nil {
 		return nil, 0, err
 	}
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
+	state := stream.CachedInfo().State
 	tickets := map[string]fulfil.Ticket{}
 	duplicates := 0
-	for seq := max(1, info.State.FirstSeq); seq <= info.State.LastSeq; seq++ {
+	for seq := max(1, state.FirstSeq); seq <= state.LastSeq; seq++ {
 		m, err := stream.GetMsg(ctx, seq)
 		if err != nil {
 			return nil, 0, err
@@ -234,7 +215,26 @@ func readTickets(ctx context.Context, js jetstream.JetStream) (map[string]fulfil
 	return tickets, duplicates, nil
 }
 
-// differ tells where a ticket is not what its journey was told.
+// ticketedTwice returns how many journeys have more than one ticket.
+func (s *stage) ticketedTwice(ctx context.Context) (int, error) {
+	stream, err := s.js.Stream(ctx, broker.Tickets)
+	if err != nil {
+		return 0, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(broker.Ticket("*")))
+	if err != nil {
+		return 0, err
+	}
+	twice := 0
+	for _, n := range info.State.Subjects {
+		if n > 1 {
+			twice++
+		}
+	}
+	return twice, nil
+}
+
+// differ describes where a ticket and its journey disagree.
 func differ(t fulfil.Ticket, state trip.State) string {
 	for claim, v := range map[string]any{
 		"ticket": t.Number, "flight": t.Flight, "hotel": t.Hotel,

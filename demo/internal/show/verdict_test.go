@@ -2,6 +2,7 @@ package show
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -89,23 +90,23 @@ func claims(t *testing.T, values map[string]any) trip.State {
 
 // TestJudgeOfNothing checks that a run in which nothing happened, or only a misrouted call, does not pass.
 func TestJudgeOfNothing(t *testing.T) {
-	s := &script{stage: newStage(plan{})}
+	s := newStage(plan{})
 	s.fleet, s.js = &fleet.Fleet{}, brokertest.JetStream(t)
+	a := newAct(s, 1)
+	a.storm.journeys = 1
 	s.driver.Trouble.Misrouted.Add(1)
 	v := &Verdict{}
-	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
-		t.Fatal(err)
-	}
-	s.until = time.Now()
+	v.judge(t.Context(), a, true, nil)
+	a.storm.until = time.Now()
 	s.ledger.Swapped(keys.Swap{})
 	s.ledger.Swapped(keys.Swap{Active: time.Now().Add(time.Hour)}) // not yet
-	if err := v.judge(t.Context(), s, Options{Journeys: 1}, nil); err != nil {
-		t.Fatal(err)
-	}
+	v.judge(t.Context(), a, true, nil)
+	a.storm.journeys = 0
+	v.judge(t.Context(), a, false, errors.New("the show failed"))
 	failed := v.Failed()
 	for _, want := range []string{
-		"journeys", "steps acknowledged", "kills", "calls interrupted", "retries", "next step on another gateway",
-		"misrouted", "tickets", "key swap 1", "key swaps", "forged tokens", "replayed payment", "foreign host",
+		"journeys", "all booked", "steps acknowledged", "kills", "retries", "next step on another gateway",
+		"misrouted", "tickets", "key swap 1", "key swaps", "forged tokens", "replayed payment", "foreign host", "the show",
 	} {
 		if !slices.Contains(failed, want) {
 			t.Errorf("line %q passes, want it to fail", want)
@@ -132,7 +133,7 @@ func TestKills(t *testing.T) {
 		{"one service spared", append(slices.Clone(all[:5]), all[0]), false},
 	} {
 		v := &Verdict{}
-		v.kills(&script{kills: c.kills}, len(Roles))
+		v.kills(c.kills, len(Roles))
 		if got := v.Lines[0]; got.OK != c.ok {
 			t.Errorf("%s: got ok %v (%s), want %v", c.name, got.OK, got.Value, c.ok)
 		}

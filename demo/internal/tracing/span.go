@@ -1,14 +1,14 @@
 package tracing
 
 import (
-	"encoding/hex"
-	"fmt"
-	"slices"
+	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // Span is what the receiver keeps of a span.
@@ -52,57 +52,38 @@ const (
 	Quote = "quote"
 )
 
-// spansOf flattens what was exported.
-func spansOf(data *tracepb.TracesData) []Span {
-	var spans []Span
-	for _, r := range data.GetResourceSpans() {
-		attrs := texts(r.GetResource().GetAttributes())
-		service := attrs["service.instance.id"]
-		if service == "" {
-			service = attrs["service.name"]
-		}
-		for _, scope := range r.GetScopeSpans() {
-			for _, s := range scope.GetSpans() {
-				spans = append(spans, spanOf(service, s))
-			}
-		}
-	}
-	return spans
+// subject is where processes send their spans.
+const subject = "demo.spans"
+
+// exporter implements the SDK's SpanExporter: it sends a replica's spans over the broker.
+type exporter struct {
+	nc      *nats.Conn
+	replica string
 }
 
-func spanOf(service string, s *tracepb.Span) Span {
-	began := time.Unix(0, int64(s.GetStartTimeUnixNano()))
-	return Span{
-		Service: service, Name: s.GetName(),
-		Trace: hex.EncodeToString(s.GetTraceId()), ID: hex.EncodeToString(s.GetSpanId()),
-		Parent: hex.EncodeToString(s.GetParentSpanId()),
-		Began:  began, Duration: time.Unix(0, int64(s.GetEndTimeUnixNano())).Sub(began),
-		Failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
-		Attrs:  texts(s.GetAttributes()),
-	}
-}
-
-// texts keeps the attributes that are plain values.
-func texts(attrs []*commonpb.KeyValue) map[string]string {
-	kept := map[string]string{}
-	for _, a := range attrs {
-		switch v := a.GetValue().GetValue().(type) {
-		case *commonpb.AnyValue_StringValue:
-			kept[a.GetKey()] = v.StringValue
-		case *commonpb.AnyValue_IntValue:
-			kept[a.GetKey()] = fmt.Sprint(v.IntValue)
-		case *commonpb.AnyValue_BoolValue:
-			kept[a.GetKey()] = fmt.Sprint(v.BoolValue)
+// ExportSpans implements the SDK's SpanExporter.
+func (e exporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	all := make([]Span, len(spans))
+	for i, s := range spans {
+		at := s.SpanContext()
+		all[i] = Span{
+			Service: e.replica, Name: s.Name(), Trace: at.TraceID().String(), ID: at.SpanID().String(),
+			Began: s.StartTime(), Duration: s.EndTime().Sub(s.StartTime()), Failed: s.Status().Code == codes.Error,
+			Attrs: map[string]string{},
+		}
+		if parent := s.Parent(); parent.HasSpanID() {
+			all[i].Parent = parent.SpanID().String()
+		}
+		for _, a := range s.Attributes() {
+			all[i].Attrs[string(a.Key)] = a.Value.String()
 		}
 	}
-	return kept
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return e.nc.Publish(subject, data)
 }
 
-// Orphans returns the spans whose parent is missing.
-func Orphans(spans []Span) []Span {
-	known := map[string]bool{"": true}
-	for _, s := range spans {
-		known[s.ID] = true
-	}
-	return slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return known[s.Parent] })
-}
+// Shutdown implements the SDK's SpanExporter.
+func (e exporter) Shutdown(ctx context.Context) error { return e.nc.FlushWithContext(ctx) }

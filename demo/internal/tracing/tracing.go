@@ -1,8 +1,9 @@
-// Package tracing sets up OpenTelemetry in every process of the demo, and receives what they export: OTLP over HTTP, to
-// the demo's own receiver. So the page can show traces with nothing else running.
+// Package tracing sets up OpenTelemetry in every process of the demo, and receives the spans of all
+// of them over the broker. So the page can show traces with nothing else running.
 //
-// If OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set, every process exports to that as well,
-// by the SDK's own rules for headers, certificates and timeouts. The protocol is http/protobuf always.
+// If OTEL_EXPORTER_OTLP_ENDPOINT (or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set, every process also
+// exports to that collector, by the SDK's own rules for headers, certificates and timeouts. The
+// protocol is always OTLP over HTTP.
 package tracing
 
 import (
@@ -24,41 +25,38 @@ import (
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
-// queue is how many spans wait for the next batch. The SDK drops what exceeds it without a word; its default of 2,048
-// was too little for a burst. A traced step makes about ten, so this is some hundred steps in one interval.
+// queue is how many spans wait for the next batch. The SDK drops what exceeds it without a word;
+// its default of 2,048 was too little for a burst. A traced step makes about ten, so this is some
+// hundred steps in one interval.
 const queue = 8192
 
-// interval is how long a span waits at most. One that waits in a process that is killed dies with it.
+// interval is how long a span waits at most. One that waits in a process that is killed dies with
+// it.
 const interval = 100 * time.Millisecond
 
-// Setup makes the provider of a replica and installs it. Collector is the URL of the demo's receiver; empty for none.
-// What it returns sends what is left.
-func Setup(replica, collector string) (flush func(), err error) {
+// Setup makes the provider of a replica and installs it. The spans go to the receiver over nc,
+// unless that is nil. The returned function sends the spans that are left.
+func Setup(replica string, nc *nats.Conn) (flush func(), err error) {
 	ctx := context.Background()
 	opts := []sdktrace.TracerProviderOption{
 		sdktrace.WithSampler(sdktrace.ParentBased(roots{})),
 		sdktrace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", Role(replica)), attribute.String("service.instance.id", replica))),
 	}
-	add := func(to ...otlptracehttp.Option) error {
-		e, err := otlptracehttp.New(ctx, to...)
-		if err != nil {
-			return fmt.Errorf("tracing: %w", err)
-		}
+	export := func(e sdktrace.SpanExporter) {
 		opts = append(opts, sdktrace.WithBatcher(e, sdktrace.WithMaxQueueSize(queue), sdktrace.WithBatchTimeout(interval)))
-		return nil
 	}
-	if collector != "" {
-		if err := add(otlptracehttp.WithEndpointURL(collector)); err != nil {
-			return nil, err
-		}
+	if nc != nil {
+		export(exporter{nc, replica})
 	}
 	if Redirected() {
-		if err := add(); err != nil {
-			return nil, err
+		e, err := otlptracehttp.New(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("tracing: %w", err)
 		}
+		export(e)
 	}
-	// A collector that is away is the user's to notice, not sixteen processes' to say ten times a second.
+	// If a collector is away, sixteen processes would report that ten times a second.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 	provider := sdktrace.NewTracerProvider(opts...)
 	otel.SetTracerProvider(provider)
@@ -92,7 +90,8 @@ func Step(ctx context.Context, name string) (context.Context, trace.Span) {
 	return tracer().Start(ctx, step+name)
 }
 
-// roots samples traces that begin with a booking or a step. Everything else that has no parent is not worth a trace here.
+// roots samples traces that begin with a booking or a step. Everything else that has no parent is
+// not worth a trace here.
 type roots struct{}
 
 // ShouldSample implements the SDK's Sampler.

@@ -1,4 +1,5 @@
-// Package trip is what all services of the demo agree on: the claims of a booking, which are the whole of its state.
+// Package trip is what all services of the demo agree on: the claims of a booking, which are the
+// whole of its state.
 package trip
 
 import (
@@ -13,12 +14,14 @@ const Domain = "trips"
 
 // The claims, in the order in which a booking fills them.
 var (
-	// Cell is where the journey is priced. The gateway sets it at the start; fixed, it cannot be moved by a mistake
-	// later.
+	// Cell is where the journey is priced. The gateway sets it at the start; fixed, it cannot be
+	// moved by a mistake later.
 	Cell = waybill.NewClaim[string]("cell").Fixed()
-	// Step is what the traveller asked for last. With the journey's id it makes the idempotency key; see [Key].
+	// Step is what the traveller asked for last. With the journey's id it makes the idempotency
+	// key; see [Key].
 	Step = waybill.NewClaim[string]("step")
-	// Stamps are the replicas that changed the waybill. Parallel calls all add theirs, hence the union.
+	// Stamps are the replicas that changed the waybill. Parallel calls all add theirs, hence the
+	// union.
 	Stamps = waybill.NewClaim[[]string]("stamps").Merge(waybill.Union)
 
 	To       = waybill.NewClaim[string]("to")
@@ -46,8 +49,8 @@ func Stamp(replica string) waybill.Change {
 	return Stamps.With(func(have []string) []string { return waybill.Union(nil, have, []string{replica}) })
 }
 
-// Key is the idempotency key of what a journey is doing now. A call that is repeated, because its answer was lost
-// with the process that was to give it, comes with the same key.
+// Key is the idempotency key of what a journey is doing now. A call that is repeated, because its
+// answer was lost with the process that was to give it, comes with the same key.
 func Key(wb *waybill.Waybill) string {
 	step, _ := Step.Of(wb)
 	return wb.ID() + "." + step
@@ -74,8 +77,9 @@ func StateOf(wb *waybill.Waybill) State {
 	return state
 }
 
-// Subject returns where the prices of a cell are asked for. A claim comes from a token and could hold dots and
-// wildcards, so it is checked to be one token of a NATS subject before it becomes part of one.
+// Subject returns where the prices of a cell are asked for. A claim comes from a token and could
+// hold dots and wildcards, so it is checked to be one token of a NATS subject before it becomes
+// part of one.
 func Subject(cell string) (string, error) {
 	ok := len(cell) > 0 && len(cell) <= 16
 	for _, c := range []byte(cell) {

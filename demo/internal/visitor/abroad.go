@@ -11,25 +11,20 @@ import (
 	"time"
 )
 
-// Abroad is a host of somebody else's. It answers every request, and remembers what it should not have been sent.
+// Abroad is a foreign host. It answers every request, and remembers what it should not have
+// received.
 type Abroad struct {
 	addr string // by which the demo's services know it
 	srv  *http.Server
 
-	mu    sync.Mutex
-	n     int
-	last  call
-	leaks []string
+	mu      sync.Mutex
+	calls   int
+	headers []string // of the last call, by name
+	leaks   []string // where in any call there was what looks like a waybill
 }
 
-// call is one request that came.
-type call struct {
-	names  []string // of its headers
-	leaked []string // what in it looks like a waybill
-}
-
-// OpenAbroad starts it at an address, which may have port 0 for a free one. The name is that by which the demo's services
-// know the host: not one by which they call each other.
+// OpenAbroad starts it at an address, which may have port 0 for a free one. The demo's services
+// know the host by the name, which is not one by which they call each other.
 func OpenAbroad(addr, name string) (*Abroad, error) {
 	lis, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -42,7 +37,7 @@ func OpenAbroad(addr, name string) (*Abroad, error) {
 	return a, nil
 }
 
-// Addr returns where it is.
+// Addr returns the host's address.
 func (a *Abroad) Addr() string { return a.addr }
 
 // Close ends it.
@@ -50,38 +45,28 @@ func (a *Abroad) Close() { a.srv.Close() }
 
 // ServeHTTP implements http.Handler.
 func (a *Abroad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var c call
+	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	look := func(where, what string) {
 		if strings.Contains(strings.ToLower(where), "waybill") || strings.Contains(what, "eyJ") {
-			c.leaked = append(c.leaked, where)
+			a.leaks = append(a.leaks, where)
 		}
 	}
+	a.calls++
+	a.headers = nil
 	for name, values := range r.Header {
-		c.names = append(c.names, name)
+		a.headers = append(a.headers, name)
 		look(name, strings.Join(values, " "))
 	}
-	slices.Sort(c.names)
+	slices.Sort(a.headers)
 	look("url", r.URL.String())
-	body, _ := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	look("body", string(body))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.n, a.last = a.n+1, c
-	if len(a.leaks) < 100 {
-		a.leaks = append(a.leaks, c.leaked...)
-	}
 }
 
-// calls returns how many there were, and the last one.
-func (a *Abroad) calls() (int, call) {
+// seen returns how many calls came, the headers of the last one, and all leaks.
+func (a *Abroad) seen() (calls int, headers, leaks []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.n, a.last
-}
-
-// leaked returns where in any call there was what looks like a waybill.
-func (a *Abroad) leaked() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.leaks)
+	return a.calls, a.headers, slices.Clone(a.leaks)
 }

@@ -29,44 +29,32 @@ func (v *Visitor) token() (string, error) {
 	return v.now.token, nil
 }
 
-// Forged is what became of forgeries.
+// Forged is the outcome of forgeries.
 type Forged struct {
 	Tried    int
 	Accepted []string // what they were
 }
 
-// Tamper sends forgeries of the visitor's token. The journey shows what came of them.
+// Tamper sends forgeries of the visitor's token. The journey shows the outcome.
 func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 	token, err := v.token()
 	if err != nil {
 		return Forged{}, err
 	}
-	return v.forge(ctx, forgeries(token))
-}
-
-// Sabotage passes off the visitor's own token as a forgery, to see that the verdict notices.
-func (v *Visitor) Sabotage(ctx context.Context) (Forged, error) {
-	token, err := v.token()
-	if err != nil {
-		return Forged{}, err
-	}
-	return v.forge(ctx, []forgery{{"nothing", token}})
-}
-
-func (v *Visitor) forge(ctx context.Context, all []forgery) (Forged, error) {
+	all := Forge(token)
 	f := Forged{Tried: len(all)}
 	var told []string
 	for _, forged := range all {
-		r, err := v.try(ctx, gateway.Currency, url.Values{"currency": {"EUR"}}, forged.token)
+		r, err := v.try(ctx, gateway.Currency, url.Values{"currency": {"EUR"}}, forged.Token)
 		if err != nil {
 			return f, err
 		}
-		// A new journey is what somebody gets who comes with a key that nobody knows. One that knows where this journey
-		// goes has believed the forgery.
+		// A token under an unknown key starts a new journey. If the answer knows where this journey
+		// goes, the forgery was believed.
 		if r.Status < 400 && r.Answer.State[trip.To.Name()] != nil {
-			f.Accepted = append(f.Accepted, forged.what)
+			f.Accepted = append(f.Accepted, forged.What)
 		}
-		told = append(told, fmt.Sprintf("%s: %s", forged.what, fate(r)))
+		told = append(told, fmt.Sprintf("%s: %s", forged.What, fate(r)))
 	}
 	result := page.Result{AsPromised: len(f.Accepted) == 0, Verdict: "Refused"}
 	if !result.AsPromised {
@@ -91,8 +79,8 @@ func fate(r driver.Reply) string {
 	return fmt.Sprintf("%d %s", r.Status, r.Answer.Error)
 }
 
-// Replay sends the token once more that the visitor paid with, and compares what comes of it. It returns how many
-// tickets the journey has then.
+// Replay sends the token once more that the visitor paid with, and compares what comes of it. It
+// returns how many tickets the journey has then.
 func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 	v.mu.Lock()
 	old, id, receipt := v.now.paidBy, v.now.id, word(v.now.state[trip.Paid.Name()])
@@ -101,7 +89,7 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 		return 0, fmt.Errorf("%w: pay first; then the waybill that paid can be sent again", page.ErrNotNow)
 	}
 	if time.Now().After(expires(old)) {
-		return 0, fmt.Errorf("%w: the waybill that paid has expired, so it is no waybill any more; start a new journey", page.ErrNotNow)
+		return 0, fmt.Errorf("%w: the waybill that paid has expired; start a new journey", page.ErrNotNow)
 	}
 	r, err := v.try(ctx, gateway.Pay, nil, old)
 	if err != nil {
@@ -127,8 +115,8 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 	return tickets, nil
 }
 
-// settledTickets returns how many tickets a journey has, once it has one and an order placed twice had the time to
-// become a second one.
+// settledTickets returns how many tickets a journey has, once it has one and an order placed twice
+// had the time to become a second one.
 func (v *Visitor) settledTickets(ctx context.Context, id string) (n int) {
 	for range 30 {
 		time.Sleep(20 * time.Millisecond)
@@ -152,14 +140,14 @@ func (v *Visitor) tickets(ctx context.Context, id string) int {
 	return int(info.State.Subjects[broker.Ticket(id)])
 }
 
-// SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what came. It reports
-// whether the waybill stayed at home.
+// SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what
+// came. It reports whether the waybill stayed at home.
 func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	token, err := v.token()
 	if err != nil {
 		return false, err
 	}
-	before, _ := v.Abroad.calls()
+	before, _, _ := v.Abroad.seen()
 	r, err := v.try(ctx, gateway.Abroad, nil, token)
 	switch {
 	case err != nil:
@@ -167,25 +155,24 @@ func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	case r.Status != http.StatusOK:
 		return false, fmt.Errorf("%w: the gateway said %s", page.ErrNotNow, fate(r))
 	}
-	calls, last := v.Abroad.calls()
+	calls, headers, leaked := v.Abroad.seen()
 	if calls == before {
 		return false, errors.New("the foreign host was not called")
 	}
-	leaked := v.Abroad.leaked()
 	result := page.Result{AsPromised: len(leaked) == 0, Verdict: "Stayed at home"}
 	if len(leaked) > 0 {
 		result.Verdict = "Left"
 	}
 	result.Text = fmt.Sprintf("%s handled this journey and called %s, a host that is not on its list. The call arrived, "+
 		"with these headers: %s. The waybill was not among them: a transport hands it only to hosts that it was told of.",
-		r.Answer.Gateway, v.Abroad.Addr(), strings.Join(last.names, ", "))
+		r.Answer.Gateway, v.Abroad.Addr(), strings.Join(headers, ", "))
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.now.abroad = &result
 	return result.AsPromised, nil
 }
 
-// try posts what is no step of the visitor's own, and leaves the journey as it is.
+// try posts a step that is not the visitor's own, and leaves the journey as it is.
 func (v *Visitor) try(ctx context.Context, step string, asked url.Values, token string) (driver.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

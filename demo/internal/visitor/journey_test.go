@@ -41,7 +41,7 @@ func TestTake(t *testing.T) {
 		{"paid", journey{id: "j"}, "pay", reply("j", paid), nil, true, "The receipt is r1", "new"},
 		{"paid again", journey{id: "j", state: paid}, "pay", reply("j", paid), nil, true, "the same receipt, r1, and no second order", "new"},
 		{"expired", journey{id: "j", state: paid}, "currency", reply("k", state()), nil, true, "had expired, so this is a new journey", "new"},
-		{"revoked", journey{id: "j", token: "old"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "taken back", "old"},
+		{"revoked", journey{id: "j", token: "old"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "was revoked", "old"},
 		{"not yet", journey{id: "j", token: "old"}, "pay", driver.Reply{Status: 409, Answer: gateway.Answer{Error: "there is no hotel"}}, nil, false, "there is no hotel", "old"},
 		{"nobody there", journey{id: "j", token: "old"}, "pay", driver.Reply{}, errors.New("refused"), false, "nothing is lost: try again", "old"},
 	} {

@@ -26,7 +26,8 @@ var labels = map[string]string{
 	gateway.Currency: "Change currency", gateway.Pay: "Pay", gateway.Ticket: "Get ticket",
 }
 
-// offers are the steps that make sense now: the next one first, and then those that can be done again.
+// offers are the steps that make sense now: the next one first, and then those that can be done
+// again.
 func (j *journey) offers() []page.Offer {
 	next := gateway.Search
 	for _, s := range []struct{ claim, then string }{

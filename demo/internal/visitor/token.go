@@ -11,7 +11,7 @@ import (
 
 const life = keys.Life
 
-// part reads one of a signed token's three parts, which hides nothing from whoever carries it.
+// part reads one of a signed token's three parts, which hide nothing from the bearer.
 func part(token string, n int, into any) {
 	parts := strings.Split(token, ".")
 	if n < len(parts) {
@@ -26,14 +26,16 @@ func expires(token string) time.Time {
 	return time.Unix(claims.Exp, 0)
 }
 
-// forgery is a token as an attacker would like it to be.
-type forgery struct {
-	what  string
-	token string
-}
+// Forgery is a token as an attacker would like it to be.
+type Forgery struct{ What, Token string }
 
-// forgeries changes a signed token in every part. The attacker has no key, so the signature stays, or goes.
-func forgeries(token string) []forgery {
+// Forge returns forgeries of a token. Tests replace it, to see that the verdict notices an accepted
+// one.
+var Forge = forgeries
+
+// forgeries changes a signed token in every part. The attacker has no key, so the signature stays,
+// or goes.
+func forgeries(token string) []Forgery {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return nil
@@ -45,13 +47,14 @@ func forgeries(token string) []forgery {
 	cheap := encode(claims)
 	none := map[string]any{"alg": "none", "kid": head["kid"], "typ": head["typ"]}
 	other := map[string]any{"alg": head["alg"], "kid": "AAAAAAAAAAA", "typ": head["typ"]}
-	return []forgery{
+	return []Forgery{
 		{"the total made 1 cent", parts[0] + "." + cheap + "." + parts[2]},
 		{"the same without a signature", encode(none) + "." + cheap + "."},
 		{"one character of the signature changed", parts[0] + "." + parts[1] + "." + flip(parts[2])},
 		{"another journey's id", parts[0] + "." + swap(claims, "sid", "AAAAAAAAAAAAAAAAAAAAAA") + "." + parts[2]},
 		{"a longer life", parts[0] + "." + swap(claims, "exp", time.Now().Add(time.Hour).Unix()) + "." + parts[2]},
-		{"a key's name that does not exist, and its cell changed", encode(other) + "." + swap(claims, "cell", "us") + "." + parts[2]},
+		{"a key's name that does not exist, and its cell changed",
+			encode(other) + "." + swap(claims, "cell", "us") + "." + parts[2]},
 	}
 }
 

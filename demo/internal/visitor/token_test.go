@@ -26,12 +26,12 @@ func TestForgeries(t *testing.T) {
 	}
 	seen := map[string]bool{wb.Token(): true}
 	for _, f := range all {
-		if seen[f.token] || strings.Count(f.token, ".") != 2 {
-			t.Errorf("%s: seen before, or no token: %s", f.what, f.token)
+		if seen[f.Token] || strings.Count(f.Token, ".") != 2 {
+			t.Errorf("%s: seen before, or no token: %s", f.What, f.Token)
 		}
-		seen[f.token] = true
-		if _, err := auth.Open(f.token); err == nil {
-			t.Errorf("%s: opened", f.what)
+		seen[f.Token] = true
+		if _, err := auth.Open(f.Token); err == nil {
+			t.Errorf("%s: opened", f.What)
 		}
 	}
 	if got := forgeries("no.token"); got != nil {
@@ -67,18 +67,19 @@ func TestAbroadNotices(t *testing.T) {
 		res.Body.Close()
 	}
 	send("/", "rates, please", "X-Other", "something")
-	if got := a.leaked(); len(got) != 0 {
+	if _, _, got := a.seen(); len(got) != 0 {
 		t.Errorf("an honest call: got %q, want nothing", got)
 	}
 	send("/", "", waybill.Header, wb.Token())
 	send("/", "", "X-Other", wb.Token())
 	send("/", wb.Token())
 	send("/?t="+wb.Token(), "")
-	send("/", "", waybill.HeaderUpdate, "x")
-	if got := strings.Join(a.leaked(), " "); got != "Waybill X-Other body url Waybill-Update" {
+	send("/", "", waybill.HeaderReturn, "x")
+	n, _, leaks := a.seen()
+	if got := strings.Join(leaks, " "); got != "Waybill X-Other body url Waybill-Update" {
 		t.Errorf("got %q, want each of the five", got)
 	}
-	if n, _ := a.calls(); n != 6 {
+	if n != 6 {
 		t.Errorf("got %d calls, want 6", n)
 	}
 }

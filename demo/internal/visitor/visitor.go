@@ -1,12 +1,10 @@
-// Package visitor is the journey of whoever looks at the page: the browser's part of it, which keeps one waybill, and
-// what an attacker could do with that.
+// Package visitor is the journey of the page's visitor: the browser's part of it, which keeps one
+// waybill, and the attacks on that waybill.
 package visitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,7 +36,7 @@ type Visitor struct {
 	now  journey
 }
 
-// journey is what the browser keeps, and what the page shows beside it.
+// journey is the state that the browser keeps, and further figures that the page shows.
 type journey struct {
 	token   string
 	paidBy  string // the token that was sent with the first payment
@@ -76,7 +74,8 @@ func (v *Visitor) New() error {
 	return nil
 }
 
-// Step takes a step and returns when it is done. That it was refused is no error: the journey tells.
+// Step takes a step and returns when it is done. That it was refused is no error: the journey
+// tells.
 func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error {
 	if !slices.Contains(steps, name) {
 		return fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
@@ -93,9 +92,11 @@ func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error
 	token := v.now.token
 	v.mu.Unlock()
 
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	ctx, span := tracing.Step(ctx, name)
 	began := time.Now()
-	r, err := v.post(ctx, name, asked, token)
+	r, err := v.client.Take(ctx, name, asked, token, func(driver.Reply) {})
 	span.End()
 
 	v.mu.Lock()
@@ -114,33 +115,14 @@ func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error
 	return nil
 }
 
-// post repeats a step that is not done yet.
-func (v *Visitor) post(ctx context.Context, step string, asked url.Values, token string) (driver.Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		r, err := v.client.Post(ctx, step, asked, token)
-		if err != nil || r.Status != http.StatusAccepted {
-			return r, err
-		}
-		if r.Update != "" {
-			token = r.Update
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return r, errors.New("the ticket is still being made: ask again")
-		}
-	}
-}
-
 // take notes what a step came to, and tells it in plain words.
 func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text string) {
 	switch {
 	case err != nil:
 		return false, fmt.Sprintf("Nothing was acknowledged in %v, so nothing is lost: try again. (%v)", patience, err)
 	case r.Refusal != "":
-		return false, fmt.Sprintf("Refused with status %d: %s. %s", r.Status, strings.ReplaceAll(r.Refusal, "_", " "), advice[r.Refusal])
+		return false, fmt.Sprintf("Refused with status %d: %s. %s", r.Status,
+			strings.ReplaceAll(r.Refusal, "_", " "), advice[r.Refusal])
 	case r.Status != http.StatusOK:
 		return false, fmt.Sprintf("Not done, status %d: %s.", r.Status, r.Answer.Error)
 	}
@@ -169,7 +151,7 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 
 // advice is what a visitor can do about a refusal.
 var advice = map[string]string{
-	"revoked": "The key that this waybill was signed with was taken back, which ends every journey under it. Start a new one.",
+	"revoked": "The key that signed this waybill was revoked, which ends every journey under it. Start a new one.",
 }
 
 // news tells which claims a step changed.
@@ -206,29 +188,10 @@ func (v *Visitor) Journey(ctx context.Context) page.Journey {
 		p.Left = max(0, time.Until(expires(j.token)).Seconds())
 	}
 	for i, s := range p.Steps {
-		p.Steps[i].Hops = hops(v.Observer.Hops(s.Trace))
+		p.Steps[i].Hops = v.Observer.Hops(s.Trace)
 	}
 	if j.paid > 0 {
 		p.Tickets = v.tickets(ctx, j.id)
 	}
 	return p
-}
-
-// hops tells them as the page shows them.
-func hops(of []watch.Hop) []page.Hop {
-	shown := make([]page.Hop, len(of))
-	for i, h := range of {
-		shown[i] = page.Hop{
-			Replica: h.Replica, Via: h.Via, Bytes: h.Bytes, KID: h.KID, Left: h.Left.Seconds(), Changed: h.Changed,
-			Verify: float64(h.Verify.Nanoseconds()) / 1000, Span: h.Span,
-		}
-	}
-	return shown
-}
-
-// State returns the claims as the visitor was last told.
-func (v *Visitor) State() trip.State {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return maps.Clone(v.now.state)
 }

@@ -34,7 +34,8 @@ type Observer struct {
 // NewObserver subscribes to the reports.
 func NewObserver(nc *nats.Conn) (*Observer, error) {
 	o := &Observer{
-		nc: nc, changed: make(chan struct{}), inFlight: map[string]map[uint64]bool{}, lives: map[string]string{}, traces: map[string][]Hop{},
+		nc: nc, changed: make(chan struct{}),
+		inFlight: map[string]map[uint64]bool{}, lives: map[string]string{}, traces: map[string][]Hop{},
 		handled: map[string]int{}, opened: map[string]int{}, present: map[string]Presence{},
 	}
 	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
@@ -92,7 +93,7 @@ func (o *Observer) remember(hop Hop) {
 	o.traces[hop.Trace] = append(o.traces[hop.Trace], hop)
 }
 
-// Life returns the latest life of a replica that is known; empty if there is none.
+// Life returns the latest known life of a replica; empty if there is none.
 func (o *Observer) Life(replica string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,8 +105,8 @@ func (o *Observer) Busy(ctx context.Context, replica string) error {
 	return o.await(ctx, func() bool { return len(o.inFlight[o.lives[replica]]) > 0 })
 }
 
-// CutOff returns how many hops were begun and not ended in a life that is over. Each report was on the server before its
-// process went on, so none is missing.
+// CutOff returns how many hops were begun and not ended in a life that is over. Each report was on
+// the server before its process went on, so none is missing.
 func (o *Observer) CutOff(ctx context.Context, life string) (int, error) {
 	if err := o.settle(ctx); err != nil {
 		return 0, err
@@ -117,7 +118,8 @@ func (o *Observer) CutOff(ctx context.Context, life string) (int, error) {
 	return n, nil
 }
 
-// settle waits until what the server has is taken: a report of our own comes last.
+// settle waits until all reports that the server has are received: the observer's own report comes
+// last.
 func (o *Observer) settle(ctx context.Context) error {
 	fence := Hop{Life: Life, Serial: o.fences.Add(1)}
 	data, err := json.Marshal(fence)
@@ -160,34 +162,14 @@ func (o *Observer) Hops(trace string) []Hop {
 	return hops
 }
 
-// Await returns the hops of a trace as soon as they are whole. A worker may report the end of its hop after the traveller
-// has seen what it did.
+// Await returns the hops of a trace as soon as they are complete. A worker may report the end of
+// its hop after the traveller has seen what it did.
 func (o *Observer) Await(ctx context.Context, trace string, whole func([]Hop) bool) ([]Hop, error) {
 	err := o.await(ctx, func() bool { return whole(o.traces[trace]) })
 	return o.Hops(trace), err
 }
 
-// Presence returns the last sign of life of a replica, if there was one.
-func (o *Observer) Presence(replica string) (p Presence, ok bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	p, ok = o.present[replica]
-	return p, ok
-}
-
-// Replicas returns who has given a sign of life since then.
-func (o *Observer) Replicas(since time.Time) (names []string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for name, p := range o.present {
-		if p.At.After(since) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// Tally is what all reports together say.
+// Tally is the sum of all reports.
 type Tally struct {
 	Handled map[string]int      // requests and messages since the start, by replica
 	Opened  map[string]int      // tokens since the start, by the key that they came under

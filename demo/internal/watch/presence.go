@@ -38,11 +38,11 @@ func (r *Reporter) Pulse(ctx context.Context) {
 }
 
 func (r *Reporter) keys() []string {
-	if r.auth == nil || r.auth.Ring().Set() == nil {
+	if r.ring == nil || r.ring.Set() == nil {
 		return nil
 	}
 	var kids []string
-	for _, k := range r.auth.Ring().Set().Keys() {
+	for _, k := range r.ring.Set().Keys() {
 		kids = append(kids, k.ID())
 	}
 	return kids

@@ -1,6 +1,7 @@
-// Package watch lets the demo see what its services do: each tells the observer when it begins to handle something
-// and when it has done so. What is in flight on a process when it is killed is known by this, and what a journey did
-// on its way can be shown. Whether anything was lost is decided elsewhere, from the answers alone.
+// Package watch lets the demo see its services at work: each tells the observer when it begins to
+// handle something and when it has done so. From this the demo knows what was in flight on a
+// process that was killed, and can show the way of a journey. Whether anything was lost is decided
+// elsewhere, from the answers alone.
 package watch
 
 import (
@@ -17,32 +18,34 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/keyring"
 )
 
 const subject = "demo.hop"
 
-// Life names this life of the process. A container that is started again has the name that it had, and the process id, too.
+// Life names this life of the process. A container that is started again has the same name and the
+// same process id.
 var Life = rand.Text()[:12]
 
-// Hop is one service handling one request or message.
+// Hop is one service handling one request or message. The page shows it.
 type Hop struct {
-	Replica string
-	Life    string // of its process
-	Serial  uint64 // in this life
-	Began   time.Time
-	Done    bool
+	Replica string    `json:"replica"`
+	Life    string    `json:"life"`   // of its process
+	Serial  uint64    `json:"serial"` // in this life
+	Began   time.Time `json:"began"`
+	Done    bool      `json:"done"`
 
 	// Of a hop that is done and had a waybill:
-	Via     string
-	Journey string
-	Step    string
-	KID     string        // of the key that the waybill came under
-	Bytes   int           // of the token that came
-	Left    time.Duration // of the token's life
-	Verify  time.Duration // what opening this token once more took this process; 0 where that is not measured
-	Trace   string        // id, if the request is traced
-	Span    string        // id of the hop's span
-	Changed []string      // claims that the hop, or one below it, changed
+	Via     string   `json:"via"` // "HTTP", "gRPC", "NATS", "JetStream", …
+	Journey string   `json:"journey"`
+	Step    string   `json:"step"`
+	KID     string   `json:"kid"`     // of the key that the waybill came under
+	Bytes   int      `json:"bytes"`   // of the token that came
+	Left    float64  `json:"left"`    // seconds of the token's life
+	Verify  float64  `json:"verify"`  // microseconds to open the token; 0 if not measured
+	Trace   string   `json:"trace"`   // id, if the request is traced
+	Span    string   `json:"span"`    // id of the hop's span
+	Changed []string `json:"changed"` // claims that the hop, or one below it, changed: "hotel=AMS-Canal"
 }
 
 // Reporter reports the hops of one process.
@@ -50,16 +53,18 @@ type Reporter struct {
 	nc      *nats.Conn
 	replica string
 	auth    *waybill.Authority // nil for a service that has no keys
+	ring    *keyring.Ring      // nil with auth
 	serial  atomic.Uint64
 	deaf    atomic.Int64 // until then the server is not waited for; in Unix nanoseconds
 }
 
 // NewReporter returns the reporter of a replica.
-func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority) *Reporter {
-	return &Reporter{nc: nc, replica: replica, auth: auth}
+func NewReporter(nc *nats.Conn, replica string, auth *waybill.Authority, ring *keyring.Ring) *Reporter {
+	return &Reporter{nc: nc, replica: replica, auth: auth, ring: ring}
 }
 
-// Begin reports that a hop begins and returns what reports its end. That must be called before the answer leaves.
+// Begin reports that a hop begins and returns what reports its end. That must be called before the
+// answer leaves.
 func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 	hop := Hop{Replica: r.replica, Life: Life, Serial: r.serial.Add(1), Began: time.Now(), Via: via}
 	if at := trace.SpanContextFromContext(ctx); at.IsSampled() {
@@ -71,15 +76,15 @@ func (r *Reporter) Begin(ctx context.Context, via string) (end func()) {
 		hop.Done = true
 		if came != nil {
 			hop.describe(ctx, came)
-			hop.Left = time.Until(came.Expires())
-			hop.Verify = r.verify(came, hop.Trace != "")
+			hop.Left = time.Until(came.Expires()).Seconds()
+			hop.Verify = float64(r.verify(came, hop.Trace != "").Nanoseconds()) / 1000
 		}
 		r.publish(hop)
 	}
 }
 
-// verify opens a token once more, with a watch in hand, and returns the quickest of three. The middleware has opened it already, out of sight. Only those
-// hops pay for this that somebody looks at.
+// verify opens a token three times more and returns the shortest time, because the middleware has
+// already opened it unmeasured. Only hops that somebody looks at pay for this.
 func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
 	if r.auth == nil || !watched {
 		return 0
@@ -97,14 +102,15 @@ func (r *Reporter) verify(came *waybill.Waybill, watched bool) time.Duration {
 	return quickest
 }
 
-// patience is how long a hop waits for the server to have its report, and deaf is for how long none waits after that
-// was in vain: a broker that hangs must not hold up what does not need it.
+// patience is how long a hop waits for the server to have its report. After waiting in vain, no hop
+// waits for as long as deaf: a broker that hangs must not delay what does not need it.
 const (
 	patience = 300 * time.Millisecond
 	deaf     = time.Second
 )
 
-// publish returns when the server has the report: a process that is killed now cannot take it along.
+// publish returns when the server has the report: a process that is killed now cannot take it
+// along.
 func (r *Reporter) publish(hop Hop) {
 	data, err := json.Marshal(hop)
 	if err != nil {

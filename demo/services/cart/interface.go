@@ -1,11 +1,11 @@
-// Package cart knows the flights, and puts what the traveller picks into the waybill: gRPC, one method streaming. It
-// keeps nothing, so any replica can take the next call.
+// Package cart knows the flights, and puts what the traveller picks into the waybill: gRPC, one
+// method streaming. It keeps nothing, so any replica can take the next call.
 package cart
 
 import "context"
 
-// Cart is the service, as its callers see it and as it is implemented. What it adds is in the waybill of ctx
-// afterwards.
+// Cart is the service, as its callers see it and as it is implemented. Its additions are in the
+// waybill of ctx afterwards.
 type Cart interface {
 	// Flights tells each flight to a destination, as it is found, and makes it the journey's.
 	Flights(ctx context.Context, to string, found func(flight string) error) error

@@ -39,8 +39,8 @@ func serveFlights(srv any, stream grpc.ServerStream) error {
 // Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error { return rpc.Serve(ctx, e, &desc, server{e.Name}) }
 
-// server is the Cart itself. It knows its own name and nothing of any journey: what must be remembered is in the
-// waybill.
+// server is the Cart itself. It knows its own name and nothing of any journey: what must be
+// remembered is in the waybill.
 type server struct{ replica string }
 
 var _ Cart = server{}

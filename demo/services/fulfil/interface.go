@@ -1,14 +1,6 @@
-// Package fulfil makes tickets of orders: a durable consumer of JetStream. An order whose worker dies goes to another
-// one.
+// Package fulfil makes tickets of orders: a durable consumer of JetStream. An order whose worker
+// dies goes to another one.
 package fulfil
-
-import "context"
-
-// Fulfil is the service.
-type Fulfil interface {
-	// Ticket makes the ticket of the journey in ctx. It may be repeated; the first ticket stays.
-	Ticket(ctx context.Context) error
-}
 
 // Ticket is what the traveller gets. All but the number was in the waybill.
 type Ticket struct {

@@ -27,12 +27,17 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{js}
-	run, err := waybilljetstream.Consume(context.WithoutCancel(ctx), e.Auth, consumer, func(ctx context.Context, order jetstream.Msg) error {
+	handle := func(ctx context.Context, order jetstream.Msg) error {
 		ctx, span := tracing.Receive(ctx, tracing.Order, order.Headers())
 		defer span.End()
 		defer e.Watch.Begin(ctx, "JetStream")()
 		return srv.Ticket(ctx)
-	}, waybilljetstream.Required())
+	}
+	streams, err := waybilljetstream.New(e.Auth, js, waybilljetstream.Required())
+	if err != nil {
+		return err
+	}
+	run, err := streams.Consume(context.WithoutCancel(ctx), consumer, handle)
 	if err != nil {
 		return err
 	}
@@ -42,9 +47,8 @@ func Run(ctx context.Context, e *service.Env) error {
 
 type server struct{ js jetstream.JetStream }
 
-var _ Fulfil = server{}
-
-// Ticket implements [Fulfil]. The order was the waybill alone, so the ticket is made from its claims.
+// Ticket makes the ticket of the journey in ctx. It may be repeated; the first ticket stays. The
+// order was the waybill alone, so the ticket is made from its claims.
 func (s server) Ticket(ctx context.Context) error {
 	wb, err := waybill.FromContext(ctx)
 	if err != nil {
@@ -60,10 +64,12 @@ func (s server) Ticket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// An order that is delivered again, because its worker died before the acknowledgement, makes no second ticket, and
-	// neither does one that was placed again long after: a ticket is the first message on its subject, or it is none.
+	// An order that is delivered again, because its worker died before the acknowledgement, makes
+	// no second ticket, and neither does one that was placed again long after: only the first
+	// message on a subject is stored.
 	_, err = s.js.Publish(ctx, broker.Ticket(wb.ID()), data, jetstream.WithExpectLastSequencePerSubject(0))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	if ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		return nil
 	}
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/rpc"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/demo/services/cart"
 	"github.com/waybill-go/waybill/demo/services/payment"
 	"github.com/waybill-go/waybill/demo/services/pricing"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
 // patience is how long a step may take, with all calls that have to be repeated.
@@ -42,19 +42,30 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
+	messages, err := waybillnats.New(e.Auth, e.NATS)
+	if err != nil {
+		return err
+	}
+	// No host is on the list of this transport, so it sends no waybill.
+	outside, err := waybillhttp.NewTransport(e.Auth, nil, waybillhttp.AllowPlaintext(),
+		waybillhttp.Logger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	edge, err := waybillhttp.NewEdge(e.Auth, waybillhttp.StartWith(start))
+	if err != nil {
+		return err
+	}
 	s := &server{
 		env: e, js: js,
-		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: e.NATS},
-		// No host is on its list, so a waybill goes nowhere with it.
-		outside: &http.Client{Transport: waybillhttp.NewTransport(e.Auth, nil, waybillhttp.AllowPlaintext(),
-			waybillhttp.Logger(slog.New(slog.DiscardHandler)))},
+		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: messages},
+		outside: &http.Client{Transport: outside},
 	}
 	lis, err := e.Listen()
 	if err != nil {
 		return err
 	}
-	edge := waybillhttp.Middleware(e.Auth, waybillhttp.Edge(start))
-	srv := &http.Server{Handler: otelhttp.NewHandler(edge(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: otelhttp.NewHandler(edge.Middleware(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
 	return e.Serve(ctx, lis, srv)
 }
 
@@ -93,7 +104,6 @@ func (s *server) serve(name string, do step) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
-		ctx, cuts := watch.CountCuts(ctx)
 		done := s.env.Watch.Begin(ctx, "HTTP")
 
 		answer := Answer{Gateway: s.env.Name}
@@ -101,11 +111,10 @@ func (s *server) serve(name string, do step) http.Handler {
 		if err == nil {
 			err = do(ctx, r.URL.Query(), &answer)
 		}
-		// A call may have succeeded while its update was refused. Then this step did not do what it says.
+		// A call may have succeeded while its update was refused. Then this step is incomplete.
 		if err = errors.Join(err, waybill.Lost(ctx)); err != nil {
 			answer.Error = err.Error()
 		}
-		answer.Cut = cuts.Load()
 		if wb, err := waybill.FromContext(ctx); err == nil {
 			answer.Journey, answer.State = wb.ID(), trip.StateOf(wb)
 		}
@@ -119,7 +128,8 @@ func (s *server) serve(name string, do step) http.Handler {
 // errPending says that there is no ticket yet.
 var errPending = errors.New("the ticket is being made")
 
-// statusOf translates what went wrong. What may be better next time is 503, so that the balancer asks another gateway.
+// statusOf translates what went wrong. What may be better next time is 503, so that the balancer
+// asks another gateway.
 func statusOf(err error) int {
 	if err == nil {
 		return http.StatusOK

@@ -14,7 +14,7 @@ import (
 	"github.com/waybill-go/waybill/demo/services/pricing"
 )
 
-// step does one step of a booking. What it leaves behind is in the waybill of ctx.
+// step does one step of a booking. Its results are in the waybill of ctx.
 type step func(ctx context.Context, q url.Values, answer *Answer) error
 
 func (s *server) search(ctx context.Context, q url.Values, answer *Answer) error {
@@ -32,8 +32,8 @@ func (s *server) flight(ctx context.Context, q url.Values, _ *Answer) error {
 	)
 }
 
-// hotel asks three services at once, over two transports. Each changes claims of its own, and all of them stamp the
-// waybill: the merge brings everything back.
+// hotel asks three services at once, over two transports. Each changes other claims, and all of
+// them stamp the waybill: the merge brings everything back.
 func (s *server) hotel(ctx context.Context, q url.Values, _ *Answer) error {
 	hotel := q.Get("hotel")
 	return parallel(
@@ -49,7 +49,8 @@ func (s *server) currency(ctx context.Context, q url.Values, _ *Answer) error {
 
 func (s *server) pay(ctx context.Context, _ url.Values, _ *Answer) error { return s.payment.Pay(ctx) }
 
-// ticket looks for the ticket that an order became. A durable message has no way back, so somebody has to ask.
+// ticket looks for the ticket that an order became. A durable message has no way back, so the
+// gateway has to ask.
 func (s *server) ticket(ctx context.Context, _ url.Values, _ *Answer) error {
 	wb, err := waybill.FromContext(ctx)
 	if err != nil {
@@ -65,7 +66,8 @@ func (s *server) ticket(ctx context.Context, _ url.Values, _ *Answer) error {
 	return waybill.Update(ctx, trip.Ticket.To(ticket.Number))
 }
 
-// abroad asks the foreign host, with the waybill in ctx as every call has it. Whether it leaves is not decided here.
+// abroad asks the foreign host, with the waybill in ctx as every call has it. Whether it leaves is
+// not decided here.
 func (s *server) abroad(ctx context.Context, _ url.Values, _ *Answer) error {
 	if len(s.env.Peers["abroad"]) == 0 {
 		return errors.New("there is no foreign host")

@@ -11,8 +11,8 @@ import (
 // lookEvery is how often the backends' names are looked up.
 const lookEvery = 500 * time.Millisecond
 
-// backends are where the servers behind the balancer are. Their names are looked up again and again, because replicas come and go; an
-// address in digits leads to itself.
+// backends are where the servers behind the balancer are. Their names are looked up again and
+// again, because replicas come and go; an address in digits leads to itself.
 type backends struct {
 	names []string // host:port
 	addrs atomic.Pointer[[]string]
@@ -37,7 +37,8 @@ func follow(ctx context.Context, names []string) *backends {
 	return b
 }
 
-// look looks all names up. When none is known, those of before stay: they may be up although the name server is not.
+// look looks all names up. When none is known, those of before stay: they may be up although the
+// name server is not.
 func (b *backends) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

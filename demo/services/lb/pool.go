@@ -2,7 +2,6 @@ package lb
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -18,7 +17,6 @@ type pool struct {
 
 // RoundTrip implements http.RoundTripper.
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
-	var cut int
 	for attempt := 0; ; attempt++ {
 		backends := p.backends()
 		if len(backends) == 0 {
@@ -28,9 +26,6 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		out := r.Clone(r.Context())
 		out.URL.Host = backend
 		res, err := p.next.RoundTrip(out)
-		if err != nil && !refused(err) {
-			cut++
-		}
 		// A body can be read once only.
 		last := attempt+1 >= 2*len(backends) || r.ContentLength != 0 || r.Context().Err() != nil
 		switch {
@@ -39,7 +34,6 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 				stick(r, res, backend)
 			}
 			res.Header.Set(HeaderRetries, strconv.Itoa(attempt))
-			res.Header.Set(HeaderCut, strconv.Itoa(cut))
 			return res, nil
 		case last:
 			return nil, err
@@ -56,10 +50,4 @@ func (p *pool) pick(r *http.Request, attempt int, backends []string) string {
 		}
 	}
 	return backends[p.turn.Add(1)%uint64(len(backends))]
-}
-
-// refused reports whether a request never reached its backend.
-func refused(err error) bool {
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "dial"
 }

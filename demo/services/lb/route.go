@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Route is the cookie by which the balancer knows again to which backend a session sticks. It is the balancer's own, as
-// with HAProxy's "cookie route insert": the backends need not know of it.
+// Route is the cookie by which the balancer knows again to which backend a session sticks. It is
+// the balancer's own, as with HAProxy's "cookie route insert": the backends need not know of it.
 const Route = "route"
 
 // routeTo names a backend without a word about where it is.

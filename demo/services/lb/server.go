@@ -1,7 +1,8 @@
-// Package lb is a balancer as dumb as they come: round robin over the gateways, and the next one if a gateway is
-// down. It has no affinity and no keys; a waybill is a header to it like any other.
+// Package lb is a balancer as dumb as they come: round robin over the gateways, and the next one if
+// a gateway is down. It has no affinity and no keys; a waybill is a header to it like any other.
 //
-// For the baseline beside it, it can do more: a cookie of its own names the server to which a session sticks.
+// It can do more for the baseline: a cookie of the balancer names the server to which a session
+// sticks.
 package lb
 
 import (
@@ -19,11 +20,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/sticky"
 )
 
-// What the balancer tells its client of the trouble that it had.
-const (
-	HeaderRetries = "Demo-Retries" // how often it tried again
-	HeaderCut     = "Demo-Cut"     // how many of these because a backend died while it was answering
-)
+// HeaderRetries tells the client how often the balancer tried again.
+const HeaderRetries = "Demo-Retries"
 
 // Run serves until ctx is done.
 func Run(ctx context.Context, e *service.Env) error {

@@ -1,10 +1,11 @@
-// Package payment takes the money: gRPC in, and a durable order out over JetStream, which takes the waybill along.
+// Package payment takes the money: gRPC in, and a durable order out over JetStream, which takes the
+// waybill along.
 package payment
 
 import "context"
 
-// Payment is the service, as its callers see it and as it is implemented. What it decides is in the waybill of ctx
-// afterwards.
+// Payment is the service, as its callers see it and as it is implemented. Its decisions are in the
+// waybill of ctx afterwards.
 type Payment interface {
 	// Quote sets the fee of a card.
 	Quote(ctx context.Context, card string) error

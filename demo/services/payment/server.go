@@ -39,12 +39,16 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	return rpc.Serve(ctx, e, &desc, server{e.Name, js})
+	streams, err := waybilljetstream.New(e.Auth, js)
+	if err != nil {
+		return err
+	}
+	return rpc.Serve(ctx, e, &desc, server{e.Name, streams})
 }
 
 type server struct {
 	replica string
-	js      jetstream.JetStream
+	streams *waybilljetstream.JetStream
 }
 
 var _ Payment = server{}
@@ -64,8 +68,9 @@ func (s server) Quote(ctx context.Context, card string) error {
 	return waybill.Update(ctx, trip.Fee.To(fee), trip.Stamp(s.replica))
 }
 
-// Pay implements [Payment]. A second payment of the same journey has the same idempotency key: it gets the same
-// receipt, and JetStream drops its order. So a traveller who replays an old waybill pays nothing twice either.
+// Pay implements [Payment]. A second payment of the same journey has the same idempotency key: it
+// gets the same receipt, and JetStream drops its order. So a traveller who replays an old waybill
+// pays nothing twice either.
 func (s server) Pay(ctx context.Context) error {
 	if err := service.Work(ctx); err != nil {
 		return err
@@ -81,8 +86,8 @@ func (s server) Pay(ctx context.Context) error {
 	}
 	key := trip.Key(wb)
 	receipt := sha256.Sum256([]byte(key))
-	// The receipt is set first, so that the order carries it. If the order fails, so does the call, and the receipt
-	// does not travel back: its claim is OnSuccess.
+	// The receipt is set first, so that the order carries it. If the order fails, so does the call,
+	// and the receipt does not travel back: its claim is OnSuccess.
 	err = waybill.Update(ctx, trip.Paid.To(hex.EncodeToString(receipt[:6])), trip.Stamp(s.replica))
 	if err != nil {
 		return err
@@ -91,7 +96,7 @@ func (s server) Pay(ctx context.Context) error {
 	order := nats.NewMsg(broker.Placed)
 	ctx, span := tracing.Send(ctx, "place order", order)
 	defer span.End()
-	if _, err := waybilljetstream.Publish(ctx, s.js, order, jetstream.WithMsgID(key)); err != nil {
+	if _, err := s.streams.Publish(ctx, order, jetstream.WithMsgID(key)); err != nil {
 		return status.Error(codes.Unavailable, "order not placed")
 	}
 	return nil

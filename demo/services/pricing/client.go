@@ -11,16 +11,16 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/internal/watch"
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
 // Client is a Pricing over NATS. It routes by the waybill: the cell is in it.
-type Client struct{ NATS *nats.Conn }
+type Client struct{ NATS *waybillnats.Conn }
 
 var _ Pricing = Client{}
 
-// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as long as ctx allows.
+// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as
+// long as ctx allows.
 func (c Client) Quote(ctx context.Context, ask Ask) error {
 	cell, err := trip.Cell.Lookup(ctx)
 	if err != nil {
@@ -37,8 +37,7 @@ func (c Client) Quote(ctx context.Context, ask Ask) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			watch.Cut(ctx) // somebody took it and did not answer
-			timeout *= 2   // who asks again waits longer: too many may be asking
+			timeout *= 2 // nobody answered; too many may be asking
 		case errors.Is(err, nats.ErrNoResponders):
 			if err := pause(ctx); err != nil {
 				return err
@@ -60,7 +59,7 @@ func (c Client) request(ctx context.Context, subject string, ask Ask, timeout ti
 	m := &nats.Msg{Subject: subject, Data: data}
 	ctx, span := tracing.Send(ctx, "ask "+subject, m)
 	defer span.End()
-	answer, err := waybillnats.Request(ctx, c.NATS, m)
+	answer, err := c.NATS.Request(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-// Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim of the waybill.
+// Package pricing knows the prices of one cell: a NATS micro service that callers reach by a claim
+// of the waybill.
 package pricing
 
 import (
@@ -12,7 +13,7 @@ type Pricing interface {
 	Quote(ctx context.Context, ask Ask) error
 }
 
-// Ask names what is to be priced. What it leaves out is taken from the waybill.
+// Ask names what is to be priced. Fields that are empty are taken from the waybill.
 type Ask struct {
 	Flight   string `json:",omitempty"`
 	Hotel    string `json:",omitempty"`

@@ -29,7 +29,11 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	srv := server{e.Name, e.Cell}
-	handle := waybillnats.MicroHandler(e.Auth, func(ctx context.Context, r micro.Request) {
+	messages, err := waybillnats.New(e.Auth, e.NATS, waybillnats.Required())
+	if err != nil {
+		return err
+	}
+	handle := messages.MicroHandler(func(ctx context.Context, r micro.Request) {
 		ctx, span := tracing.Receive(ctx, tracing.Quote, nats.Header(r.Headers()))
 		defer span.End()
 		done := e.Watch.Begin(ctx, "NATS")
@@ -43,7 +47,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		case err != errLate:
 			r.Error("500", "no quote", nil)
 		}
-	}, waybillnats.Required())
+	})
 	svc, err := micro.AddService(e.NATS, micro.Config{Name: "pricing", Version: "1.0.0"})
 	if err != nil {
 		return err
@@ -62,7 +66,8 @@ type server struct{ replica, cell string }
 
 var _ Pricing = server{}
 
-// errLate says that nobody waits for the answer any more. To work it out nevertheless would make those late who wait.
+// errLate says that nobody waits for the answer any more. To work it out nevertheless would make
+// those late who wait.
 var errLate = errors.New("pricing: too late")
 
 func (s server) serve(ctx context.Context, data []byte) error {
@@ -101,7 +106,8 @@ func (s server) Quote(ctx context.Context, ask Ask) error {
 	return waybill.Update(ctx, changes...)
 }
 
-// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. What is empty is not booked yet.
+// Total is what a flight and a hotel cost in a cell, in hundredths of the currency. An empty flight
+// or hotel is not booked yet.
 func Total(cell, flight, hotel, currency string) (int, error) {
 	rate, ok := rates[cmp.Or(currency, "EUR")]
 	if !ok {

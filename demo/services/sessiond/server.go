@@ -1,66 +1,90 @@
+// Package sessiond is one central store of sessions, as many fleets have one: a stand-in for Redis,
+// so that nothing has to be installed. It speaks as much of Redis's protocol as its client needs.
+//
+// The store is not made worse than it has to be: it writes each change to a file before it
+// acknowledges it, so a crash loses no session. While it is down, nobody has a session.
 package sessiond
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"github.com/tidwall/redcon"
+	"go.etcd.io/bbolt"
 
 	"github.com/waybill-go/waybill/demo/internal/service"
 )
 
-// limit is the size of a session in bytes, at most.
-const limit = 16 << 10
-
 // Run serves until ctx is done.
 func Run(ctx context.Context, e *service.Env) error {
-	journal, err := open(filepath.Join(e.Dir, "sessions"))
-	if err != nil {
-		return err
-	}
 	lis, err := e.Listen()
 	if err != nil {
 		return err
 	}
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer e.Watch.Begin(r.Context(), "HTTP")()
-		journal.ServeHTTP(w, r)
-	})
-	return e.Serve(ctx, lis, &http.Server{Handler: otelhttp.NewHandler(handler, "sessiond"), ReadHeaderTimeout: 5 * time.Second})
+	s, err := open(filepath.Join(e.Dir, "sessions"))
+	if err != nil {
+		return err
+	}
+	handle := func(conn redcon.Conn, cmd redcon.Command) {
+		defer e.Watch.Begin(ctx, "Redis")()
+		s.serve(conn, cmd)
+	}
+	return e.Serve(ctx, lis, server{redcon.NewServer(e.Addr, handle, nil, nil)})
 }
 
-// ServeHTTP implements http.Handler.
-func (j *journal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := strings.CutPrefix(r.URL.Path, path)
-	if !ok || id == "" {
-		http.NotFound(w, r)
-		return
+// server is a Redis server that is shut down as an HTTP server is.
+type server struct{ *redcon.Server }
+
+// Shutdown implements service.Server.
+func (s server) Shutdown(context.Context) error { return s.Close() }
+
+// store is the sessions in a file.
+type store struct{ db *bbolt.DB }
+
+var sessions = []byte("sessions")
+
+// open opens the file with what a process before this one has written. The operating system has a
+// change before the change is acknowledged, so the death of the process does not lose it. The death
+// of the machine may.
+func open(path string) (*store, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	switch r.Method {
-	case http.MethodGet:
-		state, ok := j.load(id)
-		if !ok {
-			http.NotFound(w, r)
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(sessions)
+		return err
+	})
+	return &store{db}, err
+}
+
+// serve answers one command. Sessions do not expire: the demo lives shorter than that would matter.
+func (s *store) serve(conn redcon.Conn, cmd redcon.Command) {
+	name := strings.ToLower(string(cmd.Args[0]))
+	switch {
+	case name == "get" && len(cmd.Args) == 2:
+		var value []byte
+		err := s.db.View(func(tx *bbolt.Tx) error {
+			value = append(value, tx.Bucket(sessions).Get(cmd.Args[1])...)
+			return nil
+		})
+		switch {
+		case err != nil:
+			conn.WriteError("ERR " + err.Error())
+		case value == nil:
+			conn.WriteNull()
+		default:
+			conn.WriteBulk(value)
+		}
+	case name == "set" && len(cmd.Args) >= 3:
+		err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(sessions).Put(cmd.Args[1], cmd.Args[2]) })
+		if err != nil {
+			conn.WriteError("ERR " + err.Error())
 			return
 		}
-		w.Write(state)
-		return
-	case http.MethodPut:
-		var state []byte
-		if state, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit)); err == nil {
-			err = j.write(entry{ID: id, State: state})
-		}
-	case http.MethodDelete:
-		err = j.write(entry{ID: id})
+		conn.WriteString("OK")
+	default:
+		conn.WriteError("ERR unknown command '" + name + "'")
 	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -8,10 +8,10 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/services/sessiond"
 )
 
-// memory is a server's own sessions. They live as long as a waybill does, and no longer than the server.
+// memory is a server's own sessions. They live as long as a waybill does, and no longer than the
+// server.
 type memory struct {
 	mu   sync.Mutex
 	all  map[string]session
@@ -31,7 +31,7 @@ func (m *memory) Load(_ context.Context, id string) (trip.State, error) {
 	defer m.mu.Unlock()
 	s, ok := m.all[id]
 	if !ok || time.Now().After(s.until) {
-		return nil, sessiond.ErrUnknown
+		return nil, errUnknown
 	}
 	return maps.Clone(s.state), nil
 }
@@ -46,14 +46,6 @@ func (m *memory) Save(_ context.Context, id string, s trip.State) error {
 		maps.DeleteFunc(m.all, func(_ string, s session) bool { return now.After(s.until) })
 		m.next = now.Add(keys.Life)
 	}
-	return nil
-}
-
-// End implements sessions.
-func (m *memory) End(_ context.Context, id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.all, id)
 	return nil
 }
 

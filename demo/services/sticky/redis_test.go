@@ -4,20 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/keys"
-	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
-	"github.com/waybill-go/waybill/demo/services/sessiond"
 )
 
 // redisServer is a real one, as docker-compose.yml runs it, on a port of its own.
@@ -91,7 +86,7 @@ func TestRedis(t *testing.T) {
 	srv.start()
 	one, other, ctx := srv.store(), srv.store(), t.Context()
 	for _, id := range []string{"a", ""} {
-		if s, err := one.Load(ctx, id); !errors.Is(err, sessiond.ErrUnknown) || s != nil {
+		if s, err := one.Load(ctx, id); !errors.Is(err, errUnknown) || s != nil {
 			t.Errorf("%q before: got %v, %v, want ErrUnknown", id, s, err)
 		}
 	}
@@ -109,12 +104,6 @@ func TestRedis(t *testing.T) {
 		if left := one.client.TTL(ctx, key).Val(); left <= keys.Life-10*time.Second || left > keys.Life {
 			t.Errorf("%s lives for %v, want %v", key, left, keys.Life)
 		}
-	}
-	if err := other.End(ctx, "a"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := one.Load(ctx, "a"); !errors.Is(err, sessiond.ErrUnknown) {
-		t.Errorf("ended: got %v, want ErrUnknown", err)
 	}
 	if s, err := one.Load(ctx, "b"); err != nil || !isAbroad(s) {
 		t.Errorf("beside it: got %s, %v", s, err)
@@ -137,11 +126,10 @@ func TestRedisKilled(t *testing.T) {
 	for what, do := range map[string]func() error{
 		"load": func() error { _, err := store.Load(ctx, "a"); return err },
 		"save": func() error { return store.Save(ctx, "b", abroad) },
-		"end":  func() error { return store.End(ctx, "a") },
 	} {
 		began := time.Now()
 		err := do()
-		if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
+		if took := time.Since(began); err == nil || errors.Is(err, errUnknown) || took > wait+time.Second {
 			t.Errorf("%s while it is away: %v after %v, want an error within %v", what, err, took, wait)
 		}
 	}
@@ -165,32 +153,13 @@ func TestRedisHangs(t *testing.T) {
 	defer store.client.Close()
 	began := time.Now()
 	_, err = store.Load(context.Background(), "a")
-	if took := time.Since(began); err == nil || errors.Is(err, sessiond.ErrUnknown) || took > wait+time.Second {
+	if took := time.Since(began); err == nil || errors.Is(err, errUnknown) || took > wait+time.Second {
 		t.Errorf("got %v after %v, want an error after %v", err, took, wait)
 	}
 }
 
-// TestCentral checks which store a server takes, and what it says without one.
-func TestCentral(t *testing.T) {
-	for _, c := range []struct {
-		peers map[string][]string
-		want  string // the type, or a part of the error
-	}{
-		{map[string][]string{"store": {"redis://redis:6379"}}, "*sticky.redisStore"},
-		{map[string][]string{"store": {"redis://redis:6379"}, "sessiond": {"127.0.0.1:1"}}, "*sticky.redisStore"},
-		{map[string][]string{"sessiond": {"127.0.0.1:1"}}, "*sessiond.Client"},
-		{map[string][]string{"store": {"redis:6379"}}, "want a URL such as"},
-	} {
-		in, err := central(&service.Env{Spec: fleet.Spec{Peers: c.peers}})
-		if got := fmt.Sprintf("%T", in); err == nil && got != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: got %s, %v; want %s", c.peers, got, err, c.want)
-		}
-	}
-	none, err := central(&service.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := none.Load(t.Context(), "a"); statusOf(err) != 503 {
-		t.Errorf("without a store: %v, want an error that means 503", err)
+func TestRedisURL(t *testing.T) {
+	if _, err := newRedis("redis:6379"); err == nil {
+		t.Error("redis:6379 is taken for a URL, and means this machine")
 	}
 }

@@ -14,22 +14,20 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/services/gateway"
-	"github.com/waybill-go/waybill/demo/services/sessiond"
 )
 
-// sessions are where the sessions are.
+// errUnknown says that there is no such session.
+var errUnknown = errors.New("unknown session")
+
+// sessions are where the sessions are stored.
 type sessions interface {
-	Load(ctx context.Context, id string) (trip.State, error) // sessiond.ErrUnknown if there is none
+	Load(ctx context.Context, id string) (trip.State, error) // errUnknown if there is none
 	Save(ctx context.Context, id string, s trip.State) error
-	End(ctx context.Context, id string) error
 }
 
-// patience is how long a server that shall end waits for its sessions to come to theirs. The orchestrators' usual half a
-// minute is for sessions of minutes; a booking here takes seconds.
+// patience is how long a server that is to end waits for its sessions to end. The orchestrators'
+// usual half a minute is for sessions of minutes; a booking here takes seconds.
 const patience = 5 * time.Second
-
-// linger is how long a session outlives its end, for whoever did not hear of it and asks again.
-const linger = 30 * time.Second
 
 // Run serves until ctx is done, and its own sessions have ended or have had their time.
 func Run(ctx context.Context, e *service.Env) error {
@@ -37,15 +35,17 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	store, err := central(e)
-	if err != nil {
-		return err
-	}
 	own := newMemory()
 	s := &server{env: e}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+Memory+"{step}", s.serve(own))
-	mux.Handle("POST "+Store+"{step}", s.serve(store))
+	if urls := e.Peers["store"]; len(urls) > 0 {
+		store, err := newRedis(urls[0])
+		if err != nil {
+			return err
+		}
+		mux.Handle("POST "+Store+"{step}", s.serve(store))
+	}
 	srv := &http.Server{Handler: otelhttp.NewHandler(mux, "sticky"), ReadHeaderTimeout: 5 * time.Second}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -55,15 +55,6 @@ func Run(ctx context.Context, e *service.Env) error {
 		cancel()
 	})
 	return e.Serve(drained, lis, srv)
-}
-
-// central is where the sessions of the store lane are: in Redis, if its URL is known, and else in sessiond. Without either
-// that lane is unavailable.
-func central(e *service.Env) (sessions, error) {
-	if urls := e.Peers["store"]; len(urls) > 0 {
-		return newRedis(urls[0])
-	}
-	return sessiond.NewClient(e.Peers["sessiond"]), nil
 }
 
 type server struct {
@@ -113,9 +104,6 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 		return id, err
 	}
 	answer.State = state
-	if name == gateway.Ticket {
-		time.AfterFunc(linger, func() { in.End(context.WithoutCancel(ctx), id) })
-	}
 	return id, in.Save(ctx, id, state)
 }
 
@@ -132,7 +120,7 @@ func statusOf(err error) int {
 	switch {
 	case err == nil:
 		return http.StatusOK
-	case errors.Is(err, sessiond.ErrUnknown):
+	case errors.Is(err, errUnknown):
 		return http.StatusGone
 	case errors.Is(err, errNoStep):
 		return http.StatusNotFound

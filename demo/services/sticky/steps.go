@@ -15,7 +15,8 @@ import (
 	"github.com/waybill-go/waybill/demo/services/pricing"
 )
 
-// step changes a session as the step of the same name changes a waybill, and takes the time that it takes there.
+// step changes a session as the step of the same name changes a waybill, and takes the time that it
+// takes there.
 type step func(ctx context.Context, s trip.State, q url.Values, answer *gateway.Answer) error
 
 var errNoStep = errors.New("there is no such step")
@@ -41,7 +42,7 @@ var steps = map[string]step{
 		return errors.Join(price(s), work(ctx, 1))
 	},
 	gateway.Pay: func(ctx context.Context, s trip.State, _ url.Values, _ *gateway.Answer) error {
-		if s[trip.Paid.Name()] == nil { // whoever pays twice pays once
+		if s[trip.Paid.Name()] == nil { // paying twice is paying once
 			set(s, trip.Paid.Name(), rand.Text()[:12])
 		}
 		return work(ctx, 1)

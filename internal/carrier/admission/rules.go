@@ -1,5 +1,7 @@
 // Package admission decides whether a server lets a request through to its handler. Every transport
 // applies the same rules, and translates a refusal into its own status.
+//
+// Integration tests: internal/integration/carriers.
 package admission
 
 import (

@@ -1,6 +1,8 @@
 // Package telemetry reports for the propagator and the transports: metrics of the meter "waybill",
 // and attributes of the current span. It uses the OpenTelemetry API only; without an SDK it does
 // almost nothing.
+//
+// Integration tests: internal/integration/carriers.
 package telemetry
 
 import (

@@ -33,7 +33,7 @@ type clinic struct {
 
 // diagnosis is what the doctor prints.
 type diagnosis struct {
-	Risks   []struct{ Check, Risk, Mend string }
+	Risks   []struct{ Check, Risk, Fix string }
 	Skipped []struct{ Check, Why string }
 	Passed  []string
 	code    int
@@ -129,7 +129,7 @@ func (d diagnosis) wants(t *testing.T, check string, want ...string) {
 	var got []string
 	for _, r := range d.Risks {
 		if r.Check == check {
-			got = append(got, r.Risk+" | "+r.Mend)
+			got = append(got, r.Risk+" | "+r.Fix)
 		}
 	}
 	ok := len(got) == len(want) && (len(want) > 0) != slices.Contains(d.Passed, check)
@@ -170,13 +170,13 @@ func TestDoctorOfBucket(t *testing.T) {
 	c.check(keyring.Create(t.Context(), store, operator, first.WithEpoch(1)))
 
 	d := c.doctor("me", "bad")
-	d.wants(t, "bucket", "1 server holds the bucket|nats stream edit KV_bad --replicas 3", "no history|--max-msgs-per-subject 8",
-		"forgets what is older than 1h0m0s|--max-age 0s", "in memory", "nudges nobody|--republish-source '$KV.bad.>' "+
-			"--republish-destination 'waybill.nudge.bad.>' --republish-headers", "no ring over 100000 bytes|--max-msg-size=-1")
+	d.wants(t, "bucket", "1 server stores the bucket|nats stream edit KV_bad --replicas 3", "no history|--max-msgs-per-subject 8",
+		"deletes what is older than 1h0m0s|--max-age 0s", "in memory", "sends no nudges|--republish-source '$KV.bad.>' "+
+			"--republish-destination 'waybill.nudge.bad.>' --republish-headers", "rejects rings over 100000 bytes|--max-msg-size=-1")
 	for _, check := range []string{"files", "sealed", "roster", "keys", "size", "clock", "streams"} {
 		d.wants(t, check)
 	}
-	if !d.skips("sync", "--monitor") || !d.skips("nodes", "no node says") || !d.skips("rights", "operator may revoke") {
+	if !d.skips("sync", "--monitor") || !d.skips("nodes", "no node answered") || !d.skips("rights", "operator may revoke") {
 		t.Errorf("skipped: got %+v, want sync, nodes and rights with the reason", d.Skipped)
 	}
 	// What the commands do.
@@ -187,19 +187,19 @@ func TestDoctorOfBucket(t *testing.T) {
 	config.RePublish = &jetstream.RePublish{Source: "$KV.bad.>", Destination: "waybill.nudge.bad.>", HeadersOnly: true}
 	_, err = c.js.UpdateStream(t.Context(), config)
 	c.check(err)
-	c.doctor("me", "bad").wants(t, "bucket", "1 server holds the bucket", "in memory")
+	c.doctor("me", "bad").wants(t, "bucket", "1 server stores the bucket", "in memory")
 
 	// A ring that is no longer of a size that can be written.
 	small := c.opts.Clone()
 	small.MaxPayload = 1500
 	c.check(c.server.ReloadOptions(small))
-	c.doctor("me", "bad").wants(t, "size", "cannot be written|max_payload")
+	c.doctor("me", "bad").wants(t, "size", "the limit is|max_payload")
 }
 
 // TestDoctorOfLargeRing: one over 512 kB is a risk, also where it could be read.
 func TestDoctorOfLargeRing(t *testing.T) {
 	c := newClinic(t)
-	for size, want := range map[int][]string{500_000: nil, 600_000: {"1 MiB is the most|roster sign --remove"}} {
+	for size, want := range map[int][]string{500_000: nil, 600_000: {"at most 1 MiB|roster sign --remove"}} {
 		c.check(os.WriteFile(c.file("ring"), []byte(`{"v":1,"ct":"`+strings.Repeat("A", size/4*4)+`"}`), 0o600))
 		stdout, stderr, code := execute(t, "", nil, "keys", "doctor", "-o", "json", c.file("ring"), "--domain", "shop", "--identity",
 			c.file("me"), "--root-public", c.root)
@@ -230,7 +230,7 @@ func TestDoctorOfRights(t *testing.T) {
 	member := &server.Permissions{Publish: &server.SubjectPermission{Allow: append([]string{ring}, reading...)}, Subscribe: inbox}
 	c.serve(member, false)
 	d = c.doctor("orders", "waybill", "--monitor", "http://"+c.server.MonitorAddr().String())
-	if !d.skips("rights", "let them ask $SYS.REQ.USER.INFO") || !d.skips("streams", "--stream") {
+	if !d.skips("rights", "publish to $SYS.REQ.USER.INFO") || !d.skips("streams", "--stream") {
 		t.Errorf("a member's rights: got %+v, want that they cannot be asked for", d.Skipped)
 	}
 	d.wants(t, "sync", "writes to its disk every 2m0s|sync_interval: always")
@@ -268,10 +268,10 @@ func TestDoctorOfNodesAndStreams(t *testing.T) {
 	}
 	c.check(c.conn.Flush())
 	d := c.doctor("me", "waybill")
-	d.wants(t, "nodes", "late on ", "the clock of late on |timedatectl set-ntp true")
+	d.wants(t, "nodes", "late on ", "the clocks of late on |timedatectl set-ntp true")
 	d.wants(t, "streams", "FOREVER may wait for ever|nats stream edit FOREVER --max-age 72h0m0s|natskv.OldestMessage",
 		"LONG may wait for 720h0m0s|keyring.Policy.Horizon to 720h0m0s")
-	d.wants(t, "bucket", "1 server holds the bucket")
+	d.wants(t, "bucket", "1 server stores the bucket")
 	c.doctor("me", "waybill", "--stream", "SHORT").wants(t, "streams")
 	c.doctor("me", "waybill", "--stream", "LONG", "--horizon", "30d").wants(t, "streams")
 	if d := c.doctor("me", "waybill", "--stream", "NONE"); !d.skips("streams", "NONE cannot be read") {
@@ -281,7 +281,7 @@ func TestDoctorOfNodesAndStreams(t *testing.T) {
 		c.check(ring.Close())
 	}
 	c.run(c.over("keys", "rotate", "--now")...)
-	c.doctor("me", "waybill", "--stream", "SHORT").wants(t, "nodes", "late on ", "the clock of late", "orders on |holds generation 1 of epoch 1, and the store 2 of 1")
+	c.doctor("me", "waybill", "--stream", "SHORT").wants(t, "nodes", "late on ", "the clocks of late on", "orders on |has generation 1 of epoch 1, the store has generation 2 of epoch 1")
 	stdout, stderr, code := execute(t, "", nil, c.over("keys", "doctor", "--monitor", "http://me:secret@127.0.0.1:1")...)
 	if all := string(stdout) + string(stderr); code != 2 || strings.Contains(all, "me:secret") {
 		t.Errorf("a password in --monitor: got exit code %d, %s", code, all)

@@ -47,7 +47,7 @@ func TestCommandsReachServices(t *testing.T) {
 			"--root-public", root)
 	}
 	kid := run(over("keys", "init", "--protection", "signed", "--roster", file("roster"))...)
-	if status := run(over("keys", "status")...); !strings.Contains(status, "no node says what it holds") {
+	if status := run(over("keys", "status")...); !strings.Contains(status, "no node answered") {
 		t.Errorf("status without a service: got %s, want it to say that nobody answers", status)
 	}
 	orders, bills := service(t, url, file("orders"), root), service(t, url, file("bills"), root)
@@ -98,7 +98,7 @@ func TestCommandsReachServices(t *testing.T) {
 		t.Errorf("bills has left and got keys made since: %v", set)
 	}
 	status := run(over("keys", "status")...)
-	if !strings.Contains(status, "2 nodes answered, 1 of them hold this generation") ||
+	if !strings.Contains(status, "2 nodes answered, 1 of them have this generation") ||
 		!strings.Contains(status, "epoch 2, written by") || !strings.Contains(status, last) {
 		t.Errorf("status: got %s, want epoch 2 with key %s", status, last)
 	}

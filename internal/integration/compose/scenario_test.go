@@ -51,8 +51,8 @@ func TestStack(t *testing.T) {
 		}
 	}
 	r := tr.arrive()
-	t.Logf("%d journeys, %d steps, %d replicas, %d keys, %d calls cut off, %d made again, lost %d",
-		r.Finished, r.Steps, len(r.Replicas), len(r.Keys), r.Cut, r.Retries, r.Lost)
+	t.Logf("%d journeys, %d steps, %d replicas, %d keys, %d calls made again, lost %d",
+		r.Finished, r.Steps, len(r.Replicas), len(r.Keys), r.Retries, r.Lost)
 	s.keptAll()
 	s.balances()
 }
@@ -185,7 +185,7 @@ func cutsOff(s *stack, tr *travellers) {
 
 // replaces replaces every gateway and every cart, one after the other, each asked to end in order.
 func replaces(s *stack, tr *travellers) {
-	cut := tr.report().Cut
+	retries := tr.report().Retries
 	for _, service := range []string{"gateway", "cart"} {
 		old := s.containers(service)
 		for _, c := range old {
@@ -205,7 +205,7 @@ func replaces(s *stack, tr *travellers) {
 		}
 		serves(s, tr, names...)
 	}
-	s.t.Logf("%d calls were cut off meanwhile", tr.report().Cut-cut)
+	s.t.Logf("%d calls were made again meanwhile", tr.report().Retries-retries)
 }
 
 func restartsBroker(s *stack, tr *travellers) {

@@ -24,7 +24,6 @@ type report struct {
 	Finished int            `json:"finished"`
 	Steps    int            `json:"steps"`
 	Lost     int            `json:"lost"`
-	Cut      int            `json:"cut"`
 	Retries  int            `json:"retries"`
 	Replicas map[string]int `json:"replicas"`
 	Keys     map[string]int `json:"keys"`

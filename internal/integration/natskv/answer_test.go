@@ -60,7 +60,7 @@ func TestAnswer(t *testing.T) {
 	got, err := asker.Ask(t.Context())
 	check(t, err)
 	if len(got) != 2 || got[0].Name != "bills" || got[0].Generation != 0 || !strings.Contains(got[0].Problem, "not loaded") ||
-		got[1].Name != "orders" || got[1].Generation != 1 || got[1].Keys != 1 || got[1].Problem != "" || got[1].Host == "" {
+		got[1].Name != "orders" || got[1].Generation != 1 || got[1].Keys != 3 || got[1].Problem != "" || got[1].Host == "" {
 		t.Errorf("got %+v, want bills without keys and orders with generation 1", got)
 	}
 	if bank, err := newStore(t, operator, "bank").Ask(t.Context()); len(bank) != 0 || err != nil {

@@ -224,7 +224,7 @@ func TestBurnedEverywhere(t *testing.T) {
 	s.roster.Epoch, s.roster.EpochStart = 2, time.Now().Truncate(time.Second)
 	s.next()
 	burned := func(set *keyring.Set) bool {
-		return set.Epoch() == 2 && len(set.Keys()) == 1 && set.Lookup([]byte(stolen.ID())) == nil
+		return set.Epoch() == 2 && len(set.Keys()) == 3 && set.Lookup([]byte(stolen.ID())) == nil
 	}
 	everyone(t, all, "the end of all burnt keys", func(n *node) bool {
 		_, err := n.auth.Open(loot.Token())

@@ -222,7 +222,7 @@ func TestTooLarge(t *testing.T) {
 	rev, err := store.CompareAndSwap(t.Context(), 0, make([]byte, 3072))
 	check(t, err)
 	_, err = store.CompareAndSwap(t.Context(), rev, make([]byte, 3073))
-	if err == nil || !strings.Contains(err.Error(), "3073 bytes is over the limit of 3072, 75 % of the server's max_payload") {
+	if err == nil || !strings.Contains(err.Error(), "3073 bytes, the limit is 3072, 75 % of the server's max_payload") {
 		t.Errorf("a ring of 3073 bytes at a max_payload of 4096: error %v, want one that names both limits", err)
 	}
 }

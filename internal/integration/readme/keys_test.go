@@ -138,59 +138,80 @@ type service struct {
 	auth *waybill.Authority
 }
 
-func (o *office) wrapperOf(t *testing.T, dir, name string) *agering.Wrapper {
-	t.Helper()
-	roots, path, state := o.roots, filepath.Join(dir, name+".identity"), filepath.Join(dir, name+".roster")
-
+// sealer returns the wrapper of a service, as docs/keys.md does it.
+func sealer(roots []agering.PublicRoot, path, state string) (*agering.Wrapper, error) {
 	id, err := agering.LoadIdentity(path)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	guard, err := agering.LoadSeqGuard(state) // so that a restarted process takes no older roster
+	guard, err := agering.LoadSeqGuard(state) // so that a restarted process accepts no older roster
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	wrapper, err := agering.New("shop", id, roots, agering.Remember(guard))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 
+	return wrapper, nil
+}
+
+// maintainRing opens a ring over NATS, as docs/keys.md does it.
+func maintainRing(ctx context.Context, nc *nats.Conn, wrapper *agering.Wrapper, name, cache string) (*keyring.Ring, error) {
+	store, err := natskv.New(nc, "waybill", "shop")
+	if err != nil {
+		return nil, err
+	}
+	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), keyring.Cache(cache))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := otelkeys.Register(ring); err != nil {
+		return nil, err
+	}
+	if _, err := store.Answer(name, ring); err != nil { // for "waybill keys status" and "doctor"
+		return nil, err
+	}
+
+	return ring, nil
+}
+
+// followRing opens a ring in a file, as docs/keys.md does it.
+func followRing(ctx context.Context, file string, wrapper *agering.Wrapper) (*keyring.Ring, error) {
+	ring, err := keyring.Follow(ctx, keyring.File(file), keyring.Wrapped(wrapper), keyring.Domain("shop"), keyring.WithPolicy(policy))
+	if err != nil {
+		return nil, err
+	}
+
+	return ring, nil
+}
+
+func (o *office) wrapperOf(t *testing.T, dir, name string) *agering.Wrapper {
+	t.Helper()
+	wrapper, err := sealer(o.roots, filepath.Join(dir, name+".identity"), filepath.Join(dir, name+".roster"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return wrapper
 }
 
 // overNATS starts a service that takes part in the rotation.
 func (o *office) overNATS(t *testing.T, nc *nats.Conn, dir, name string) service {
 	t.Helper()
-	ctx, wrapper, cache := t.Context(), o.wrapperOf(t, dir, name), filepath.Join(dir, name+".ring")
-
-	store, err := natskv.New(nc, "waybill", "shop")
+	ring, err := maintainRing(t.Context(), nc, o.wrapperOf(t, dir, name), name, filepath.Join(dir, name+".ring"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Maintain(ctx, store, wrapper, keyring.Domain("shop"), keyring.WithPolicy(policy), keyring.Cache(cache))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := otelkeys.Register(ring); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Answer(name, ring); err != nil { // for "waybill keys status" and "doctor"
-		t.Fatal(err)
-	}
-
 	return o.serve(t, name, ring)
 }
 
 // overFile starts a service that follows a file.
 func (o *office) overFile(t *testing.T, file, dir, name string) service {
 	t.Helper()
-	ctx, wrapper := t.Context(), o.wrapperOf(t, dir, name)
-
-	ring, err := keyring.Follow(ctx, keyring.File(file), keyring.Wrapped(wrapper), keyring.Domain("shop"), keyring.WithPolicy(policy))
+	ring, err := followRing(t.Context(), file, o.wrapperOf(t, dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	return o.serve(t, name, ring)
 }
 
@@ -379,7 +400,7 @@ func TestKeysCompromise(t *testing.T) {
 	o.without(t, "cart")
 
 	for _, key := range ring.Set().Keys() {
-		if err := ring.Revoke(ctx, key.ID(), "cart was broken into"); err != nil {
+		if err := ring.Revoke(ctx, key.ID(), "cart was compromised"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -390,6 +411,9 @@ func TestKeysCompromise(t *testing.T) {
 			return waybill.Reason(err) == "revoked"
 		})
 		until(t, s.name+" to issue", func() bool { _, err := s.auth.Issue(); return err == nil })
+		until(t, s.name+" to know every revocation", func() bool {
+			return len(s.ring.Set().Revocations()) == len(ring.Set().Revocations())
+		})
 	}
 	// A service that may not revoke has no way to do so.
 	if err := stay[0].ring.Revoke(ctx, stay[0].ring.Set().Keys()[0].ID(), "mischief"); !errors.Is(err, agering.ErrNotRevoker) {

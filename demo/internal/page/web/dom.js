@@ -62,7 +62,6 @@ export const seconds = (s) => (s >= 10 || s === 0 ? `${Math.round(s)} s` : `${s.
 
 export const millis = (ms) => (ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`);
 
-export const megabytes = (bytes) => `${Math.round(bytes / 1e6)} MB`;
 
 export const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 

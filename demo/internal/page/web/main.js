@@ -1,5 +1,5 @@
 // The page draws snapshots: each module takes the part that is its own.
-import { $, text, clock, megabytes } from "./dom.js";
+import { $, text, clock } from "./dom.js";
 import { post, wire } from "./act.js";
 import { connect } from "./stream.js";
 import * as verdict from "./verdict.js";
@@ -15,8 +15,7 @@ $("revoke-active").addEventListener("click", () => keys.revokeActive(post));
 
 function draw(s) {
   text($("uptime"), clock(s.uptime));
-  const memory = s.fleet.memory ? ` · ${megabytes(s.fleet.memory)}` : "";
-  text($("size"), `${(s.fleet.replicas ?? []).length} processes${memory}`);
+  text($("size"), `${(s.fleet.replicas ?? []).length} processes`);
   verdict.draw(s.verdict ?? [], s.show);
   fleet.draw(s.fleet, s.keys ?? []);
   journey.draw(s.journey, s.keys ?? []);

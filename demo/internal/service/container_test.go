@@ -1,51 +1,35 @@
-package container
+package service
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
 func TestParse(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, RootFile), []byte("waybill-root:x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		name, role string
-		args       []string
-		err        string // part of it; empty for none
+		name string
+		args []string
+		err  string // part of it; empty for none
 	}{
-		{"a member", "cart", []string{"--listen=:9000", "--secrets=" + dir}, ""},
-		{"no member", "lb", []string{"--peer=gateway=gateway:8081", "--secrets=/nowhere"}, ""},
-		{"no files", "cart", []string{"--secrets=/nowhere"}, `has "demo init" run?`},
-		{"no such flag", "cart", []string{"--password=x"}, "not defined"},
-		{"a word too many", "cart", []string{"--secrets=" + dir, "now"}, `"now"`},
-		{"half a peer", "lb", []string{"--peer=gateway"}, "ROLE=ADDRESS"},
+		{"all is well", []string{"--listen=:9000", "--peer=cart=cart:9000"}, ""},
+		{"no such flag", []string{"--password=x"}, "not defined"},
+		{"a word too many", []string{"now"}, `"now"`},
+		{"half a peer", []string{"--peer=gateway"}, "ROLE=ADDRESS"},
 	} {
-		o, err := parse(c.role, c.args)
+		spec, health, err := parse("gateway", c.args)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: got %v, want an error with %q", c.name, err, c.err)
 			}
 			continue
 		}
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		if member := o.spec.Keys != nil; member != (c.role == "cart") {
-			t.Errorf("%s: member of the ring: %v", c.name, member)
-		}
-		if o.spec.Keys != nil && o.spec.Keys.Root != "waybill-root:x" {
-			t.Errorf("%s: root %q", c.name, o.spec.Keys.Root)
-		}
-		if !strings.HasPrefix(o.spec.Name, c.role+"-") || o.spec.Broker != "nats://nats:4222" {
-			t.Errorf("%s: got name %q, broker %q", c.name, o.spec.Name, o.spec.Broker)
+		if err != nil || spec.Addr != ":9000" || health != HealthAddress || !strings.HasPrefix(spec.Name, "gateway-") ||
+			spec.Broker != "nats://nats:4222" || spec.Peers["cart"][0] != "cart:9000" {
+			t.Errorf("%s: got %+v, %s, %v", c.name, spec, health, err)
 		}
 	}
 }
@@ -69,7 +53,7 @@ func TestPeers(t *testing.T) {
 
 func TestName(t *testing.T) {
 	for host, want := range map[string]string{"3f2ab9c1d0e4": "cart-3f2ab9c1", "box": "cart-box"} {
-		if got := Name("cart", host); got != want {
+		if got := nameOf("cart", host); got != want {
 			t.Errorf("%s: got %s, want %s", host, got, want)
 		}
 	}
@@ -77,7 +61,8 @@ func TestName(t *testing.T) {
 
 // TestHealth asks as the container's health check does.
 func TestHealth(t *testing.T) {
-	var h health
+	ctx, drain := context.WithCancel(t.Context())
+	h := healthCheck{ctx: ctx}
 	srv := httptest.NewServer(&h)
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "http://")
@@ -90,14 +75,13 @@ func TestHealth(t *testing.T) {
 	}
 	want("starting")
 	var broken error
-	h.serves(func() error { return broken })
+	check := func() error { return broken }
+	h.check.Store(&check)
 	want("")
 	broken = errors.New("not connected to the broker")
 	want("not connected to the broker")
 	broken = nil
-	h.drains()
-	want("ending")
-	h.serves(func() error { return nil })
+	drain()
 	want("ending")
 
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

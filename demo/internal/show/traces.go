@@ -1,6 +1,8 @@
 package show
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
@@ -10,8 +12,8 @@ import (
 // maxMoves is how many moves a snapshot has at most.
 const maxMoves = 30
 
-// moves turns spans into what moves between replicas. A span of a server is an arrival; where it came from says its
-// parent, which ends later and so comes later.
+// moves turns spans into what moves between replicas. A span of a server is an arrival; where it
+// came from says its parent, which ends later and so comes later.
 type moves struct {
 	id      uint64
 	waiting []tracing.Span          // for their parents
@@ -72,3 +74,56 @@ func (m *moves) between(from, to tracing.Span) []page.Move {
 	}
 	return all
 }
+
+// trace returns the spans of a trace.
+func (l *Live) trace(id string) ([]page.Span, error) {
+	spans := l.stage.spans.Trace(id)
+	if len(spans) == 0 {
+		return nil, fmt.Errorf("%w as the trace %q; the newest ones are kept", page.ErrUnknown, id)
+	}
+	return waterfall(spans), nil
+}
+
+// waterfall orders spans, a parent before its children. One whose parent died with its process is
+// put below nothing.
+func waterfall(spans []tracing.Span) []page.Span {
+	below := map[string][]tracing.Span{}
+	known := map[string]bool{}
+	for _, s := range spans {
+		known[s.ID] = true
+	}
+	began := spans[0].Began
+	for _, s := range spans {
+		if !known[s.Parent] {
+			s.Parent = ""
+		}
+		below[s.Parent] = append(below[s.Parent], s)
+	}
+	var bars []page.Span
+	var add func(parent string)
+	add = func(parent string) {
+		for _, s := range below[parent] {
+			bars = append(bars, page.Span{
+				ID: s.ID, Parent: s.Parent, Service: s.Service, Name: s.Name, Failed: s.Failed, Attrs: worth(s.Attrs),
+				Start: ms(s.Began.Sub(began)), Millis: ms(s.Duration),
+			})
+			add(s.ID)
+		}
+	}
+	add("")
+	return bars
+}
+
+// worth leaves the attributes that tell something.
+func worth(attrs map[string]string) map[string]string {
+	kept := map[string]string{}
+	for name, v := range attrs {
+		if strings.HasPrefix(name, "waybill.") || name == "http.response.status_code" || name == "rpc.method" ||
+			name == "rpc.response.status_code" || name == "error.type" {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
