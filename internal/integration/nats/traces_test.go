@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel"
@@ -347,4 +348,19 @@ func TestInjectionApprovesNothing(t *testing.T) {
 			t.Errorf("%s: the message has headers %q, want %d", subject, got, want)
 		}
 	}
+}
+
+// To a server without header support, messages go without their trace.
+func TestTracesNeedHeaders(t *testing.T) {
+	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
+	auth := waybilltest.Authority(t, claims)
+	propagate(t, auth)
+	tracers, ended := record(t)
+	conn := newConn(t, auth, nc, waybillnats.TracerProvider(tracers))
+	serve(t, nc, "quotes", conn.Handler(func(_ context.Context, m *waybillnats.Msg) { note(t, m.Respond(nil)) }))
+	ctx, root := tracers.Tracer("test").Start(timeout(t, t.Context()), "root")
+	defer root.End()
+	_, err := conn.Request(ctx, &nats.Msg{Subject: "quotes"})
+	check(t, err)
+	ended.named(t, "request quotes")
 }

@@ -96,6 +96,14 @@
 //
 //	fresh, err := auth.Start(waybill.Without(ctx), Cell.To(cell))
 //
+// # Traces
+//
+// With OpenTelemetry, traces continue over streams, as package waybillnats describes. Publish and
+// PublishAsync start a producer span; the span of PublishAsync ends before the message is stored.
+// Consume and Redrive run the handler in a consumer span, the child of the publisher's, whose
+// destination is the stream. Open only extracts the trace, because it does not know when handling
+// ends. [WithoutTraces] switches this off.
+//
 // # Message tracing
 //
 // A server that traces a message publishes all its headers in trace events. A message that is
