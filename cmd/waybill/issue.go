@@ -83,6 +83,9 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 		changes = append(changes, claim.To(c.value))
 	}
 	auth, err := waybill.New(ring.Set().Domain(), ring, opts...)
+	if errors.Is(err, waybill.ErrNoKey) {
+		return judged(err)
+	}
 	if err != nil {
 		return usage("%s", message(err))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,6 +72,9 @@ func (f *openFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	auth, err := waybill.New(ring.Set().Domain(), ring, opts...)
+	if errors.Is(err, waybill.ErrNoKey) {
+		return judged(err)
+	}
 	if err != nil {
 		return usage("%s", message(err))
 	}

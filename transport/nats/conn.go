@@ -49,9 +49,10 @@ func New(auth *waybill.Authority, nc *nats.Conn, opts ...Option) (*Conn, error) 
 	}
 	c := cfg.Conn
 	c.rec = telemetry.New("nats", cfg.provider, cfg.logger)
-	c.sender.Auth, c.sender.Rec = auth, c.rec
+	c.sender.Auth, c.sender.Rec, c.sender.NC = auth, c.rec, nc
 	if !cfg.untraced {
 		c.spans = telemetry.NewSpans(cfg.tracers)
+		c.sender.Spans = c.spans
 	}
 	return c, nil
 }

@@ -35,14 +35,43 @@
 // max_payload, it is sent without the token, which is counted as too_large. The statistics of a
 // micro endpoint then also count an error.
 //
-// # Propagators
+// A request names the subject of its replies, so changes are returned to inboxes only: see
+// [OnlyReplies] for what counts as one. An answer to another subject is sent without the returned
+// token, which is counted as suppressed.
 //
-// Handlers may extract a trace with a propagator that includes waybillprop, from the message's
-// headers:
+// # Messages that are too large
+//
+// A message that exceeds the server's max_payload only because of what this package adds is sent
+// without it: first without the trace, then without the waybill. The latter is counted as too_large,
+// in addition to sent, and logged. Without a waybill, a request brings no changes back.
+//
+// # Traces
+//
+// With OpenTelemetry, traces continue over NATS. Publish, Request and RequestMany start a producer
+// or client span and inject its context into the message; handlers extract it and start a consumer
+// span, or a server span if the message waits for an answer. The propagators are the global ones,
+// and so is the provider unless [TracerProvider] names another. Names and attributes follow the
+// semantic conventions of messaging: the destination of a handler's span is the subject of its
+// subscription, and inboxes are not named. The handler's span has the attributes waybill.outcome,
+// waybill.sid and waybill.kid, and the claims that [waybill.Traced] lists. Without an SDK no spans
+// are started, and nothing is allocated. [WithoutTraces] switches all of this off.
+//
+// The global propagators also write the baggage of a context into each message, whatever
+// [OnlySubjects] says about the waybill.
+//
+// A handler's context is made from [BaseContext], which has no part in the trace. Handlers may
+// extract again, also with a propagator that includes waybillprop:
 //
 //	ctx = otel.GetTextMapPropagator().Extract(ctx, waybillnats.Carrier(m.Header))
 //
 // The context keeps its waybill, although the waybill's headers were removed from the message.
+//
+// The server's own message tracing publishes the headers of a message in trace events. This package
+// prevents that for messages and answers with a token: it removes the header Nats-Trace-Dest, counts
+// the message as untraced, and writes the value that disables tracing if the message has a trace
+// context, which makes the server use the destination in the account's msg_trace. A message with
+// Nats-Trace-Only, which is delivered to nobody, keeps its headers and carries no waybill. Messages
+// without a token are traced as always.
 //
 // # Header names
 //

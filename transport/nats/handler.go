@@ -54,7 +54,7 @@ func (m *Msg) RespondMsg(msg *nats.Msg) error {
 	return m.hop.answer(result, func(tokens []string) error {
 		out := header.Copy(msg)
 		out.Subject = m.Reply
-		setReturn(out, tokens)
+		m.hop.setReturn(out, tokens)
 		return m.nc.PublishMsg(out)
 	})
 }

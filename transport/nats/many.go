@@ -95,7 +95,7 @@ func (c *Conn) scatter(ctx context.Context, msg *nats.Msg, replies Replies) (*ga
 	}
 	out.Reply = inbox.Subject
 	err = c.nc.PublishMsg(out)
-	for c.lighten(ctx, msg, out, &call, err) {
+	for c.sender.Lighten(ctx, msg, out, &call, err) {
 		err = c.nc.PublishMsg(out)
 	}
 	if err != nil {

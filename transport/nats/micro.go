@@ -40,28 +40,28 @@ type request struct {
 
 func (r *request) Respond(data []byte, opts ...micro.RespondOpt) error {
 	return r.hop.answer(waybill.Succeeded, func(tokens []string) error {
-		return r.Request.Respond(data, with(tokens, opts)...)
+		return r.Request.Respond(data, r.with(tokens, opts)...)
 	})
 }
 
 func (r *request) RespondJSON(v any, opts ...micro.RespondOpt) error {
 	return r.hop.answer(waybill.Succeeded, func(tokens []string) error {
-		return r.Request.RespondJSON(v, with(tokens, opts)...)
+		return r.Request.RespondJSON(v, r.with(tokens, opts)...)
 	})
 }
 
 func (r *request) Error(code, description string, data []byte, opts ...micro.RespondOpt) error {
 	r.hop.outcome(waybill.Failed, code)
 	return r.hop.answer(waybill.Failed, func(tokens []string) error {
-		return r.Request.Error(code, description, data, with(tokens, opts)...)
+		return r.Request.Error(code, description, data, r.with(tokens, opts)...)
 	})
 }
 
 // with adds the token after all other options, on a copy of the header: [micro.WithHeaders] puts
 // the application's map into the message.
-func with(tokens []string, opts []micro.RespondOpt) []micro.RespondOpt {
+func (r *request) with(tokens []string, opts []micro.RespondOpt) []micro.RespondOpt {
 	return append(slices.Clip(opts), func(m *nats.Msg) {
 		m.Header = maps.Clone(m.Header)
-		setReturn(m, tokens)
+		r.hop.setReturn(m, tokens)
 	})
 }

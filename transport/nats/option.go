@@ -8,10 +8,10 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
 // Option configures [New].
@@ -81,11 +81,12 @@ func OnlySubjects(patterns ...string) Option {
 // written as for [OnlySubjects]. An answer to another subject is sent without the returned token,
 // counted as suppressed, and logged the first time.
 //
-// By default changes are returned to inboxes. A request may name any subject for its replies, and
-// with it who else hears them, or which stream stores them. A reply subject is an inbox if it
-// begins with "_INBOX", with the prefix that the connection has ([nats.CustomInboxPrefix]), or with
-// "_R_.", which servers put in place of inboxes of other accounts, or if its last token or the one
-// before is a NUID, as in the inboxes that NATS clients make under other prefixes.
+// By default changes are returned to inboxes only, because a request may name any subject for its
+// replies, including one that others subscribe to or that a stream stores. A reply subject counts
+// as an inbox if it begins with "_INBOX", with the connection's own prefix
+// ([nats.CustomInboxPrefix]), or with "_R_.", which servers use in place of inboxes of other
+// accounts. It also counts as one if its last token or the one before is a NUID, as in the inboxes
+// that NATS clients make under other prefixes.
 func OnlyReplies(patterns ...string) Option {
 	return option(func(c *config) error {
 		if len(patterns) == 0 {
@@ -107,10 +108,7 @@ func BaseContext(ctx context.Context) Option {
 		if ctx == nil {
 			return errors.New("waybillnats: BaseContext has no context; pass one, or leave it out")
 		}
-		c.base = waybill.Without(ctx)
-		if trace.SpanContextFromContext(ctx).IsValid() {
-			c.base = trace.ContextWithSpan(c.base, noop.Span{})
-		}
+		c.base = telemetry.WithoutSpan(waybill.Without(ctx))
 		return nil
 	})
 }

@@ -28,12 +28,16 @@ func TestNewErrors(t *testing.T) {
 		{"all options", auth, nc, opts{
 			waybillnats.Required(), waybillnats.RequireClaims(Cell), waybillnats.ReportOnly(),
 			waybillnats.OnlySubjects("a.>", "b"), waybillnats.OnlyAccept(Cell), waybillnats.MeterProvider(nil), waybillnats.Logger(nil),
+			waybillnats.OnlyReplies("_INBOX.>"), waybillnats.BaseContext(t.Context()), waybillnats.TracerProvider(nil), waybillnats.WithoutTraces(),
 		}, ""},
 		{"accept nothing", auth, nc, opts{waybillnats.OnlyAccept()}, ""},
 		{"no Authority", nil, nc, nil, "waybill.New"},
 		{"no connection", auth, nil, nil, "nats.Connect"},
 		{"no subjects", auth, nc, opts{waybillnats.OnlySubjects()}, "methods of nats.Conn"},
 		{"bad subject", auth, nc, opts{waybillnats.OnlySubjects("good", "a..b")}, `"a..b" is not a subject pattern`},
+		{"no reply subjects", auth, nc, opts{waybillnats.OnlyReplies()}, "leave it out"},
+		{"bad reply subject", auth, nc, opts{waybillnats.OnlyReplies("a.")}, `"a." is not a subject pattern`},
+		{"no base context", auth, nc, opts{waybillnats.BaseContext(nil)}, "BaseContext has no context"}, //nolint:staticcheck // the mistake
 		{"no claims", auth, nc, opts{waybillnats.RequireClaims()}, "use Required"},
 		{"nil required claim", auth, nc, opts{waybillnats.RequireClaims(Cell, nil)}, "waybill.NewClaim"},
 		{"nil accepted claim", auth, nc, opts{waybillnats.OnlyAccept(nil)}, "waybill.NewClaim"},

@@ -103,10 +103,12 @@ func (h *hop) run(handle func()) {
 
 // setReturn replaces the waybill's headers of an answer by the tokens to return. Headers that the
 // application copied from the request are not sent back.
-func setReturn(msg *nats.Msg, tokens []string) {
+func (h *hop) setReturn(msg *nats.Msg, tokens []string) {
 	header.Strip(msg.Header)
 	if tokens != nil {
 		header.Put(msg, waybill.HeaderReturn, tokens...)
-		header.Untrace(msg.Header)
+		if header.Untrace(msg.Header) {
+			h.rec.Untraced(h.ctx, "replies") // not the inbox, which would be a new one each time
+		}
 	}
 }

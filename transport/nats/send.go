@@ -2,10 +2,7 @@ package waybillnats
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -27,7 +24,7 @@ func (c *Conn) Publish(ctx context.Context, msg *nats.Msg) error {
 	out, call, err := c.prepare(ctx, msg)
 	if err == nil {
 		err = c.nc.PublishMsg(out)
-		for c.lighten(ctx, msg, out, &call, err) {
+		for c.sender.Lighten(ctx, msg, out, &call, err) {
 			err = c.nc.PublishMsg(out)
 		}
 	}
@@ -48,7 +45,7 @@ func (c *Conn) Request(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 		return nil, err
 	}
 	reply, err := c.nc.RequestMsgWithContext(ctx, out)
-	for c.lighten(ctx, msg, out, &call, err) {
+	for c.sender.Lighten(ctx, msg, out, &call, err) {
 		reply, err = c.nc.RequestMsgWithContext(ctx, out)
 	}
 	if err != nil {
@@ -60,45 +57,13 @@ func (c *Conn) Request(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	return reply, nil
 }
 
-// prepare returns the copy of msg to send, with the trace of ctx, and its call, or nil if the copy
-// carries no waybill.
+// prepare returns the copy of msg to send, and its call, or nil if the copy carries no waybill.
 func (c *Conn) prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybill.Call, error) {
 	out, call, err := c.sender.Prepare(ctx, msg)
-	switch {
-	case err != nil && msg != nil:
+	if err != nil && msg != nil {
 		err = fmt.Errorf("waybillnats: %w", err)
-	case err == nil && c.nc.HeadersSupported():
-		c.spans.Inject(ctx, outgoing{out})
-	}
-	if call != nil {
-		header.Untrace(out.Header)
 	}
 	return out, call, err
-}
-
-// lighten removes from out some of what was added to msg, if sending it failed because it exceeds
-// the server's max_payload, and reports whether to send it again: first the trace, then the waybill,
-// whose call becomes nil. Nothing was sent: the client checks the size.
-func (c *Conn) lighten(ctx context.Context, msg, out *nats.Msg, call **waybill.Call, err error) bool {
-	if !errors.Is(err, nats.ErrMaxPayload) {
-		return false
-	}
-	bare := header.Copy(msg)
-	if *call != nil {
-		header.Put(bare, waybill.Header, (*call).Token())
-		header.Untrace(bare.Header)
-	}
-	if !maps.EqualFunc(bare.Header, out.Header, slices.Equal) {
-		out.Header = bare.Header
-		return true
-	}
-	if *call == nil {
-		return false
-	}
-	*call = nil
-	out.Header = header.Copy(msg).Header
-	c.rec.Oversized(ctx, msg.Subject)
-	return true
 }
 
 // merge merges the token that a reply returned. A call without a waybill accepts none.

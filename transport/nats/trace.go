@@ -3,8 +3,6 @@ package waybillnats
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
-	"github.com/waybill-go/waybill/transport/nats/internal/header"
 	"github.com/waybill-go/waybill/transport/nats/internal/subject"
 )
 
@@ -54,18 +51,5 @@ func failReply(span telemetry.Span, reply *nats.Msg) {
 			kind = unknownError
 		}
 		span.Fail(kind, "")
-	}
-}
-
-// outgoing is a message into which a trace is injected. It does not write the waybill's headers.
-type outgoing struct{ *nats.Msg }
-
-func (o outgoing) Get(name string) string { return Carrier(o.Header).Get(name) }
-
-func (o outgoing) Keys() []string { return slices.Collect(maps.Keys(o.Header)) }
-
-func (o outgoing) Set(name, value string) {
-	if !header.IsOurs(name) {
-		header.Put(o.Msg, name, value)
 	}
 }

@@ -75,7 +75,7 @@ func (e exporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) 
 			all[i].Parent = parent.SpanID().String()
 		}
 		for _, a := range s.Attributes() {
-			all[i].Attrs[string(a.Key)] = a.Value.Emit()
+			all[i].Attrs[string(a.Key)] = a.Value.String()
 		}
 	}
 	data, err := json.Marshal(all)

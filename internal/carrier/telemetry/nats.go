@@ -15,5 +15,8 @@ func (r *Recorder) Undecided(ctx context.Context) { r.refuse.add(ctx, Undecided)
 // logs the first one of each subject.
 func (r *Recorder) Untraced(ctx context.Context, subject string) {
 	r.inject.add(ctx, Untraced)
-	r.first(ctx, "waybill: trace destination removed", subject, "trace events would contain the token")
+	if r.first("untraced " + subject) {
+		r.logger.WarnContext(ctx, "waybill: trace destination removed, because trace events would contain the token",
+			"transport", r.transport, "destination", subject)
+	}
 }

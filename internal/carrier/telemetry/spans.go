@@ -17,21 +17,23 @@ import (
 // that OpenTelemetry has no instrumentation for. Propagators are the global ones. The zero Spans is
 // off: it starts no spans, and extracts and injects nothing. Without an SDK, nothing is allocated.
 type Spans struct {
-	tracer    trace.Tracer // nil: off
-	installed bool         // the tracer is known to have an SDK
+	on      bool         // extracts and injects
+	tracer  trace.Tracer // nil: starts no spans
+	waiting bool         // the tracer has no SDK until the global provider has one
 }
 
 // NewSpans returns Spans whose spans the provider makes. The default is the global provider, also
 // if its SDK is installed later.
 func NewSpans(provider trace.TracerProvider) Spans {
-	given := provider != nil
-	if !given {
+	s := Spans{on: true}
+	if provider == nil {
 		provider = otel.GetTracerProvider()
+		s.waiting = !hasSDK(provider)
 	}
-	return Spans{
-		tracer:    provider.Tracer(Name),
-		installed: given && !isNoop(provider) || !given && hasSDK(provider),
+	if !isNoop(provider) {
+		s.tracer = provider.Tracer(Name)
 	}
+	return s
 }
 
 // Message describes a message for its span.
@@ -49,7 +51,7 @@ type Message struct {
 
 // Live reports whether spans are recorded, as far as is known without starting one.
 func (s *Spans) Live() bool {
-	return s.tracer != nil && (s.installed || hasSDK(otel.GetTracerProvider()))
+	return s.tracer != nil && (!s.waiting || hasSDK(otel.GetTracerProvider()))
 }
 
 // Start starts the span of a message, as the child of the span in ctx. Without an SDK it returns ctx
@@ -74,7 +76,7 @@ func (s *Spans) Start(ctx context.Context, m Message) (context.Context, Span) {
 // Extract returns ctx with the trace and the baggage of a received message. The carrier must not
 // show the waybill's headers, so that a propagator of waybills leaves the hop in ctx as it is.
 func (s *Spans) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
-	if s.tracer == nil {
+	if !s.on {
 		return ctx
 	}
 	return otel.GetTextMapPropagator().Extract(ctx, carrier)
@@ -83,9 +85,18 @@ func (s *Spans) Extract(ctx context.Context, carrier propagation.TextMapCarrier)
 // Inject writes the trace and the baggage of ctx into a message. The carrier must not write the
 // waybill's headers: a propagator of waybills knows no destinations.
 func (s *Spans) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	if s.tracer != nil {
+	if s.on {
 		otel.GetTextMapPropagator().Inject(ctx, carrier)
 	}
+}
+
+// WithoutSpan returns ctx without its span, for contexts that outlive many messages: theirs have
+// their own traces.
+func WithoutSpan(ctx context.Context) context.Context {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, noop.Span{})
 }
 
 // Span is a span of a message. The zero Span does nothing.

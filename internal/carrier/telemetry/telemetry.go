@@ -53,7 +53,7 @@ type Recorder struct {
 	size     metric.Int64Histogram
 	sizeOpts []metric.RecordOption
 
-	logged sync.Map // line → struct{}
+	logged sync.Map // destination → struct{}
 	count  atomic.Int64
 }
 
@@ -117,20 +117,23 @@ func (c *counter) add(ctx context.Context, outcome string) {
 // is not fresh needs that too: the span did not exist yet when an outer propagator opened the
 // token.
 func (r *Recorder) Opened(ctx context.Context, hop waybill.Hop) {
-	outcome := waybill.Reason(hop.Err())
-	wb, _ := waybill.FromContext(ctx)
 	if hop.Fresh() {
-		r.open.add(ctx, outcome)
-		if wb != nil {
+		r.open.add(ctx, waybill.Reason(hop.Err()))
+		if wb, _ := waybill.FromContext(ctx); wb != nil {
 			r.size.Record(ctx, int64(len(wb.Token())), r.sizeOpts...)
 		}
 	}
+	r.Describe(ctx, hop)
+}
+
+// Describe describes a hop on the current span, and counts nothing.
+func (r *Recorder) Describe(ctx context.Context, hop waybill.Hop) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(attribute.String("waybill.outcome", outcome))
-	if wb != nil {
+	span.SetAttributes(attribute.String("waybill.outcome", waybill.Reason(hop.Err())))
+	if wb, _ := waybill.FromContext(ctx); wb != nil {
 		span.SetAttributes(attribute.String("waybill.sid", wb.ID()), attribute.String("waybill.kid", wb.KeyID()))
 		for name, value := range hop.Traced() {
 			span.SetAttributes(attribute.String("waybill.claim."+name, value))
@@ -160,35 +163,41 @@ func (r *Recorder) Injected(ctx context.Context, err error) {
 // destination.
 func (r *Recorder) Suppressed(ctx context.Context, destination, why string) {
 	r.inject.add(ctx, Suppressed)
-	r.first(ctx, "waybill: not sent, the destination is not approved", destination, why)
+	if r.first(destination) {
+		r.logger.InfoContext(ctx, "waybill: not sent, the destination is not approved",
+			"transport", r.transport, "destination", destination, "why", why)
+	}
+}
+
+// first reports whether a destination is new, and so is to be logged.
+func (r *Recorder) first(destination string) bool {
+	if _, seen := r.logged.Load(destination); seen || r.count.Load() >= maxDestinations {
+		return false
+	}
+	_, seen := r.logged.LoadOrStore(destination, struct{}{})
+	if !seen {
+		r.count.Add(1)
+	}
+	return !seen
 }
 
 // Oversized counts a message that went without its waybill, because it would exceed a limit of the
 // server with it, and logs the first one of each destination.
 func (r *Recorder) Oversized(ctx context.Context, destination string) {
 	r.Injected(ctx, waybill.ErrTooLarge)
-	r.first(ctx, "waybill: not sent, the message would be too large", destination, "the server's limit of a message")
+	if r.first("oversized " + destination) {
+		r.logger.InfoContext(ctx, "waybill: not sent, the message would exceed the server's limit",
+			"transport", r.transport, "destination", destination)
+	}
 }
 
 // ReturnSuppressed counts an answer that goes without its returned token, and logs the first one of
 // each destination.
 func (r *Recorder) ReturnSuppressed(ctx context.Context, destination, why string) {
 	r.returns.add(ctx, Suppressed)
-	r.first(ctx, "waybill: changes not returned, the destination is not approved", destination, why)
-}
-
-// line is a message that is logged once for each destination.
-type line struct{ message, destination string }
-
-// first logs the message once for each destination, for a bounded number of destinations.
-func (r *Recorder) first(ctx context.Context, message, destination, why string) {
-	key := line{message, destination}
-	if _, seen := r.logged.Load(key); seen || r.count.Load() >= maxDestinations {
-		return
-	}
-	if _, seen := r.logged.LoadOrStore(key, struct{}{}); !seen {
-		r.count.Add(1)
-		r.logger.InfoContext(ctx, message, "transport", r.transport, "destination", destination, "why", why)
+	if r.first("return to " + destination) {
+		r.logger.InfoContext(ctx, "waybill: changes not returned, the destination is not approved",
+			"transport", r.transport, "destination", destination, "why", why)
 	}
 }
 

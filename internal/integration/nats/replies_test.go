@@ -10,11 +10,13 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
+	waybilljetstream "github.com/waybill-go/waybill/transport/nats/jetstream"
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
@@ -239,5 +241,46 @@ func TestMessageFitsWithoutWaybill(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A dead letter has the token and the trace of its original, and causes no trace event.
+func TestDeadLetterStartsNoTrace(t *testing.T) {
+	s := startFile(t, `jetstream: {}
+	accounts {
+		A { jetstream: enabled, users: [{user: a, password: a}], msg_trace: {dest: "events.account", sampling: 100} }
+	}`)
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("a", "a"))
+	check(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	check(t, err)
+	source, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "SOURCE", Subjects: []string{"source"}})
+	check(t, err)
+	dead, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"dead"}})
+	check(t, err)
+	cons, err := source.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	check(t, err)
+	auth := waybilltest.Authority(t, claims)
+	events := listen(t, nc, "events.>")
+	stream := newStream(t, auth, js, waybilljetstream.DeadLetter("dead"), waybilljetstream.RequireClaims(Seats))
+	h := nats.Header{"Waybill": {token(t, auth, Cell.To("eu-3"))}, "Nats-Trace-Dest": {"trace disabled"},
+		"traceparent": {"00-01000000000000000000000000000000-0200000000000000-01"}}
+	_, err = js.PublishMsg(t.Context(), &nats.Msg{Subject: "source", Header: h})
+	check(t, err)
+	m, err := cons.Next(jetstream.FetchMaxWait(patience))
+	check(t, err)
+	ctx, err := stream.Open(t.Context(), m)
+	check(t, stream.Settle(ctx, m, err))
+	letter, err := dead.GetLastMsgForSubject(t.Context(), "dead")
+	check(t, err)
+	if len(spellings(letter.Header)) != 1 || letter.Header.Get("traceparent") == "" {
+		t.Errorf("the dead letter has headers %v, want the token and the trace", letter.Header)
+	}
+	delete(h, "Waybill")
+	delete(h, "Nats-Trace-Dest")
+	check(t, nc.PublishMsg(&nats.Msg{Subject: "untold", Header: h}))
+	if m := next(t, events); !strings.Contains(string(m.Data), `"untold"`) {
+		t.Errorf("a trace event about another message than the one to untold: %s", m.Data)
 	}
 }

@@ -3,23 +3,20 @@ package natstest
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/waybill-go/waybill"
 	waybillprop "github.com/waybill-go/waybill/propagation"
@@ -337,37 +334,6 @@ func TestBaseContext(t *testing.T) {
 	judge("plain", true)
 }
 
-// Without an SDK and a propagator, traces cost no allocation; nor do they with a provider that does
-// nothing.
-func TestTracesCostNothing(t *testing.T) {
-	nc := connect(t, start(t))
-	auth := waybilltest.Authority(t, claims)
-	quiet := []waybillnats.Option{waybillnats.MeterProvider(metric.NewMeterProvider()),
-		waybillnats.Logger(slog.New(slog.NewTextHandler(io.Discard, nil)))}
-	ctx := waybilltest.Context(t, auth, Cell.To("eu-3"))
-	value := token(t, auth, Cell.To("eu-3"))
-	costs := func(opts ...waybillnats.Option) (handle, publish float64) {
-		conn := newConn(t, auth, nc, append(opts, quiet...)...)
-		handler := conn.Handler(func(context.Context, *waybillnats.Msg) {})
-		msg, h := &nats.Msg{Subject: "quotes", Header: nats.Header{"X": {"1"}}}, []string{value}
-		handle = testing.AllocsPerRun(200, func() {
-			msg.Header["Waybill"] = h
-			handler(msg)
-		})
-		publish = testing.AllocsPerRun(200, func() { note(t, conn.Publish(ctx, msg)) })
-		return handle, publish
-	}
-	handle, publish := costs(waybillnats.WithoutTraces())
-	for name, opt := range map[string]waybillnats.Option{
-		"global": waybillnats.TracerProvider(nil), "noop": waybillnats.TracerProvider(noop.NewTracerProvider()),
-	} {
-		h, p := costs(opt)
-		if h > handle || p > publish {
-			t.Errorf("%s: %v allocations to handle and %v to publish, want %v and %v", name, h, p, handle, publish)
-		}
-	}
-}
-
 // A propagator that injects every waybill does not send one to a subject that is not approved, and
 // none under a second spelling.
 func TestInjectionApprovesNothing(t *testing.T) {
@@ -382,4 +348,19 @@ func TestInjectionApprovesNothing(t *testing.T) {
 			t.Errorf("%s: the message has headers %q, want %d", subject, got, want)
 		}
 	}
+}
+
+// To a server without header support, messages go without their trace.
+func TestTracesNeedHeaders(t *testing.T) {
+	nc := connect(t, start(t, func(o *server.Options) { o.NoHeaderSupport = true }))
+	auth := waybilltest.Authority(t, claims)
+	propagate(t, auth)
+	tracers, ended := record(t)
+	conn := newConn(t, auth, nc, waybillnats.TracerProvider(tracers))
+	serve(t, nc, "quotes", conn.Handler(func(_ context.Context, m *waybillnats.Msg) { note(t, m.Respond(nil)) }))
+	ctx, root := tracers.Tracer("test").Start(timeout(t, t.Context()), "root")
+	defer root.End()
+	_, err := conn.Request(ctx, &nats.Msg{Subject: "quotes"})
+	check(t, err)
+	ended.named(t, "request quotes")
 }

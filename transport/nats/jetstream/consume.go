@@ -25,9 +25,9 @@ type handler = func(context.Context, jetstream.Msg) error
 // when a worker is free, and replicas get the others. Other options of nats.go are passed on as
 // well.
 //
-// Each message has its own context. It inherits the values and the end of ctx, but no waybill. When
-// ctx ends, consuming ends as with Stop. If h panics, its changes are discarded, the message is
-// left to the server, and the panic continues.
+// Each message has its own context. It inherits the values and the end of ctx, but no waybill and
+// no span. When ctx ends, consuming ends as with Stop. If h panics, its changes are discarded, the
+// message is left to the server, and the panic continues.
 //
 // Stop and Drain of the returned ConsumeContext do what they do in nats.go: Stop discards the
 // client's buffer, and Drain handles it first. Both leave held messages to the server. The channel

@@ -53,6 +53,7 @@ func (s *JetStream) copyDead(ctx context.Context, msg jetstream.Msg, r *refusal)
 	for name, value := range notes {
 		header.Set(h, name, value)
 	}
+	header.Untrace(h) // of a message whose trace context would start one
 	_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.dead, Header: h, Data: msg.Data()})
 	return err
 }

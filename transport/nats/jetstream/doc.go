@@ -96,13 +96,22 @@
 //
 //	fresh, err := auth.Start(waybill.Without(ctx), Cell.To(cell))
 //
+// # Traces
+//
+// With OpenTelemetry, traces continue over streams, as package waybillnats describes. Publish and
+// PublishAsync start a producer span; the span of PublishAsync ends before the message is stored.
+// Consume and Redrive run the handler in a consumer span, the child of the publisher's, whose
+// destination is the stream. Open only extracts the trace, because it does not know when handling
+// ends. [WithoutTraces] switches this off.
+//
 // # Message tracing
 //
 // A server that traces a message publishes all its headers in trace events. A message that is
 // published with a waybill therefore loses its Nats-Trace-Dest and Nats-Trace-Only headers, and
 // counts as untraced. A message with Nats-Trace-Only, which is delivered to nobody, keeps them and
-// carries no waybill. The header traceparent is left as it is: if the account has a trace
-// destination (msg_trace), anyone who may subscribe to it can read tokens.
+// carries no waybill. A message with a waybill and a trace context, which makes the server use the
+// destination in the account's msg_trace, gets the value of Nats-Trace-Dest that disables tracing.
+// Dead letters get it as well.
 //
 // # Other consumers
 //

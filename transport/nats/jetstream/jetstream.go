@@ -61,6 +61,12 @@ func New(auth *waybill.Authority, js jetstream.Publisher, opts ...Option) (*JetS
 	}
 	s.rec = telemetry.New("jetstream", cfg.provider, s.logger)
 	s.sender.Auth, s.sender.Rec = auth, s.rec
+	if js, ok := js.(interface{ Conn() *nats.Conn }); ok {
+		s.sender.NC = js.Conn()
+	}
+	if !cfg.untraced {
+		s.sender.Spans = telemetry.NewSpans(cfg.tracers)
+	}
 	s.checkHeaders()
 	return s, nil
 }

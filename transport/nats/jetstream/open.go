@@ -10,12 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/waybill-go/waybill"
+	waybillnats "github.com/waybill-go/waybill/transport/nats"
 	"github.com/waybill-go/waybill/transport/nats/internal/header"
 )
 
 // Open opens the waybill of a message from Fetch, Next or Messages, judged at the time the message
 // was stored. The returned context is for the handling of this message; it inherits no waybill from
-// ctx. An error means that the message is refused: pass it to [JetStream.Settle]. Open removes the
+// ctx, and has the message's trace. Open starts no span. An error means that the message is refused: pass it to [JetStream.Settle]. Open removes the
 // waybill's headers from messages that it does not refuse.
 //
 //	for m := range batch.Messages() {
@@ -68,6 +69,8 @@ func (o *opener) open(ctx context.Context, msg jetstream.Msg) (delivery, error) 
 		return d, err
 	}
 	header.Strip(msg.Headers())
+	// A propagator of waybills finds no token now, and leaves the hop as it is.
+	d.ctx = o.sender.Spans.Extract(d.ctx, waybillnats.Carrier(msg.Headers()))
 	return d, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/internal/carrier/admission"
@@ -25,6 +26,8 @@ func (o option) apply(c *config) error { return o(c) }
 type config struct {
 	*JetStream
 	provider metric.MeterProvider
+	tracers  trace.TracerProvider
+	untraced bool
 }
 
 // Required refuses messages without a waybill. By default only messages with an invalid waybill are
@@ -158,6 +161,23 @@ func MaxAge(d time.Duration) Option {
 func MeterProvider(provider metric.MeterProvider) Option {
 	return option(func(c *config) error {
 		c.provider = provider
+		return nil
+	})
+}
+
+// TracerProvider sets the provider of spans. The default is the global provider.
+func TracerProvider(provider trace.TracerProvider) Option {
+	return option(func(c *config) error {
+		c.tracers = provider
+		return nil
+	})
+}
+
+// WithoutTraces switches tracing off: a JetStream starts no spans, and reads and writes no trace
+// context and no baggage.
+func WithoutTraces() Option {
+	return option(func(c *config) error {
+		c.untraced = true
 		return nil
 	})
 }

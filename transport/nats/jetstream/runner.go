@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
 // runner is one run of Consume or Redrive.
@@ -29,7 +31,7 @@ type runner struct {
 func newRunner(ctx context.Context, s *JetStream, info *jetstream.ConsumerInfo, h handler, letters bool) *runner {
 	r := &runner{
 		opener: opener{JetStream: s, beat: beatOf(info.Config), letters: letters, proof: new(proof)},
-		ctx:    ctx, handle: h, info: info,
+		ctx:    telemetry.WithoutSpan(ctx), handle: h, info: info,
 		workers: make(chan *worker, s.workers), share: newShare(info.Config.MaxAckPending),
 		tasks: tasks{over: make(chan struct{})},
 	}
@@ -114,11 +116,25 @@ func (r *runner) deliver(w *worker, d delivery, msg jetstream.Msg, refused error
 
 // call runs the handler and ends the hop: later changes fail, because they would be lost. Nothing
 // is returned to the sender.
-func (r *runner) call(w *worker, d delivery, m jetstream.Msg) error {
+func (r *runner) call(w *worker, d delivery, m jetstream.Msg) (err error) {
+	ctx, span := r.sender.Spans.Start(d.ctx, telemetry.Message{
+		Kind: trace.SpanKindConsumer, Operation: "process", Subject: r.info.Stream,
+	})
+	r.rec.Describe(ctx, d.hop)
+	returned := false
+	defer func() {
+		if !returned {
+			span.Fail("panic", "")
+		}
+		span.End()
+	}()
 	defer d.hop.Discard()
 	w.begin(m)
 	defer w.end()
-	return r.handle(d.ctx, m)
+	err = r.handle(ctx, m)
+	fail(span, err)
+	returned = true
+	return err
 }
 
 // hold holds a message, and handles it if it can be decided before consuming ends.

@@ -18,27 +18,6 @@ var canonical = map[string]string{
 	waybill.HeaderReturn: "Waybill-Update",
 }
 
-// The headers of message tracing in the server. The value that disables it is not a subject.
-const (
-	traceDest     = "Nats-Trace-Dest"
-	traceDisabled = "trace disabled"
-	traceParent   = "traceparent"
-)
-
-// Untrace keeps the server from publishing the headers of a message, which contain a token, in a
-// trace event. It removes the destination that the message names. If the message has a trace
-// context, which makes the server use the destination that the account names, Untrace writes the
-// value that disables it.
-func Untrace(h nats.Header) {
-	Remove(h, traceDest)
-	for k := range h {
-		if is(k, traceParent) {
-			h[traceDest] = []string{traceDisabled}
-			return
-		}
-	}
-}
-
 // IsOurs reports whether name is one of the waybill's headers, in any spelling.
 func IsOurs(name string) bool { return is(name, waybill.Header) || is(name, waybill.HeaderReturn) }
 

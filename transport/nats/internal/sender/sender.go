@@ -19,11 +19,23 @@ type Sender struct {
 	Auth *waybill.Authority
 	Only subject.Filter // of the subjects that get a waybill
 	Rec  *telemetry.Recorder
+
+	Spans telemetry.Spans
+	NC    *nats.Conn // that sends, or nil if it is not known
 }
 
-// Prepare returns the copy of msg to send, and its call, or nil if the copy carries no waybill. An
-// error means that the message must not be sent.
+// Prepare returns the copy of msg to send, with the trace of ctx, and its call, or nil if the copy
+// carries no waybill. An error means that the message must not be sent.
 func (s *Sender) Prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybill.Call, error) {
+	out, call, err := s.load(ctx, msg)
+	if err == nil {
+		s.trace(ctx, out, call)
+	}
+	return out, call, err
+}
+
+// load is Prepare without the trace.
+func (s *Sender) load(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybill.Call, error) {
 	if msg == nil {
 		return nil, nil, nats.ErrInvalidMsg
 	}
@@ -46,7 +58,7 @@ func (s *Sender) Prepare(ctx context.Context, msg *nats.Msg) (*nats.Msg, *waybil
 		s.Rec.Suppressed(ctx, msg.Subject, "the message is only traced, not delivered")
 		return out, nil, nil
 	}
-	if Untrace(out.Header) {
+	if header.Untrace(out.Header) {
 		s.Rec.Untraced(ctx, msg.Subject)
 	}
 	header.Put(out, waybill.Header, call.Token())

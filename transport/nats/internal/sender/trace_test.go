@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/waybill-go/waybill/transport/nats/internal/header"
 	"github.com/waybill-go/waybill/transport/nats/internal/sender"
 )
 
@@ -19,7 +20,7 @@ func TestTraceHeaders(t *testing.T) {
 		left    int
 	}{
 		{"none", nil, false, false, 0},
-		{"others", nats.Header{"X": {"1"}, "traceparent": {"00"}}, false, false, 2},
+		{"others", nats.Header{"X": {"1"}, "traceparent": {"00"}}, false, false, 3},
 		{"a destination", nats.Header{dest: {"t"}, "X": {"1"}}, false, true, 1},
 		{"in another case", nats.Header{"nats-trace-dest": {"t"}}, false, true, 0},
 		{"disabled", nats.Header{dest: {"trace disabled"}}, false, false, 1},
@@ -35,7 +36,7 @@ func TestTraceHeaders(t *testing.T) {
 		if got := sender.OnlyTraced(h); got != c.only {
 			t.Errorf("%s: only traced %v, want %v", c.name, got, c.only)
 		}
-		if got := sender.Untrace(h); got != c.removed || len(h) != c.left {
+		if got := header.Untrace(h); got != c.removed || len(h) != c.left {
 			t.Errorf("%s: removed %v, left %v; want %v and %d headers", c.name, got, h, c.removed, c.left)
 		}
 	}

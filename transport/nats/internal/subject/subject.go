@@ -78,7 +78,7 @@ func matches(pattern, subject string) bool {
 // Inbox reports whether a subject looks like one that a client made to receive replies: it begins
 // with "_INBOX", as by default, or with "_R_", which servers put in place of inboxes of other
 // accounts, or its last token or the one before is a NUID. Clients of all languages add a NUID to
-// the prefixes that their users choose. A subject that begins with "$" is none.
+// the prefixes that their users choose. No inbox begins with "$".
 func Inbox(subject string) bool {
 	if strings.HasPrefix(subject, "$") {
 		return false

@@ -81,3 +81,18 @@ func TestFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestInbox(t *testing.T) {
+	const nuid = "Gd4Wn0cqEXrTkDM1q9yR2B"
+	for subject, want := range map[string]bool{
+		"_INBOX." + nuid: true, "_INBOX." + nuid + ".x1": true, "_INBOX_ann.1": true, "_INBOX": true,
+		"_R_.a1B2c3.d4E5f6": true, "_R_": false, "private." + nuid: true, "a.b." + nuid + ".7": true,
+		"a." + nuid + ".b.c": false, nuid: false, nuid + ".a": false, "$JS.ACK." + nuid: false,
+		"a." + nuid + "x": false, "a." + nuid[1:]: false, "a." + nuid[1:] + "-": false, "a." + nuid[2:] + "é": false,
+		"events": false, "events.audit": false, "inbox.1": false, "": false, ".": false,
+	} {
+		if got := Inbox(subject); got != want {
+			t.Errorf("Inbox(%q) = %v, want %v", subject, got, want)
+		}
+	}
+}
