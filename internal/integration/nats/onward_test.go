@@ -147,20 +147,22 @@ func TestOnward(t *testing.T) {
 	p := peer{saw: make(chan string, 8)}
 	calls := p.nats(t, auth, waybilltest.Authority(t, claims, later), q)
 	calls["HTTP"], calls["gRPC"] = p.http(t, auth), p.grpc(t, auth)
-	contexts := make(chan context.Context, 1)
-	q.consume(t, auth, q.consumer(t), func(ctx context.Context, _ jetstream.Msg) error {
-		contexts <- ctx
-		return nil
-	})
-	q.publish(t, waybilltest.Authority(t, claims), "", Cell.To("eu-3"))
-	ctx := receive(t, contexts, "the handler")
+	stream, consumer := newStream(t, auth, q.js), q.consumer(t)
+	for range calls {
+		q.publish(t, waybilltest.Authority(t, claims), "", Cell.To("eu-3"))
+	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			err := call(timeout(t, ctx))
-			if !errors.Is(err, waybill.ErrExpired) && !strings.Contains(err.Error(), "expired") {
-				t.Errorf("without Reissue: error %v, want %v", err, waybill.ErrExpired)
+			m, err := consumer.Next(jetstream.FetchMaxWait(patience))
+			check(t, err)
+			ctx, err := stream.Open(t.Context(), m)
+			check(t, err)
+			defer func() { note(t, stream.Settle(ctx, m, nil)) }()
+			err = call(timeout(t, ctx))
+			if err == nil || !errors.Is(err, waybill.ErrExpired) && !strings.Contains(err.Error(), "expired") {
+				t.Fatalf("without Reissue: error %v, want %v", err, waybill.ErrExpired)
 			}
-			if err != nil && !strings.Contains(err.Error(), "Reissue") {
+			if !strings.Contains(err.Error(), "Reissue") {
 				t.Errorf("without Reissue: error %q, want the advice to call it", err)
 			}
 			if n := len(p.saw); n != 0 {

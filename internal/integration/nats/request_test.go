@@ -186,7 +186,7 @@ func TestReturnedTokenRejected(t *testing.T) {
 		cell  string
 		seats int
 	}{
-		{"two", func(m *nats.Msg) []string { return []string{returned(m), returned(m)} }, nil, waybill.ErrMalformed, "eu-3", 0},
+		{"five", func(m *nats.Msg) []string { return slices.Repeat([]string{returned(m)}, 5) }, nil, waybill.ErrMalformed, "eu-3", 0},
 		{"of another", func(*nats.Msg) []string { return []string{token(t, auth, Cell.To("eu-9"))} }, nil,
 			waybill.ErrStale, "eu-3", 0},
 		{"accepted in part", func(m *nats.Msg) []string { return []string{returned(m)} },
