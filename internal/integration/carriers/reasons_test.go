@@ -68,9 +68,16 @@ func refusals(t *testing.T) []refusal {
 		{"expired", "expired", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(-time.Hour)), full...)}},
 		{"of the future", "not_yet_valid", waybill.Unauthenticated, auth, []string{token(t, authority(t, at(time.Hour)), full...)}},
 		{"too long a life", "lifetime", waybill.Unauthenticated, auth, []string{token(t, authority(t, waybill.Life(2*time.Hour)), full...)}},
+		{"a claim of another type", "missing_claim", waybill.Denied, auth, []string{illTyped(t)}},
 		{"lacks a claim", "missing_claim", waybill.Denied, auth, []string{token(t, auth, Cell.To("secret-cell"))}},
 		{"keys not loaded", "no_key", waybill.Unavailable, over(t, keyring.NewRing(nil)), []string{good}},
 	}
+}
+
+// illTyped returns a token whose tenant is a number.
+func illTyped(t *testing.T) string {
+	number := waybill.NewClaim[int]("tenant")
+	return token(t, waybilltest.Authority(t, waybill.Claims(Cell, number)), Cell.To("secret-cell"), number.To(7))
 }
 
 // forged changes one letter of the signature.
