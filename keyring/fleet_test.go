@@ -184,6 +184,11 @@ func hush() keyring.Option { return keyring.Logger(slog.New(slog.DiscardHandler)
 
 func newCrowd(t *testing.T, store *memory, policy keyring.Policy, seed uint64) *crowd {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the seed of the course is %d", seed)
+		}
+	})
 	c := &crowd{t: t, store: store, policy: policy, rand: rand.New(rand.NewPCG(seed, 1)),
 		failed: map[int]int{}, used: map[string]bool{}, born: map[string]bool{}}
 	set, err := keyring.Policy{MaxSkew: policy.MaxSkew, Period: policy.Period, Delay: policy.Delay, Settle: policy.Settle, Poll: policy.Poll,
@@ -201,6 +206,7 @@ func (c *crowd) join(skew time.Duration, off keyfault.Off, opts ...keyring.Optio
 	opts = append([]keyring.Option{keyring.Domain("shop"), keyring.WithPolicy(c.policy), keyring.Clock(m.now), hush()}, opts...)
 	var ring *keyring.Ring
 	var err error
+	off.Seed = c.rand.Uint64()
 	ctx := keyfault.NewContext(c.t.Context(), off)
 	if c.follow {
 		ring, err = keyring.Follow(ctx, m.cut, append(opts, keyring.Wrapped(keyring.InsecurePlaintext()))...)

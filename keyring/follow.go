@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +17,7 @@ type follower struct {
 	source  Source
 	store   Store // nil: it only follows
 	timeout time.Duration
+	chance  *chance
 
 	turns   chan struct{} // contains one token: its owner may use the fields below
 	last    []byte        // what the source had, if it was taken
@@ -64,7 +64,8 @@ type unsealed struct {
 }
 
 func newFollower(r *Ring, source Source, store Store, c config) *follower {
-	f := &follower{config: c, ring: r, source: source, store: store, turns: make(chan struct{}, 1), sighted: sightings{}}
+	f := &follower{config: c, ring: r, source: source, store: store, chance: newChance(c.off.Seed),
+		turns: make(chan struct{}, 1), sighted: sightings{}}
 	f.timeout = max(2*c.policy.Poll, 10*time.Second)
 	if c.wrapper != nil { // every node has to be back well within Settle
 		f.timeout = min(max(c.policy.Poll, time.Second), 10*time.Second)
@@ -114,7 +115,7 @@ func (f *follower) run(ctx context.Context) {
 				timer.Stop()
 				continue
 			}
-			pause(ctx, 5*time.Millisecond+rand.N(min(20*time.Millisecond, f.policy.Poll)))
+			pause(ctx, 5*time.Millisecond+f.chance.below(min(20*time.Millisecond, f.policy.Poll)))
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -164,7 +165,7 @@ func (f *follower) schedule(err error) {
 		every = min(every, 250*time.Millisecond<<min(f.fails, 16))
 		f.fails++
 	}
-	f.next = f.ring.since() + jittered(every)
+	f.next = f.ring.since() + f.chance.around(every)
 }
 
 // wait returns the time until the next work.
@@ -178,10 +179,6 @@ func (f *follower) wait() time.Duration {
 		next = min(next, f.maintainAt(now))
 	}
 	return max(next-now, 5*time.Millisecond)
-}
-
-func jittered(d time.Duration) time.Duration {
-	return time.Duration((0.8 + 0.4*rand.Float64()) * float64(d))
 }
 
 func pause(ctx context.Context, d time.Duration) {

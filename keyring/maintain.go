@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -40,7 +39,7 @@ func (f *follower) maintain(ctx context.Context) {
 	case !lacks:
 		f.repairAt = 0
 	case f.repairAt == 0:
-		f.repairAt = now + rand.N(min(time.Second, f.policy.Poll)<<min(f.repairs, 8))
+		f.repairAt = now + f.chance.below(min(time.Second, f.policy.Poll)<<min(f.repairs, 8))
 	}
 	if !lacks && f.repairs > 0 && now > f.repairAt+f.ring.window {
 		f.repairs = 0
@@ -129,7 +128,7 @@ func (f *follower) late(set *Set, protection Protection) (jittered, exact time.D
 		if len(f.jitter) > 4*MaxKeys {
 			clear(f.jitter)
 		}
-		d = rand.N(spread)
+		d = f.chance.below(spread)
 		f.jitter[k.kid] = d
 	}
 	return exact - d, exact
@@ -281,7 +280,7 @@ func (f *follower) complain(err error) {
 func (f *follower) backOff() {
 	d := min(50*time.Millisecond<<min(f.failed, 16), 2*f.policy.Poll)
 	f.failed++
-	f.holdOff = f.ring.since() + d/2 + rand.N(d)
+	f.holdOff = f.ring.since() + d/2 + f.chance.below(d)
 }
 
 // change reads the store and writes the set that next returns, until the store has it or ctx ends.
@@ -302,7 +301,7 @@ func (r *Ring) change(ctx context.Context, timed bool, next func(own, stored *Se
 			f.wake()
 			return err
 		}
-		pause(ctx, 20*time.Millisecond+rand.N(50*time.Millisecond<<min(failed, 6)))
+		pause(ctx, 20*time.Millisecond+f.chance.below(50*time.Millisecond<<min(failed, 6)))
 		if ctx.Err() != nil {
 			return errors.Join(fmt.Errorf("keyring: it is unknown whether the ring was changed: %w", ctx.Err()), err)
 		}

@@ -122,16 +122,34 @@ func TestOutageAtTheWorstMoment(t *testing.T) {
 	}
 }
 
-// TestStoreLosesData rolls the store back, or wipes it.
+// TestStoreLosesData rolls the store back, or wipes it: no token is refused, and within 4 s the store has every key again that
+// any node had. Which node puts a key back, by a repair or along with its next proposal, is left to chance.
 func TestStoreLosesData(t *testing.T) {
-	run := func(off keyfault.Off, lose func(m *memory)) (c *crowd) {
+	const bound = 4 * time.Second
+	run := func(off keyfault.Off, seed uint64, lose func(m *memory)) (c *crowd, missing int) {
 		synctest.Test(t, func(t *testing.T) {
-			c = newCrowd(t, &memory{}, brisk, 4)
+			c = newCrowd(t, &memory{}, brisk, seed)
 			c.joinMany(10, off)
 			c.live(10 * time.Second)
 			for range 6 {
+				had := map[string]time.Time{}
+				for _, m := range c.nodes {
+					for _, k := range m.Set().Keys() {
+						had[k.ID()] = k.Times().Expires
+					}
+				}
 				c.store.do(func() { lose(c.store) })
-				c.live(8 * time.Second)
+				c.live(bound)
+				var data []byte
+				c.store.do(func() { data = c.store.data })
+				stored, err := keyring.ParseSet(data)
+				for kid, expires := range had {
+					alive := expires.After(time.Now().Add(2 * brisk.MaxSkew)) // nodes whose clock is ahead drop it earlier
+					if alive && (err != nil || stored.Lookup([]byte(kid)) == nil) {
+						missing++
+					}
+				}
+				c.live(8*time.Second - bound)
 			}
 			for i, m := range c.nodes {
 				if m.Set() != nil && m.Ready() != nil && off == rules {
@@ -139,33 +157,32 @@ func TestStoreLosesData(t *testing.T) {
 				}
 			}
 		})
-		return c
+		return c, missing
 	}
-	kept := map[string][]byte{}
-	for name, lose := range map[string]func(*memory){
-		"rollback": func(m *memory) {
-			if early := kept["rollback"]; early != nil {
-				m.data = early
+	for name, loss := range map[string]func() func(*memory){
+		"rollback": func() func(*memory) {
+			var early []byte
+			return func(m *memory) {
+				if early != nil {
+					m.data = early
+				}
+				early = m.old
+				m.rev -= 2
 			}
-			kept["rollback"] = m.old
-			m.rev -= 2
 		},
-		"wipe": func(m *memory) { m.data, m.rev = nil, 0 },
+		"wipe": func() func(*memory) { return func(m *memory) { m.data, m.rev = nil, 0 } },
 	} {
-		clear(kept)
-		c := run(rules, lose)
+		const seed = 4
+		c, missing := run(rules, seed, loss())
 		c.wantNone(name)
-		var repairs uint64
-		for _, m := range c.nodes {
-			repairs += m.Stats().Repairs
+		if missing > 0 {
+			t.Errorf("%s, seed %d: %d keys were not in the store %v after it had lost them", name, seed, missing, bound)
 		}
-		if repairs < 3 || repairs > 60 {
-			t.Errorf("%s: got %d repairs of 6 losses", name, repairs)
+		c, missing = run(keyfault.Off{Union: true}, seed, loss())
+		if c.failures()+c.mute+missing == 0 {
+			t.Errorf("%s, seed %d, without union: got no failure of %d: the test shows nothing", name, seed, c.opened)
 		}
-		clear(kept)
-		if c := run(keyfault.Off{Union: true}, lose); c.failures()+c.mute == 0 {
-			t.Errorf("%s, without union: got no failure of %d: the test shows nothing", name, c.opened)
-		}
+		t.Logf("%s, without union: %d of %d openings failed, %d times no key, %d keys missing", name, c.failures(), c.opened, c.mute, missing)
 	}
 }
 

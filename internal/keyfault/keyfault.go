@@ -4,12 +4,14 @@ package keyfault
 
 import "context"
 
-// Off names the rules that do not hold.
+// Off names the rules that do not hold, and the seed of the course of a test.
 type Off struct {
 	Gate     bool // a new key is used as soon as its time has come
 	Union    bool // what the store has replaces what the ring knows, and nothing is put back
 	Guard    bool // a node with a wild clock proposes, and its keys are taken
 	Validate bool // a policy whose times do not fit is taken
+
+	Seed uint64 // of what the ring draws at random; 0: every run differs
 }
 
 type key struct{}
