@@ -1,7 +1,10 @@
 package waybill_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -165,4 +168,81 @@ func TestSeveralReturnsBounds(t *testing.T) {
 		t.Errorf("garbage and a good one: got %s, %v", out, err)
 	}
 	wantClaim(t, caller, Cell, "x")
+}
+
+// TestSeveralReturnsInTrees checks random trees of calls, with hops that can merge and hops that cannot, in
+// parallel and one after the other: every change of every leaf comes home, whatever the order of answers.
+func TestSeveralReturnsInTrees(t *testing.T) {
+	var declared []waybill.Declaration
+	var claims []waybill.Claim[int]
+	for i := range 4 {
+		c := waybill.NewClaim[int](fmt.Sprint("c", i))
+		claims, declared = append(claims, c), append(declared, c)
+	}
+	private := lasting(t, keyring.Public)
+	public := waybill.Protect(waybill.Public)
+	issuer := must(waybill.New("shop", ringOf(t, "shop", private), public, waybill.Claims(declared...)))(t)
+	reader := must(waybill.New("shop", ringOf(t, "shop", private.Public()), public, waybill.Claims(declared...)))(t)
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		// serve handles a request and returns its tokens. It changes the claims from lo to hi, by calls or itself.
+		var serve func(token string, lo, hi, depth int) []string
+		call := func(auth *waybill.Authority, ctx context.Context, lo, hi, depth int) {
+			if hi-lo == 0 {
+				return
+			}
+			// Split the claims over some calls, send in parallel or in turn, and merge in any order.
+			cuts := []int{lo}
+			for i := lo + 1; i < hi; i++ {
+				if random.IntN(2) == 0 {
+					cuts = append(cuts, i)
+				}
+			}
+			cuts = append(cuts, hi)
+			type sent struct {
+				call   *waybill.Call
+				tokens []string
+			}
+			var open []sent
+			merge := func() {
+				random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+				for _, s := range open {
+					if _, err := s.call.Merge(s.tokens, waybill.Succeeded); err != nil {
+						t.Fatalf("seed %d: %v", seed, err)
+					}
+				}
+				open = nil
+			}
+			for i := range len(cuts) - 1 {
+				c := send(t, auth, ctx)
+				open = append(open, sent{c, serve(c.Token(), cuts[i], cuts[i+1], depth-1)})
+				if random.IntN(2) == 0 {
+					merge()
+				}
+			}
+			merge()
+		}
+		serve = func(token string, lo, hi, depth int) []string {
+			auth := reader
+			if depth == 0 || random.IntN(2) == 0 {
+				auth = issuer
+			}
+			ctx, hop := receive(t, auth, token)
+			if depth == 0 {
+				for i := lo; i < hi; i++ {
+					change(t, ctx, claims[i].To(i+1))
+				}
+			} else {
+				call(auth, ctx, lo, hi, depth)
+			}
+			return hop.Commit(waybill.Succeeded)
+		}
+		caller := must(issuer.Start(t.Context()))(t)
+		call(issuer, caller, 0, len(claims), 3)
+		for i, c := range claims {
+			if got, err := c.Lookup(caller); got != i+1 {
+				t.Fatalf("seed %d: claim %s is %d (%v), want %d; lost: %v", seed, c.Name(), got, err, i+1, waybill.Lost(caller))
+			}
+		}
+	}
 }
