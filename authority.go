@@ -255,6 +255,9 @@ func (a *Authority) protect(p Protection, payload []byte, exp time.Time, reserve
 		return nil, fmt.Errorf("%w: it has more than %d claims, or claims nested too deeply: %w",
 			ErrTooLarge, jose.MaxClaims, err)
 	}
+	if reserve > 0 && w.body().claims.Len() == jose.MaxClaims {
+		return nil, fmt.Errorf("%w: it has %d claims, which leaves no room for later changes", ErrTooLarge, jose.MaxClaims)
+	}
 	return w, nil
 }
 

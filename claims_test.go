@@ -330,6 +330,9 @@ func TestTooManyClaims(t *testing.T) {
 	if wb, err := auth.Issue(changes...); !errors.Is(err, waybill.ErrTooLarge) {
 		t.Errorf("257 claims: got %v, %v, want ErrTooLarge", wb, err)
 	}
+	if _, err := auth.Issue(changes[:251]...); !errors.Is(err, waybill.ErrTooLarge) || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("256 claims: got %v, want an error: no change could follow", err)
+	}
 	ctx := waybilltest.Context(t, auth, changes[:249]...) // with "bas" there is room for one more
 	change(t, ctx, changes[1])
 	before := now(t, ctx)

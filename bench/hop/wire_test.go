@@ -26,7 +26,7 @@ import (
 
 const (
 	requests  = 300 // in each measurement, after the first request of its connection
-	wireLimit = 10  // additional bytes of each request with a repeated token
+	wireLimit = 11  // additional bytes of each request with a repeated token; one of them is Waybill-Hop
 )
 
 // meter counts what a client's connections send and receive.

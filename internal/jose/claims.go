@@ -133,6 +133,9 @@ func canonical128(s []byte) bool {
 // Payload returns the exact bytes that were parsed.
 func (c *Claims) Payload() []byte { return c.payload }
 
+// Len returns the number of claims.
+func (c *Claims) Len() int { return c.index.n }
+
 // Raw returns the JSON value of a claim as it stands in the payload, or nil. The caller must not
 // change it.
 func (c *Claims) Raw(name string) []byte { return c.index.find(c.payload, name) }

@@ -98,12 +98,13 @@ func TestEdge(t *testing.T) {
 // and asks it to come again.
 func TestEdgeKeepsAJourneyUnderAnUnconfirmedKey(t *testing.T) {
 	strange, _ := unknownKey(t)
-	started, ran := false, false
+	var started, ran bool
 	start := waybillhttp.StartWith(func(*http.Request) ([]waybill.Change, error) {
 		started = true
 		return nil, nil
 	})
 	for name, opts := range map[string][]waybillhttp.EdgeOption{"": {start}, "ReportOnly": {start, waybillhttp.ReportOnly()}} {
+		started, ran = false, false
 		s := serve(t, handleEdge(withRingAnd(t, newKey(t)), func(w http.ResponseWriter, r *http.Request) {
 			ran = true
 			if _, err := waybill.FromContext(r.Context()); !errors.Is(err, waybill.ErrUnknownKey) {

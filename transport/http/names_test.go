@@ -93,14 +93,17 @@ func tunnel(t testing.TB, w http.ResponseWriter, s *httptest.Server) {
 		return
 	}
 	defer up.Close()
-	w.WriteHeader(200)
-	conn, _, err := http.NewResponseController(w).Hijack()
+	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer conn.Close()
-	go io.Copy(up, conn)
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		t.Error(err)
+		return
+	}
+	go io.Copy(up, buffered) // the server may have read the first bytes already
 	io.Copy(conn, up)
 }
 

@@ -243,6 +243,7 @@ func TestReturned(t *testing.T) {
 	}{
 		{waybill.Unchanged, nil, nil},
 		{waybill.Merged, nil, []string{"waybill.return outcome=merged,transport=nats 1"}},
+		{waybill.Merged, waybill.ErrClaimType, []string{"waybill.return outcome=dropped,transport=nats 1", "waybill.return outcome=merged,transport=nats 1"}},
 		{waybill.Relayed, nil, []string{"waybill.return outcome=relayed,transport=nats 1"}},
 		{waybill.Conflict, nil, []string{"waybill.return outcome=conflict,transport=nats 1"}},
 		{waybill.Rejected, waybill.ErrStale, []string{"waybill.return outcome=rejected,transport=nats 1"}},
