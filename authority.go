@@ -33,7 +33,7 @@ func New(domain string, ring *keyring.Ring, opts ...Option) (*Authority, error) 
 		return nil, err
 	}
 	if ring == nil {
-		return nil, fmt.Errorf("waybill: no key ring for %s", domain)
+		return nil, fmt.Errorf("waybill: no key ring for %s: load one with keyring.LoadFile", domain)
 	}
 	if set := ring.Set(); set != nil && set.Domain() != domain {
 		return nil, fmt.Errorf("%w: the ring belongs to %s, not to %s", keyring.ErrDomain, set.Domain(), domain)

@@ -33,7 +33,7 @@ func (c carrierCheck) arrives() {
 	v, _ := c.call(ctx, auth, "a call with a waybill", nil)
 	if errors.Is(v.err, waybill.ErrCommitted) {
 		c.t.Fatalf("the handler has no waybill, because its hop has ended: call Hop.Commit only after the " +
-			"handler has returned")
+			"handler has returned, and Hop.Stripped with the carrier that inner layers see")
 	}
 	if v.wb == nil {
 		c.t.Fatalf("the handler has no waybill although its caller has one: %v; send Call.Token() as "+
@@ -60,8 +60,8 @@ func (c carrierCheck) answer(ctx context.Context, auth *waybill.Authority, answe
 		return answer(h)
 	})
 	if err != nil {
-		c.t.Errorf("a call fails because of its returned token: %v; return the peer's result, regardless "+
-			"of the outcome of Call.Merge", err)
+		c.t.Errorf("a call that its peer answers failed: %v; Answer must return the peer's result, also "+
+			"of a peer without returned tokens, and regardless of the outcome of Call.Merge", err)
 		return
 	}
 	select {

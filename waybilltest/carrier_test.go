@@ -213,7 +213,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"return shown", "sees the header waybill-update in the response"},
 		{"no return on error", "send the returned token with an error response as well"},
 		{"errors vanish", "the caller does not learn that the handler failed"},
-		{"lost returns fail", "a call fails because of its returned token"},
+		{"lost returns fail", "a call that its peer answers failed"},
 		{"commits success", "the error response returns a change of an OnSuccess claim"},
 		{"merges success", "by a call that failed: pass waybill.Failed to Call.Merge"},
 		{"empty return", "leave the header out"},

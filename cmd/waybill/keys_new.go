@@ -40,6 +40,7 @@ func newKeysNew() *cobra.Command {
 		Short: "Make a ring, or add the next keys to one",
 		Long: `Make a ring with one new key of each protection (signed, sealed and public), in a
 file that only you can read (mode 0600). An existing file is never overwritten.
+The key's times begin a minute ago, so that it issues on nodes whose clocks are slow.
 
 With --add, rotate: add the next keys to an existing ring. The new keys open
 tokens at once and issue after --activate-in. Copy the file to every node within

@@ -3,8 +3,8 @@
 //
 //   - every block marked go must occur, line by line, in a Go file of the repository, where it is
 //     compiled and run,
-//   - every block marked sh is run by bash in the repository, with a new folder in SCRATCH, and
-//     must exit with code 0 within ten minutes,
+//   - every block marked sh is run by bash in the repository, or in a new folder if it is marked
+//     "sh scratch", and must exit with code 0 within ten minutes,
 //   - every link to a file of the repository must lead to an existing file.
 //
 // Other blocks are not checked.
@@ -85,7 +85,7 @@ func dedent(text string) string {
 }
 
 var (
-	block = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	block = regexp.MustCompile("(?ms)^```([\\w ]*)\n(.*?)^```$")
 	link  = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 )
 
@@ -104,9 +104,9 @@ func check(root, path string, code string) error {
 						"test:\n%s", part)
 				}
 			}
-		case "sh":
+		case "sh", "sh scratch":
 			fmt.Printf("# %s\n%s", path, body)
-			if err := shell(root, body); err != nil {
+			if err := shell(root, body, kind == "sh scratch"); err != nil {
 				return fmt.Errorf("%w in\n%s", err, body)
 			}
 		}
@@ -122,19 +122,21 @@ func check(root, path string, code string) error {
 // patience is how long a block may run.
 const patience = 10 * time.Minute
 
-func shell(root, script string) error {
+func shell(root, script string, scratch bool) error {
 	dir, err := os.MkdirTemp("", "readme")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	// The Go command needs the real folder of the module, so the script runs there and writes its
-	// files to SCRATCH.
+	// A script that builds this repository runs in its real folder. What it makes with mktemp is removed.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "SCRATCH="+dir, "GOBIN="+filepath.Join(dir, "bin"),
+	if scratch {
+		cmd.Dir = dir
+	}
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "GOBIN="+filepath.Join(dir, "bin"),
 		"PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	err = cmd.Run()

@@ -166,6 +166,13 @@ func (f *services) start(ctx context.Context, creds, clientCreds credentials.Tra
 	}
 	handler := edge.Middleware(mux)
 
+	calls, err := waybillhttp.NewTransport(auth, nil, waybillhttp.AllowHosts("*.shop.internal"))
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: calls}
+
+	f.closes = append(f.closes, client.CloseIdleConnections)
 	f.handler = handler
 	return nil
 }
