@@ -42,7 +42,8 @@ func Poll(every time.Duration) Option {
 // Logger sets the logger for failed reads and for changes of the ring; slog.Default by default.
 func Logger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }
 
-// Foreign reads a JWK Set of other software, as [ParseForeign] does.
+// Foreign reads a JWK Set of other software, as [ParseForeign] does. Entries that cannot be used are
+// skipped: [Stats] counts them, and the log says once why.
 func Foreign(domain string) Option {
 	return option(func(c *config) {
 		c.parse = func(data []byte) (*Set, error) { return ParseForeign(domain, data) }
