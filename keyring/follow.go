@@ -40,6 +40,7 @@ type follower struct {
 	problem atomic.Pointer[error]  // what the last read failed of
 	writer  atomic.Pointer[string] // of the ring that the last read has shown
 	asked
+	strangers strangers
 }
 
 // content is the result of the last read.

@@ -151,8 +151,7 @@ func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 }
 
 // Fresh reports whether the source confirmed the set within the last three polling intervals. A
-// ring without a source is fresh once it has a set. Only while the ring is fresh is an unknown kid
-// the sender's fault.
+// ring without a source is fresh once it has a set. See [Ring.Excludes] for unknown kids.
 func (r *Ring) Fresh() bool {
 	if r == nil || r.follower == nil {
 		return r.current() != nil
