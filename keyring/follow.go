@@ -359,5 +359,5 @@ func (f *follower) screen(set *Set) (*Set, int, error) {
 	if f.off.Guard {
 		return set, 0, nil
 	}
-	return f.policy.screen(set, f.now(), !f.skewed.Load())
+	return f.policy.screen(set, f.ring.Set(), f.now(), !f.skewed.Load())
 }
