@@ -180,7 +180,7 @@ func (a *Authority) noKey(set *keyring.Set, kid []byte) error {
 	switch {
 	case set.Revoked(kid):
 		return ErrRevokedKey
-	case a.ring.Fresh():
+	case a.ring.Excludes(kid):
 		return ErrUnknownKey
 	default:
 		return errUnknownKeyYet

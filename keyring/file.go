@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/waybill-go/waybill/internal/secretfile"
 )
@@ -87,15 +89,25 @@ func IsWrapped(data []byte) bool {
 		(ring.Version > 0 || ring.Kind == sharedKind)
 }
 
-// hasSecrets reports whether data is anything other than a ring of public halves.
+// secretMembers are the members of a JWK that are secret (RFC 7517 and 7518, section 6; "priv" is of
+// the keys of ML-DSA).
+var secretMembers = []string{"k", "d", "p", "q", "dp", "dq", "qi", "oth", "priv"}
+
+// hasSecrets reports whether data is anything other than a JWK Set of public halves. Names are
+// compared as encoding/json reads them, in any case.
 func hasSecrets(data []byte) bool {
-	var file file
-	if parseFile(data, &file, false) != nil {
+	var file struct {
+		Keys []map[string]json.RawMessage `json:"keys"`
+	}
+	if parseFile(data, &file, false) != nil || len(file.Keys) == 0 {
 		return true
 	}
 	for _, k := range file.Keys {
-		if k.K != "" || k.D != "" {
-			return true
+		for name, value := range k {
+			secret := slices.ContainsFunc(secretMembers, func(s string) bool { return strings.EqualFold(s, name) })
+			if secret && string(value) != `""` && string(value) != "null" {
+				return true
+			}
 		}
 	}
 	return false

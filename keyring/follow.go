@@ -31,6 +31,7 @@ type follower struct {
 	fails    int // reads that failed in a row
 	next     time.Duration
 	reported time.Duration
+	skipping string // reasons that were logged for entries of the last read
 
 	offline atomic.Bool
 	offset  atomic.Int64 // the store's clock less ours, in ns
@@ -39,6 +40,7 @@ type follower struct {
 	problem atomic.Pointer[error]  // what the last read failed of
 	writer  atomic.Pointer[string] // of the ring that the last read has shown
 	asked
+	strangers strangers
 }
 
 // content is the result of the last read.
@@ -205,6 +207,19 @@ func (f *follower) report(err error) {
 	}
 }
 
+// reportSkipped counts the entries of a foreign JWK Set that cannot be used, and logs them once.
+func (f *follower) reportSkipped(skipped []error) {
+	f.ring.n.skipped.Store(int64(len(skipped)))
+	reason := ""
+	if len(skipped) > 0 {
+		reason = first(skipped).Error()
+	}
+	if reason != "" && reason != f.skipping {
+		f.logger.Warn("waybill: skipped entries of the JWK Set that cannot be used", "entries", len(skipped), "error", reason)
+	}
+	f.skipping = reason
+}
+
 func (f *follower) gated() bool { return f.wrapper != nil && !f.off.Gate }
 
 // look reads the source once and accepts its ring.
@@ -283,6 +298,7 @@ func (f *follower) take(data []byte) error {
 		f.writer.Store(&by)
 	}
 	f.ring.n.ignored.Store(int64(ignored))
+	f.reportSkipped(got.skipped)
 	f.remember(data)
 	return nil
 }
@@ -343,5 +359,5 @@ func (f *follower) screen(set *Set) (*Set, int, error) {
 	if f.off.Guard {
 		return set, 0, nil
 	}
-	return f.policy.screen(set, f.now(), !f.skewed.Load())
+	return f.policy.screen(set, f.ring.Set(), f.now(), !f.skewed.Load())
 }

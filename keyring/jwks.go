@@ -61,6 +61,9 @@ func ParseSet(data []byte) (*Set, error) {
 	if err := parseFile(data, &f, true); err != nil {
 		return nil, err
 	}
+	if len(f.Keys) == 0 {
+		return nil, errNoKeys
+	}
 	if f.Ring == "" || f.Generation == 0 {
 		return nil, errors.New("keyring: not a ring: the members ring and gen are missing; " +
 			"JWK Sets of other software are read with keyring.Foreign")
@@ -109,35 +112,9 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// ParseForeign reads a JWK Set of other software as the ring of a domain. It accepts the kids as
-// they are, and ignores times: the keys issue at once and do not expire. Each entry must have a kid
-// and the alg HS256, EdDSA or Ed25519; keys of sealed tokens cannot be foreign. The first key that
-// can issue is the active key.
-func ParseForeign(domain string, data []byte) (*Set, error) {
-	var f file
-	if err := parseFile(data, &f, false); err != nil {
-		return nil, err
-	}
-	var keys []*Key
-	for i, j := range f.Keys {
-		if j.Alg == "Ed25519" {
-			j.Alg = "EdDSA"
-		}
-		if j.Alg != Signed.alg() && j.Alg != Public.alg() {
-			return nil, fmt.Errorf("keyring: key %d: alg %.64q: the alg of a foreign key must be HS256, EdDSA or Ed25519", i, j.Alg)
-		}
-		k := &Key{foreign: true}
-		if err := k.read(j); err != nil {
-			return nil, fmt.Errorf("keyring: key %d: %w", i, err)
-		}
-		keys = append(keys, k)
-	}
-	return newSet(head{domain: domain, generation: 1}, keys, nil, nil)
-}
-
 // parseFile reads a JWK Set. It rejects unknown members in a ring of this package and ignores them
 // in a foreign one, as RFC 7517, section 5, requires.
-func parseFile(data []byte, f *file, own bool) error {
+func parseFile(data []byte, f any, own bool) error {
 	if len(data) > MaxBytes {
 		return fmt.Errorf("keyring: the ring has %d bytes, the limit is %d", len(data), MaxBytes)
 	}
@@ -156,11 +133,10 @@ func parseFile(data []byte, f *file, own bool) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("keyring: not a JWK Set: data after the JSON object")
 	}
-	if len(f.Keys) == 0 {
-		return errors.New("keyring: the JWK Set has no keys; a ring without keys for public waybills has no public halves")
-	}
 	return nil
 }
+
+var errNoKeys = errors.New("keyring: the JWK Set has no keys; a ring without keys for public waybills has no public halves")
 
 func (k *Key) read(j jwk) error {
 	switch {

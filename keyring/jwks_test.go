@@ -292,6 +292,10 @@ func FuzzParseSet(f *testing.F) {
 	}
 	f.Add(ringFile(macJWK("a"), dirJWK("b"), signJWK(), jwk{"kid": "AAAAAAAAAAA", "revoked": jwk{"revoked_at": 5, "reason": "é\u2028<>"}}))
 	f.Add([]byte(`{"RING":"shop","gen":1,"keys":[null]}`))
+	for _, j := range strangers() {
+		f.Add(foreignFile(j, jwk{"kty": "oct", "kid": "a", "alg": "HS256", "k": secret("one")}))
+	}
+	f.Add(foreignFile(jwk{"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": signJWK()["x"]}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if set, err := keyring.ParseSet(data); err == nil {
 			again := must(keyring.ParseSet(set.SecretJWKS()))(t)
@@ -308,7 +312,11 @@ func FuzzParseSet(f *testing.F) {
 			wantNoSecret(t, "PublicJWKS", string(set.PublicJWKS()), secretsOf(t, set))
 		}
 		if set, err := keyring.ParseForeign("shop", data); err == nil {
-			wantSameKeys(t, must(keyring.ParseForeign("shop", set.SecretJWKS()))(t), set)
+			again := must(keyring.ParseForeign("shop", set.SecretJWKS()))(t)
+			wantSameKeys(t, again, set)
+			if len(set.Keys()) == 0 || len(again.Skipped()) != 0 {
+				t.Errorf("got %v, and written again %d skipped entries", set, len(again.Skipped()))
+			}
 		}
 	})
 }

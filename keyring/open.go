@@ -31,6 +31,10 @@ type config struct {
 	waits   bool
 	needed  func(context.Context) (time.Time, error)
 	off     keyfault.Off
+
+	foreign    bool
+	copying    time.Duration
+	copyingSet bool
 }
 
 // Poll sets how often the source is read, on average; by default Policy.Poll, which is 30 s. The
@@ -42,9 +46,11 @@ func Poll(every time.Duration) Option {
 // Logger sets the logger for failed reads and for changes of the ring; slog.Default by default.
 func Logger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }
 
-// Foreign reads a JWK Set of other software, as [ParseForeign] does.
+// Foreign reads a JWK Set of other software, as [ParseForeign] does. Entries that cannot be used are
+// skipped: [Stats] counts them, and the log says once why.
 func Foreign(domain string) Option {
 	return option(func(c *config) {
+		c.foreign = true
 		c.parse = func(data []byte) (*Set, error) { return ParseForeign(domain, data) }
 	})
 }
@@ -182,7 +188,12 @@ func open(ctx context.Context, source Source, store Store, c config) (*Ring, err
 		r.margin = c.policy.margin()
 	}
 	r.window = 3 * c.policy.Poll
+	copying, err := c.copyTime(source)
+	if err != nil {
+		return nil, err
+	}
 	r.follower = newFollower(r, source, store, c)
+	r.follower.strangers.copying = copying
 	if err := r.follower.start(ctx); err != nil {
 		return nil, err
 	}

@@ -153,14 +153,24 @@ var ErrFlood = errors.New("keyring: too many pending keys")
 // screen returns the set without the keys that a node with a correct clock and this policy cannot
 // have made yet, and how many those are. They are checked again at each read, so a key that is only
 // early is accepted long before it issues. A key that issues sooner than the policy's Delay is
-// accepted, because it may be needed to open another node's tokens.
-func (p Policy) screen(s *Set, now time.Time, clock bool) (*Set, int, error) {
+// accepted, because it may be needed to open another node's tokens. An early key is accepted at once
+// if own has it, or if no other key of its protection issues now: then it is all there is, for
+// example after an operator with a fast clock burnt the ring.
+func (p Policy) screen(s, own *Set, now time.Time, clock bool) (*Set, int, error) {
+	future := func(k *Key) bool {
+		t := k.times
+		return t.Created.After(now.Add(p.margin())) || t.NotBefore.After(now.Add(p.Period+2*p.Delay+p.margin()))
+	}
+	issued := map[Protection]bool{}
+	for _, k := range s.keys {
+		issued[k.protection] = issued[k.protection] || k.issues(now, now) && !future(k)
+	}
 	waiting := map[Protection]int{}
 	var taken []*Key
 	for _, k := range s.keys {
 		t := k.times
-		future := t.Created.After(now.Add(p.margin())) || t.NotBefore.After(now.Add(p.Period+2*p.Delay+p.margin()))
-		if clock && future || t.Expires.Sub(t.NotBefore) > 10*p.life() {
+		early := clock && future(k) && issued[k.protection] && own.Lookup([]byte(k.kid)) == nil
+		if early || t.Expires.Sub(t.NotBefore) > 10*p.life() {
 			continue
 		}
 		if t.NotBefore.After(now) {

@@ -128,7 +128,9 @@ func (r *Ring) current() *view {
 // In a sealed ring the key must outlive the token by twice Policy.MaxSkew, because nodes whose
 // clock is ahead drop it earlier, and it must have settled: for Policy.Settle this process was in
 // touch with the store and both had the key, so that every other node could fetch it. If no such
-// key has settled, Active returns the one with the earliest NotBefore.
+// key has settled, Active returns the one with the earliest NotBefore. If there is no such key, it
+// returns the pending key with the earliest NotBefore: other nodes open tokens of a key before its
+// NotBefore, so a proposer's fast clock, or keys that are all gone, do not stop the issuing.
 //
 // Active does one atomic load, takes no lock and does not allocate.
 func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
@@ -137,22 +139,29 @@ func (r *Ring) Active(protection Protection, now, until time.Time) *Key {
 		return nil
 	}
 	until = until.Add(r.margin)
-	var oldest *Key
-	for i, k := range v.set.keys {
-		if k.protection != protection || !k.issues(now, until) {
-			continue
-		}
-		if v.settled == nil || v.settled[i] {
+	var oldest, pending *Key
+	for i, k := range v.set.keys { // newest NotBefore first
+		switch {
+		case k.protection != protection || !k.CanIssue() || k.Gone(until):
+		case k.times.NotBefore.After(now):
+			pending = k
+		case v.settled == nil || v.settled[i]:
 			return k
+		default:
+			oldest = k
 		}
-		oldest = k
+	}
+	if oldest == nil && r.rotates() {
+		return pending
 	}
 	return oldest
 }
 
+// rotates reports whether the keys are made by a [Policy], ahead of their time.
+func (r *Ring) rotates() bool { return r.follower != nil && r.follower.wrapper != nil }
+
 // Fresh reports whether the source confirmed the set within the last three polling intervals. A
-// ring without a source is fresh once it has a set. Only while the ring is fresh is an unknown kid
-// the sender's fault.
+// ring without a source is fresh once it has a set. See [Ring.Excludes] for unknown kids.
 func (r *Ring) Fresh() bool {
 	if r == nil || r.follower == nil {
 		return r.current() != nil

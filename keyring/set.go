@@ -21,6 +21,7 @@ type Set struct {
 	byHead    map[string]*Key // by the encoded header of the tokens that they sign
 	revoked   map[string]Revocation
 	ambiguous map[string]time.Time // names that two different keys have, and until when the mark stays
+	skipped   []error              // of a foreign JWK Set; see Skipped
 }
 
 // head identifies a version of a set.

@@ -11,6 +11,7 @@ type counters struct {
 	swaps, failures  atomic.Uint64
 	installed        atomic.Bool
 	ignored          atomic.Int64
+	skipped          atomic.Int64
 	won, lost        atomic.Uint64
 	unclear          atomic.Uint64
 	casErrors        atomic.Uint64
@@ -37,6 +38,7 @@ type Stats struct {
 	ActiveAge   time.Duration // since the NotBefore of the active key; of several protections the longest
 	Unsettled   int           // keys whose NotBefore has passed and that this node does not prefer yet
 	Ignored     int           // keys in the last read that are outside of the policy
+	Skipped     int           // entries of a foreign JWK Set, in the last read, that cannot be used
 	Size        int           // of the ring in the source, in bytes
 
 	CASWon     uint64 // changes of the store that succeeded
@@ -58,7 +60,7 @@ func (r *Ring) Stats() Stats {
 	}
 	n := &r.n
 	s := Stats{
-		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()),
+		Swaps: n.swaps.Load(), Failures: n.failures.Load(), Ignored: int(n.ignored.Load()), Skipped: int(n.skipped.Load()),
 		CASWon: n.won.Load(), CASLost: n.lost.Load(), CASUnknown: n.unclear.Load(), CASErrors: n.casErrors.Load(),
 		Repairs: n.repairs.Load(), UnknownFetched: n.unknownFetched.Load(), UnknownSkipped: n.unknownSkipped.Load(),
 		UnknownThrottled: n.unknownThrottled.Load(), RevokedUsed: n.revokedUsed.Load(),

@@ -19,6 +19,9 @@ func TestZeroRing(t *testing.T) {
 		if got := ring.Active(keyring.Signed, now, now); got != nil {
 			t.Errorf("%s: Active: got %v, want nil", name, got)
 		}
+		if ring.Excludes([]byte("x")) {
+			t.Errorf("%s: Excludes: got true, want false", name)
+		}
 		if ring.Fresh() || !ring.ConfirmedSince(now) || ring.Unknown([]byte("x")) {
 			t.Errorf("%s: fresh %v, confirmed %v, unknown %v; want false, true, false", name, ring.Fresh(), ring.ConfirmedSince(now), ring.Unknown([]byte("x")))
 		}

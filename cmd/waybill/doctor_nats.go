@@ -59,6 +59,12 @@ func (f *doctorFlags) bucketOf(ctx context.Context, c *checkup, s *sealedRing) {
 		c.risk(edit+"--replicas 3", "%d server stores the bucket: while it is down nothing rotates, and if its disk fails the ring is lost "+
 			"until a node puts it back", max(1, config.Replicas))
 	}
+	switch shut := edit + "--no-allow-rollup --deny-purge"; {
+	case config.AllowRollup:
+		c.risk(shut, "the bucket allows roll-ups: one message with the header Nats-Rollup removes the rings of all domains")
+	case !config.DenyPurge:
+		c.risk(shut, "the bucket allows purges: one request removes the rings of all domains")
+	}
 	if config.MaxMsgsPerSubject == 1 {
 		c.risk(edit+"--max-msgs-per-subject 8", "the bucket has no history: the previous ring cannot be seen")
 	}

@@ -86,6 +86,9 @@ func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 	for _, protection := range issuing(set) {
 		due, newest := dueAt(set, protection, p), last(set, protection)
 		switch {
+		case set.Active(protection, now, now.Add(p.TokenLife)) == nil && newest.Times().NotBefore.After(now):
+			c.risk(fixClock+", and: "+f.where("waybill keys rotate", f.store, "--now"),
+				"no %s key is active: nodes issue with a pending key, which was made with a fast clock or too late", protection)
 		case set.Active(protection, now, now.Add(p.TokenLife)) == nil:
 			c.risk(f.where("waybill keys rotate", f.store, "--now"), "no %s key is active: no %[1]s token can be issued", protection)
 		case now.After(due.Add(rotationGrace)):

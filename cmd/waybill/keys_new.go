@@ -18,9 +18,8 @@ import (
 const (
 	keyLife = 90 * day
 
-	// Nodes poll every 30 s, a fifth more at most, and their clocks may differ by a minute. A key
-	// that begins to issue later than that is known to all when its first token comes.
-	activationDelay = 2 * time.Minute
+	// Longer than a node waits for a copy of the file before it calls a key unknown, with time to copy it.
+	activationDelay = 5 * time.Minute
 )
 
 // newFlags are the flags of "keys new".
@@ -31,6 +30,7 @@ type newFlags struct {
 	life       duration
 	activateIn duration
 	add        bool
+	force      bool
 }
 
 func newKeysNew() *cobra.Command {
@@ -44,8 +44,10 @@ The key's times begin a minute ago, so that it issues on nodes whose clocks are 
 
 With --add, rotate: add the next keys to an existing ring. The new keys open
 tokens at once and issue after --activate-in. Copy the file to every node within
-that time. The earlier keys open tokens until they expire, and then leave the
-ring. The file keeps its mode and owner.`,
+that time. It cannot be shorter than 3m without --force: a node that does not
+have the file when the new keys issue answers their tokens with 503 for 3m, and
+rejects them after that. The earlier keys open tokens until they expire, and
+then leave the ring. The file keeps its mode and owner.`,
 		Example: `  waybill keys new ring.jwks --domain shop
   waybill keys new ring.jwks --domain shop --protection signed,public --life 30d
   waybill keys new ring.jwks --add
@@ -59,7 +61,8 @@ ring. The file keeps its mode and owner.`,
 	cmd.Flags().Var(&f.life, "life", "time from when a key begins to issue until it expires")
 	cmd.Flags().Var(&f.activateIn, "activate-in", "time until the new keys issue")
 	cmd.Flags().BoolVar(&f.add, "add", false, "add to an existing ring")
-	cmd.Flags().Lookup("activate-in").DefValue = "at once; with --add 2m"
+	cmd.Flags().Lookup("activate-in").DefValue = "at once; with --add 5m"
+	cmd.Flags().BoolVar(&f.force, "force", false, "with --add, accept an --activate-in shorter than 3m")
 	complete(cmd, "domain")
 	return cmd
 }
@@ -82,6 +85,14 @@ func (f *newFlags) run(cmd *cobra.Command, path string) error {
 	}
 	if f.add && !cmd.Flags().Changed("activate-in") {
 		f.activateIn = duration(activationDelay)
+	}
+	if least := duration(keyring.DefaultCopyTime); f.add && f.activateIn < least && !f.force {
+		return usage("--activate-in %v is shorter than %v, the time that copies of the file may take to reach every node: "+
+			"nodes without the new keys cannot open their tokens; use a longer time, or pass --force if all nodes read this file",
+			f.activateIn, least)
+	}
+	if f.force && !f.add {
+		return usage("--force is for --add only: leave it out")
 	}
 	store := keyring.FileStore(path)
 	before, err := f.before(cmd.Context(), store)

@@ -41,6 +41,9 @@ func (f *ringFlags) load(cmd *cobra.Command, other string) (*keyring.Ring, error
 	if err != nil {
 		return nil, err
 	}
+	for _, reason := range set.Skipped() {
+		say(cmd.ErrOrStderr(), "skipped an entry of the JWK Set: "+reason.Error())
+	}
 	return keyring.NewRing(set), nil
 }
 

@@ -27,8 +27,9 @@ func (o option) apply(c *jetstream.StreamConfig) { o(c) }
 func Replicas(n int) Option { return option(func(c *jetstream.StreamConfig) { c.Replicas = n }) }
 
 // Create makes a bucket for rings. It stores rings in files, without a maximum age and with some
-// history, and republishes each change to the nudge subject. It is for operators; services need no
-// permission for it. If a bucket with the same name and settings exists, Create succeeds; if its
+// history, and republishes each change to the nudge subject. The server rejects purges and roll-ups
+// of the bucket, so Purge of the key-value API fails on it; Delete works. Create is for operators;
+// services need no permission for it. If a bucket with the same name and settings exists, Create succeeds; if its
 // settings differ, it returns an error and changes nothing.
 func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) error {
 	if nc == nil {
@@ -53,9 +54,12 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 		Replicas:          1,
 		// With these settings other tools see the stream as a key-value bucket.
 		Discard:     jetstream.DiscardNew,
-		AllowRollup: true,
 		DenyDelete:  true,
 		AllowDirect: true,
+		// In contrast to other buckets: one message with the header "Nats-Rollup: all", from a node that
+		// may write one ring, would remove the rings of all domains.
+		AllowRollup: false,
+		DenyPurge:   true,
 		RePublish: &jetstream.RePublish{
 			Source: "$KV." + bucket + ".>", Destination: nudgePrefix(bucket) + ">", HeadersOnly: true,
 		},
@@ -70,7 +74,7 @@ func Create(ctx context.Context, nc *nats.Conn, bucket string, opts ...Option) e
 	defer cancel()
 	switch _, err := js.CreateStream(ctx, config); {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-		return fmt.Errorf("natskv: bucket %q exists with other settings: %w", bucket, jetstream.ErrBucketExists)
+		return fmt.Errorf("natskv: bucket %q exists with other settings: %w: see waybill keys doctor", bucket, jetstream.ErrBucketExists)
 	case err != nil:
 		return fmt.Errorf("natskv: creating bucket %q: %w%s", bucket, err, denied(nc, err, "STREAM.CREATE."+config.Name))
 	}

@@ -14,6 +14,7 @@
 //	waybill.keys.active_age    s      since the NotBefore of the active key; alarm at two Periods
 //	waybill.keys.pending       {key}  keys whose NotBefore has not come
 //	waybill.keys.unsettled     {key}  keys whose NotBefore has passed and that this node does not prefer yet
+//	waybill.keys.skipped       {key}  entries of a foreign JWK Set that cannot be used
 //	waybill.keys.size          By     the ring in the source
 //	waybill.keys.epoch         1      epoch of the current set; generations begin at 1 again in each epoch
 //	waybill.keys.generation    1      generation of the current set; the same on all nodes that are in touch with the store
@@ -85,6 +86,8 @@ func Register(ring *keyring.Ring, opts ...Option) (metric.Registration, error) {
 			func(s keyring.Stats) int64 { return int64(s.Pending) }},
 		{in.gauge("unsettled", "{key}", "Keys whose NotBefore has passed and that this node does not prefer yet."),
 			func(s keyring.Stats) int64 { return int64(s.Unsettled) }},
+		{in.gauge("skipped", "{key}", "Entries of a foreign JWK Set that cannot be used."),
+			func(s keyring.Stats) int64 { return int64(s.Skipped) }},
 		{in.gauge("size", "By", "Size of the ring in its source."),
 			func(s keyring.Stats) int64 { return int64(s.Size) }},
 		{in.gauge("epoch", "1", "Epoch of the current set of keys."),

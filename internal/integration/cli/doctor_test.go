@@ -152,6 +152,13 @@ func (d diagnosis) skips(check, why string) bool {
 	})
 }
 
+// warns reports whether a check names a risk.
+func (d diagnosis) warns(check, risk string) bool {
+	return slices.ContainsFunc(d.Risks, func(r struct{ Check, Risk, Fix string }) bool {
+		return r.Check == check && strings.Contains(r.Risk, risk)
+	})
+}
+
 // TestDoctorOfBucket: a bucket that somebody made with other settings, and what the doctor's advice makes of it.
 func TestDoctorOfBucket(t *testing.T) {
 	c := newClinic(t)
@@ -170,7 +177,8 @@ func TestDoctorOfBucket(t *testing.T) {
 	c.check(keyring.Create(t.Context(), store, operator, first.WithEpoch(1)))
 
 	d := c.doctor("me", "bad")
-	d.wants(t, "bucket", "1 server stores the bucket|nats stream edit KV_bad --replicas 3", "no history|--max-msgs-per-subject 8",
+	d.wants(t, "bucket", "1 server stores the bucket|nats stream edit KV_bad --replicas 3",
+		"one message with the header Nats-Rollup removes|nats stream edit KV_bad --no-allow-rollup --deny-purge", "no history|--max-msgs-per-subject 8",
 		"deletes what is older than 1h0m0s|--max-age 0s", "in memory", "sends no nudges|--republish-source '$KV.bad.>' "+
 			"--republish-destination 'waybill.nudge.bad.>' --republish-headers", "rejects rings over 100000 bytes|--max-msg-size=-1")
 	for _, check := range []string{"files", "sealed", "roster", "keys", "size", "clock", "streams"} {
@@ -183,6 +191,13 @@ func TestDoctorOfBucket(t *testing.T) {
 	stream, err := c.js.Stream(t.Context(), "KV_bad")
 	c.check(err)
 	config := stream.CachedInfo().Config
+	config.AllowRollup = false
+	_, err = c.js.UpdateStream(t.Context(), config)
+	c.check(err)
+	if d := c.doctor("me", "bad"); !d.warns("bucket", "allows purges") {
+		t.Errorf("got %+v, want a risk of purges", d.Risks)
+	}
+	config.DenyPurge = true
 	config.MaxMsgsPerSubject, config.MaxAge, config.MaxMsgSize = 8, 0, -1
 	config.RePublish = &jetstream.RePublish{Source: "$KV.bad.>", Destination: "waybill.nudge.bad.>", HeadersOnly: true}
 	_, err = c.js.UpdateStream(t.Context(), config)

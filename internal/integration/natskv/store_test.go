@@ -179,7 +179,19 @@ func TestNotFound(t *testing.T) {
 	kv, err := js.KeyValue(t.Context(), bucket)
 	check(t, err)
 	type removal = func(context.Context, string, ...jetstream.KVDeleteOpt) error
-	for name, remove := range map[string]removal{"deleted": kv.Delete, "purged": kv.Purge} {
+	for _, name := range []string{"deleted", "deleted in a bucket of other tools", "purged in a bucket of other tools"} {
+		remove := removal(kv.Delete)
+		if name == "deleted in a bucket of other tools" { // which lets itself be purged
+			check(t, js.DeleteKeyValue(t.Context(), bucket))
+			kv, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, History: 8})
+			check(t, err)
+			remove = kv.Delete
+			first, err = store.CompareAndSwap(t.Context(), 0, []byte("one"))
+			check(t, err)
+		}
+		if strings.HasPrefix(name, "purged") {
+			remove = kv.Purge
+		}
 		check(t, remove(t.Context(), natskv.Key("shop")))
 		noRing(name, true, nil)
 		if rev, err := store.CompareAndSwap(t.Context(), first, []byte("stale")); !errors.Is(err, keyring.ErrConflict) {
@@ -194,6 +206,67 @@ func TestNotFound(t *testing.T) {
 	b.kill()
 	eventually(t, "the client's notice", func() bool { return !nc.IsConnected() })
 	noRing("without a server", false, nil)
+}
+
+// TestNobodyEmptiesTheBucket: whoever may write one ring cannot remove the others, nor can an operator by mistake, and the
+// key-value API works as before but for purges.
+func TestNobodyEmptiesTheBucket(t *testing.T) {
+	nc := connect(t, startServer(t).ClientURL())
+	check(t, natskv.Create(t.Context(), nc, bucket))
+	js, err := jetstream.New(nc)
+	check(t, err)
+	kv, err := js.KeyValue(t.Context(), bucket)
+	check(t, err)
+	stream, err := js.Stream(t.Context(), "KV_"+bucket)
+	check(t, err)
+	revs := map[string]uint64{}
+	for _, domain := range []string{"shop", "bank"} {
+		revs[domain], err = newStore(t, nc, domain).CompareAndSwap(t.Context(), 0, []byte(domain))
+		check(t, err)
+	}
+	rollup := func(how string) error {
+		m := nats.NewMsg("$KV." + bucket + "." + natskv.Key("shop"))
+		m.Header.Set("Nats-Rollup", how)
+		m.Data = []byte("forged")
+		_, err := js.PublishMsg(t.Context(), m)
+		return err
+	}
+	for name, empty := range map[string]func() error{
+		"a roll-up of all":      func() error { return rollup("all") },
+		"a roll-up of one ring": func() error { return rollup("sub") },
+		"a purge":               func() error { return stream.Purge(t.Context()) },
+		"a purge of one ring": func() error {
+			return stream.Purge(t.Context(), jetstream.WithPurgeSubject("$KV."+bucket+"."+natskv.Key("bank")))
+		},
+		"a purge of a key":         func() error { return kv.Purge(t.Context(), natskv.Key("bank")) },
+		"the removal of a message": func() error { return stream.DeleteMsg(t.Context(), revs["bank"]) },
+	} {
+		if err := empty(); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+		for domain, rev := range revs {
+			if blob, err := newStore(t, nc, domain).Load(t.Context()); err != nil || string(blob.Data) != domain || blob.Revision != rev {
+				t.Errorf("%s: the ring of %s is %q of revision %d, %v, want it as it was", name, domain, blob.Data, blob.Revision, err)
+			}
+		}
+	}
+	watcher, err := kv.Watch(t.Context(), natskv.Key("shop"), jetstream.UpdatesOnly())
+	check(t, err)
+	defer watcher.Stop()
+	rev, err := kv.Update(t.Context(), natskv.Key("shop"), []byte("next"), revs["shop"])
+	check(t, err)
+	if entry := <-watcher.Updates(); entry == nil || entry.Revision() != rev {
+		t.Errorf("the watcher saw %v, want revision %d", entry, rev)
+	}
+	if _, err := kv.Update(t.Context(), natskv.Key("shop"), []byte("stale"), revs["shop"]); err == nil {
+		t.Error("an update of an old revision: got no error")
+	}
+	if _, err := kv.Create(t.Context(), natskv.Key("bank"), []byte("again")); !errors.Is(err, jetstream.ErrKeyExists) {
+		t.Errorf("a second create: got %v, want ErrKeyExists", err)
+	}
+	if history, err := kv.History(t.Context(), natskv.Key("shop")); err != nil || len(history) != 2 {
+		t.Errorf("got a history of %d, %v, want 2", len(history), err)
+	}
 }
 
 // The bucket's own clock is told, and not the time of the ring.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -178,6 +179,36 @@ func TestNotLoaded(t *testing.T) {
 			t.Errorf("%s: the domain is not proven before there are keys", name)
 		}
 	}
+}
+
+// The entries of a JWK Set of other software that cannot be used are counted.
+func TestSkippedEntries(t *testing.T) {
+	set, err := keyring.NewSet("shop", public(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "set.jwks")
+	data := strings.Replace(string(set.PublicJWKS()), `"keys": [`, `"keys": [{"kty": "RSA", "kid": "a", "alg": "RS256"}, {"kty": "AKP"},`, 1)
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.LoadFile(t.Context(), path, keyring.Foreign("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ring.Close()
+	reader, _ := register(t, ring)
+	collect(t, reader).wants(t, figures{"skipped shop": 2, "failures shop": 0})
+}
+
+func public(t *testing.T) *keyring.Key {
+	t.Helper()
+	now := time.Now()
+	key, err := keyring.Generate(keyring.Public, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // Each domain has its own series.
