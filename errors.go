@@ -50,7 +50,7 @@ var (
 
 	// If the ring has not been confirmed recently, an unknown key may be a new key: the peer should
 	// try again.
-	errUnknownKeyYet error = &refusal{"unknown_key", Unavailable, "key not in the ring, which has not been confirmed recently"}
+	errUnknownKeyYet error = &refusal{"unknown_key", Unavailable, "key not in the ring yet: the ring was not confirmed recently, or its file may still be on its way"}
 )
 
 // Is reports both forms of an unknown key as [ErrUnknownKey].

