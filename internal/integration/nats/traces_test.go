@@ -74,7 +74,7 @@ func attributes(span sdktrace.ReadOnlySpan) string {
 func attributeOf(span sdktrace.ReadOnlySpan, key string) string {
 	for _, kv := range span.Attributes() {
 		if string(kv.Key) == key {
-			return kv.Value.Emit()
+			return kv.Value.String()
 		}
 	}
 	return ""
