@@ -86,7 +86,7 @@ func (o *outgoing) objection(ctx context.Context) string {
 	conn, _ := credentials.RequestInfoFromContext(ctx)
 	// The level that gRPC itself requires for bearer tokens.
 	if credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) != nil {
-		return "the connection has no privacy and integrity"
+		return "the connection has no privacy and integrity; use TLS, or AllowPlaintext in a trusted network"
 	}
 	if o.peer == nil {
 		return ""

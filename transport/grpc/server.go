@@ -94,6 +94,7 @@ func (s *Server) serve(ctx context.Context, method string, handle func(context.C
 		if hop.Outermost() {
 			hop.Discard()
 		}
+		s.logger.DebugContext(ctx, "waybill: call refused", "method", method, "reason", waybill.Reason(err), "error", err)
 		return refusal(err)
 	}
 	if !hop.Outermost() {
