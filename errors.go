@@ -32,7 +32,7 @@ func (r *refusal) Error() string { return "waybill: " + r.text }
 // The reasons why there is no waybill. Test for them with [errors.Is]. [Reason] returns the stable
 // name that peers see.
 var (
-	ErrNoWaybill    error = &refusal{"absent", Unauthenticated, "no waybill in this context"}
+	ErrNoWaybill    error = &refusal{"absent", Unauthenticated, "no waybill in this context; an edge, or Authority.Start, begins a journey"}
 	ErrMalformed    error = &refusal{"malformed", Invalid, "malformed token"}
 	ErrAmbiguous    error = &refusal{"ambiguous", Invalid, "more than one token"}
 	ErrTooLarge     error = &refusal{"too_large", TooLarge, "token too large"}

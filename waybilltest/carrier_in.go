@@ -148,8 +148,8 @@ func (c carrierCheck) removed() {
 			}
 		}
 		if !slices.Equal(v.seen["other"], []string{"kept"}) {
-			c.t.Errorf("the handler sees another header as %q, want kept: remove the waybill's headers "+
-				"only", v.seen["other"])
+			c.t.Errorf("the request brings the header \"other\" with the value \"kept\", and the handler sees it as %q: "+
+				"remove the waybill's headers only, and give Service.Handle names in lower case", v.seen["other"])
 		}
 		if got, _ := checkCell.Of(v.wb); len(h[waybill.Header]) == 0 && !errors.Is(v.err, waybill.ErrNoWaybill) {
 			c.t.Errorf("a returned token in a request became its waybill, with cell %q: pass only the "+

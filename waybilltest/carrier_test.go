@@ -194,7 +194,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"", ""},
 		{"one way", ""},
 		{"lets all in", ""},
-		{"no token", "although its caller has one: waybill: no waybill in this context; send Call.Token()"},
+		{"no token", "although its caller has one: waybill: no waybill in this context; an edge, or Authority.Start, begins a journey; send Call.Token()"},
 		{"token in lower case", "the call failed: refused"},
 		{"token cut", "the call failed: refused"},
 		{"empty for absent", "the call failed: refused: malformed"},

@@ -11,7 +11,7 @@ func TestHopAllocations(t *testing.T) {
 	const slack = 10
 	limits := map[string][]float64{ // idle, carried, updated
 		"http1":     {4, 29, 55},
-		"grpc":      {4, 37, 70},
+		"grpc":      {4, 42, 75}, // waybill-hop costs 5: gRPC's server decodes it, and we copy the metadata
 		"nats":      {9, 28, 54},
 		"jetstream": {4, 27},
 	}

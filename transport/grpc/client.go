@@ -5,14 +5,17 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
 // Client sends waybills with outgoing calls. It is safe for concurrent use, and one Client serves any
@@ -77,7 +80,8 @@ func (c *Client) UnaryInterceptor(
 }
 
 // StreamInterceptor is a [grpc.StreamClientInterceptor]. It sends the waybill as it is when the stream is
-// opened, and merges the returned token before the caller sees the end of the stream.
+// opened, and merges the returned token before the caller sees the end of the stream. If the caller gives
+// the stream up, a token that has already arrived is merged; otherwise the stream counts as unread.
 func (c *Client) StreamInterceptor(
 	ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
 	streamer grpc.Streamer, opts ...grpc.CallOption,
@@ -90,10 +94,12 @@ func (c *Client) StreamInterceptor(
 	if err != nil {
 		return nil, err
 	}
-	s := &clientStream{ctx: ctx, out: out, opts: opts, single: !desc.ServerStreams}
+	s := &clientStream{ctx: ctx, cc: cc, out: out, opts: opts, single: !desc.ServerStreams}
 	if out != nil {
-		opts = append(slices.Clip(opts), grpc.PerRPCCredentials(out))
+		opts = append(slices.Clip(opts), grpc.PerRPCCredentials(out), grpc.OnFinish(s.finished))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ClientStream, err = streamer(ctx, desc, cc, method, opts...); err != nil {
 		return nil, err
 	}
@@ -136,53 +142,96 @@ func (c *Client) pin(ctx context.Context, method string, cc *grpc.ClientConn, op
 // withoutWaybill returns ctx without a waybill in its outgoing metadata: only the pinned token is sent.
 func withoutWaybill(ctx context.Context) context.Context {
 	md, ok := metadata.FromOutgoingContext(ctx) // a copy
-	if !ok || md[waybill.Header] == nil && md[waybill.HeaderReturn] == nil {
+	if !ok || !removed(md) {
 		return ctx
 	}
-	delete(md, waybill.Header)
-	delete(md, waybill.HeaderReturn)
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// merge merges the token in the call's trailer.
-func (o *outgoing) merge(ctx context.Context, trailer metadata.MD, result waybill.Result) {
+// merge merges the token in the call's trailer. It reports whether there is one.
+func (o *outgoing) merge(ctx context.Context, trailer metadata.MD, result waybill.Result) bool {
 	values := trailer[waybill.HeaderReturn]
 	if len(values) == 0 || !o.sent.Load() {
-		return
+		return false
 	}
 	outcome, err := o.call.Merge(values, result, o.accept...)
 	o.rec.Merged(ctx, outcome, err)
+	return true
 }
 
-// clientStream merges the returned token when the stream ends. It does so in RecvMsg and not in a
-// grpc.OnFinish callback: older versions of gRPC call that before the trailer is available, and newer
-// ones concurrently with the RecvMsg that reports the end.
+// unread counts a stream whose end was not read.
+func (o *outgoing) unread(ctx context.Context) {
+	if o.sent.Load() {
+		o.rec.Returned(ctx, telemetry.Unread)
+		o.call.Unread()
+	}
+}
+
+// clientStream merges the returned token when the stream ends. RecvMsg does so for streams that are read
+// to their end, and finished for those that the caller gives up.
 type clientStream struct {
 	grpc.ClientStream
 	ctx    context.Context
+	cc     *grpc.ClientConn
 	out    *outgoing // nil: the call carries no waybill
 	opts   []grpc.CallOption
 	single bool // the server sends one message, which ends the stream
-	ended  bool // read and written by RecvMsg only, which must not be called concurrently
+
+	mu    sync.Mutex // held while the stream is opened or read
+	ended bool
 }
 
 func (s *clientStream) RecvMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	err := s.ClientStream.RecvMsg(m)
-	if (err != nil || s.single) && !s.ended {
-		s.ended = true
+	if err != nil || s.single {
 		s.end(err)
 	}
 	return err
 }
 
+// end merges the returned token, once. The caller holds mu, and gRPC has finished the stream.
 func (s *clientStream) end(err error) {
+	if s.ended {
+		return
+	}
+	s.ended = true
 	if s.out != nil {
 		if err == io.EOF {
 			err = nil
 		}
-		s.out.merge(s.ctx, s.ClientStream.Trailer(), resultOf(err))
+		if !s.out.merge(s.ctx, s.ClientStream.Trailer(), resultOf(err)) && s.gaveUp(err) {
+			s.out.unread(s.ctx)
+		}
 	}
 	hideReturn(s.opts)
+}
+
+// gaveUp reports whether the caller gave the stream up, so that the error is not the server's: its context
+// ended, or it closed the connection.
+func (s *clientStream) gaveUp(err error) bool {
+	switch status.Code(err) {
+	case codes.Canceled, codes.DeadlineExceeded:
+		return s.ctx.Err() != nil || s.cc != nil && s.cc.GetState() == connectivity.Shutdown
+	}
+	return false
+}
+
+// finished is the callback of [grpc.OnFinish]. For streams that are read to their end RecvMsg does the
+// work: it knows the status of the server. The trailer is not available yet, because older versions of gRPC
+// call finished with the stream's lock held, before they close the stream. Trailer waits for that lock, and
+// so returns what arrived before the stream was closed.
+func (s *clientStream) finished(err error) {
+	if s.gaveUp(err) {
+		go func() {
+			s.mu.Lock() // waits for a RecvMsg in progress, which fails
+			defer s.mu.Unlock()
+			if s.ClientStream != nil {
+				s.end(err)
+			}
+		}()
+	}
 }
 
 func (s *clientStream) Header() (metadata.MD, error) {

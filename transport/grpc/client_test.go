@@ -269,36 +269,6 @@ func TestSharedOptions(t *testing.T) {
 	}
 }
 
-// A stream that its caller gives up brings nothing back, though its server has answered.
-func TestAbandonedStream(t *testing.T) {
-	auth := authority(t)
-	answered := make(chan struct{})
-	client := pair(t, auth, func(ctx context.Context) error {
-		defer close(answered)
-		return waybill.Update(ctx, Seats.To(5))
-	})
-	ctx := start(t, auth, Seats.To(1))
-	within, cancel := context.WithCancel(ctx)
-	defer cancel()
-	finished := make(chan error, 1)
-	stream, err := client.StreamingOutputCall(within, &grpc_testing.StreamingOutputCallRequest{},
-		grpc.OnFinish(func(err error) { finished <- err }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err != nil {
-		t.Fatal(err)
-	}
-	<-answered
-	cancel()
-	if err := <-finished; status.Code(err) != codes.Canceled {
-		t.Errorf("end of the stream: got %v, want %v", err, codes.Canceled)
-	}
-	if seats, _ := Seats.Get(ctx); seats != 1 {
-		t.Errorf("seats of an abandoned stream: got %d, want 1", seats)
-	}
-}
-
 // Sending and receiving in two goroutines, a stream's update is there when its end is, and once.
 func TestConcurrentStream(t *testing.T) {
 	auth := authority(t)

@@ -49,6 +49,7 @@ func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 	switch why := o.objection(ctx); {
 	case beneath[waybill.Header] != nil:
 		// A propagator below the interceptor injects always, as its option says. Two tokens would be refused.
+		md = with(md, hopHeader, "1")
 	case why != "":
 		if first {
 			o.rec.Suppressed(ctx, o.target(), why)
@@ -60,7 +61,7 @@ func (o *outgoing) GetRequestMetadata(ctx context.Context, uri ...string) (map[s
 		}
 		return md, nil
 	default:
-		md = with(md, o.call.Token())
+		md = with(md, waybill.Header, o.call.Token(), hopHeader, "1")
 	}
 	o.sent.Store(true)
 	if first {
@@ -85,7 +86,7 @@ func (o *outgoing) objection(ctx context.Context) string {
 	conn, _ := credentials.RequestInfoFromContext(ctx)
 	// The level that gRPC itself requires for bearer tokens.
 	if credentials.CheckSecurityLevel(conn.AuthInfo, credentials.PrivacyAndIntegrity) != nil {
-		return "the connection has no privacy and integrity"
+		return "the connection has no privacy and integrity; use TLS, or AllowPlaintext in a trusted network"
 	}
 	if o.peer == nil {
 		return ""
@@ -99,7 +100,8 @@ func (o *outgoing) objection(ctx context.Context) string {
 // fits reports whether the token fits next to the caller's metadata and credentials. Credentials of the
 // connection are not visible here.
 func (o *outgoing) fits(md metadata.MD, creds map[string]string, uri []string) bool {
-	size := requestFields + len(o.method) + fieldSize(waybill.Header, o.call.Token()) + listSize(md)
+	size := requestFields + len(o.method) + listSize(md) +
+		fieldSize(waybill.Header, o.call.Token()) + fieldSize(hopHeader, "1")
 	for _, u := range uri {
 		size += len(u)
 	}
@@ -123,14 +125,17 @@ func (o *outgoing) target() string {
 	return o.cc.Target()
 }
 
-// with returns a copy of md with the token. The map md belongs to the caller's credentials.
-func with(md map[string]string, token string) map[string]string {
-	out := make(map[string]string, len(md)+1)
+// with returns a copy of md with the fields, given as names and values, and with no others of our names.
+// The map md belongs to the caller's credentials.
+func with(md map[string]string, fields ...string) map[string]string {
+	out := make(map[string]string, len(md)+len(fields)/2)
 	for k, v := range md {
-		if !strings.EqualFold(k, waybill.Header) {
+		if !ours(strings.ToLower(k)) {
 			out[k] = v
 		}
 	}
-	out[waybill.Header] = token
+	for i := 0; i < len(fields); i += 2 {
+		out[fields[i]] = fields[i+1]
+	}
 	return out
 }

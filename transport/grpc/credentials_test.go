@@ -254,7 +254,7 @@ func TestUnknownConnection(t *testing.T) {
 		ctx := start(t, auth)
 		want := map[string]string(nil)
 		if allowed {
-			want = map[string]string{waybill.Header: token(t, ctx)}
+			want = map[string]string{waybill.Header: token(t, ctx), "waybill-hop": "1"}
 		}
 		interceptor := newClient(auth, opts...).UnaryInterceptor
 		err := interceptor(ctx, "/test/Call", nil, nil, nil,

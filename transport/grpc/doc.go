@@ -41,8 +41,16 @@
 // [grpc.PerRPCCredentials] replaces the token.
 //
 // The returned token is merged before the caller sees the result of the call: the return of a unary call,
-// io.EOF or an error of a stream, or the one response of a client stream. A stream that is abandoned
-// before its end returns nothing. The caller never sees the returned token in headers or trailers.
+// io.EOF or an error of a stream, or the one response of a client stream. The caller never sees the
+// returned token in headers or trailers.
+//
+// Read every stream to its end. If the caller gives a stream up, because it ends the context or closes the
+// connection, a returned token that has already arrived is merged soon afterwards, as of a failed call. If
+// none has arrived, one may have followed: the stream is counted as unread, and [waybill.Lost] reports
+// [waybill.ErrUnread].
+//
+// Each token is sent together with the metadata waybill-hop: 1. It tells an edge of package waybillhttp
+// around [grpc.Server.ServeHTTP] that the caller keeps its own waybill, which must not be renewed.
 //
 // A waybill that has expired since it was received is not sent: the call fails with FAILED_PRECONDITION
 // and an error that wraps [waybill.ErrExpired]; see [waybill.Reissue].

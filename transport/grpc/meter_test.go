@@ -45,6 +45,12 @@ func (c *counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
 	c.to.counts[c.name+" "+outcome.AsString()] += n
 }
 
+func (m *meters) count(name string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counts[name]
+}
+
 func (m *meters) want(t *testing.T, want map[string]int64) {
 	t.Helper()
 	m.mu.Lock()

@@ -56,7 +56,12 @@ func newCommon(auth *waybill.Authority) (common, error) {
 }
 
 // record makes the recorder, after the options were applied.
-func (c *common) record() { c.rec = telemetry.New("grpc", c.provider, c.logger) }
+func (c *common) record() {
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	c.rec = telemetry.New("grpc", c.provider, c.logger)
+}
 
 // Required refuses calls without a waybill.
 func Required() ServerOption {

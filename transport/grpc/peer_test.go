@@ -42,7 +42,7 @@ func TestOnlyPeers(t *testing.T) {
 	}{
 		{"approved", secure, "spiffe://shop.internal/pricing", ""},
 		{"another", secure, "spiffe://shop.internal/stock", "OnlyPeers does not approve the peer"},
-		{"plaintext", plain, "spiffe://shop.internal/pricing", "the connection has no privacy and integrity"},
+		{"plaintext", plain, "spiffe://shop.internal/pricing", "the connection has no privacy and integrity; use TLS, or AllowPlaintext in a trusted network"},
 	} {
 		for _, allow := range []bool{false, true} {
 			name := tt.name

@@ -94,6 +94,7 @@ func (s *Server) serve(ctx context.Context, method string, handle func(context.C
 		if hop.Outermost() {
 			hop.Discard()
 		}
+		s.logger.DebugContext(ctx, "waybill: call refused", "method", method, "reason", waybill.Reason(err), "error", err)
 		return refusal(err)
 	}
 	if !hop.Outermost() {
@@ -111,14 +112,14 @@ func (s *Server) serve(ctx context.Context, method string, handle func(context.C
 	return err
 }
 
-// stripped returns ctx without the token in its metadata: handlers copy their metadata into calls.
+// stripped returns ctx without our names in its metadata: handlers copy their metadata into calls.
 func stripped(ctx context.Context, values []string) context.Context {
-	if values == nil && metadata.ValueFromIncomingContext(ctx, waybill.HeaderReturn) == nil {
+	if values == nil && metadata.ValueFromIncomingContext(ctx, waybill.HeaderReturn) == nil &&
+		metadata.ValueFromIncomingContext(ctx, hopHeader) == nil {
 		return ctx
 	}
 	md, _ := metadata.FromIncomingContext(ctx) // a copy
-	delete(md, waybill.Header)
-	delete(md, waybill.HeaderReturn)
+	removed(md)
 	return metadata.NewIncomingContext(ctx, md)
 }
 

@@ -141,13 +141,13 @@ func (t *Transport) pin(r *http.Request) (*waybill.Call, error) {
 func (t *Transport) objection(r *http.Request) string {
 	switch {
 	case !t.hosts.approves(r.URL):
-		return "the host is not in AllowHosts"
+		return "the host is not in AllowHosts; add it if it belongs to the trust domain"
 	case !t.approvesNames(r):
 		return "the request names another host, which is not in AllowHosts"
 	case r.URL.Scheme == "https", r.URL.Scheme == "http" && t.plaintext:
 		return ""
 	case r.URL.Scheme == "http":
-		return "plain http, without AllowPlaintext"
+		return "plain http; use https, or AllowPlaintext in a trusted network"
 	}
 	return "neither https nor http"
 }

@@ -207,6 +207,9 @@ func (w *writer) finish() {
 	w.first() // the handler may have written nothing, and net/http is about to write 200
 	h := w.Header()
 	w.settle(h)
+	if w.trailing {
+		w.renew() // a long stream may have used up the life that it began with
+	}
 	tokens := w.hop.Commit(w.result())
 	if tokens == nil {
 		tokens = w.pending // nothing has changed since
