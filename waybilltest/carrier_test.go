@@ -113,6 +113,8 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 		seen[waybill.HeaderReturn] = h[waybill.HeaderReturn]
 	case "all headers gone":
 		seen = nil
+	case "names normalised":
+		seen = waybilltest.Headers{"Other": h["other"]}
 	}
 	if err := hop.Err(); err != nil && !errors.Is(err, waybill.ErrNoWaybill) && l.fault != "lets all in" {
 		if l.fault == "silent refusal" {
@@ -205,6 +207,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"token seen", "sees the header waybill,"},
 		{"return seen", "the handler sees the header waybill-update,"},
 		{"all headers gone", "remove the waybill's headers only"},
+		{"names normalised", `the request brings the header "other" with the value "kept"`},
 		{"absent is skipped", "got the waybill of the server's context"},
 		{"committed early", "call Hop.Commit only after the handler has returned"},
 		{"never ends", "call Hop.Commit or Hop.Discard when the handler has returned"},

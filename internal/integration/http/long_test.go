@@ -11,8 +11,11 @@ import (
 	"time"
 
 	coder "github.com/coder/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/waybill-go/waybill"
+	waybillgrpc "github.com/waybill-go/waybill/transport/grpc"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 	"github.com/waybill-go/waybill/waybilltest"
 )
@@ -131,5 +134,25 @@ func TestEdgeRenewsAtTheEnd(t *testing.T) {
 		if left := wb.Expires().Sub(clock.now()); left < 14*time.Minute {
 			t.Errorf("%s: the returned token lives for %v, want a whole life", name, left)
 		}
+	}
+}
+
+// A client of package waybillgrpc is a hop: an edge in front of a gRPC server does not renew its
+// waybill, which the client would have to reject.
+func TestEdgeServesGRPCHops(t *testing.T) {
+	var clock later
+	auth := waybilltest.Authority(t, waybill.Claims(cell, seats, coupon), waybill.Clock(clock.now))
+	over := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(over, checker{t: t, attempts: new(atomic.Int32)})
+	edge := serve(t, true, must(waybillhttp.NewEdge(auth)).Middleware(over))
+	client := dial(t, edge, must(waybillgrpc.NewClient(auth)).DialOptions()...)
+	ctx := waybilltest.Context(t, auth, cell.To("eu-3"))
+	clock.pass(8 * time.Minute) // more than half of a life
+	if _, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	check(t, waybill.Lost(ctx))
+	if got, _ := seats.Get(ctx); got != 4 {
+		t.Errorf("%d seats, want 4", got)
 	}
 }
