@@ -57,6 +57,7 @@ type Carrier struct {
 //   - Two requests never share a hop or a journey.
 //   - Changes return from calls that succeed and from calls that fail.
 //   - Returned tokens are verified, and never change the result of the call.
+//   - No error and no refusal shows a token.
 //
 // Each failure says what goes wrong for a user of your carrier, and which call to change. With a
 // *testing.T each property is a subtest.

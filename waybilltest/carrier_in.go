@@ -23,6 +23,7 @@ var wayIn = []property{
 	{"Extract in a handler", carrierCheck.extracts},
 	{"hop ends", carrierCheck.ends},
 	{"panic", carrierCheck.panics},
+	{"canary", carrierCheck.canary},
 }
 
 // arrives checks that the token on the wire is byte for byte the token of the call.
@@ -287,6 +288,29 @@ func (c carrierCheck) ends() {
 				"Hop.Discard when the handler has returned", carrierPatience, err, shown)
 		}
 	}
+}
+
+// canary checks that no error and no refusal shows a token. A [Canary] watches the logs.
+func (c carrierCheck) canary() {
+	auth, canary := c.authority(), NewCanary(c.t)
+	good, other := c.token(auth), c.token(auth)
+	s, _ := c.service(auth, func(context.Context) error {
+		if c.OneWay {
+			return nil // nobody gets the error
+		}
+		return errHandler
+	})
+	for what, values := range map[string][]string{
+		"the refusal of two tokens":           {good, other},
+		"the refusal of a forged token":       {good[:len(good)-4] + "AAAA"},
+		"the refusal of a token that is long": {good + strings.Repeat("A", waybill.DefaultAcceptLimit)},
+		"the error of a handler":              {good},
+	} {
+		answer, err := c.Raw(s, Headers{waybill.Header: values})
+		canary.Check(what, err, answer)
+	}
+	answer, err := c.Call(c.journey(auth), auth, s)
+	canary.Check("a call that fails", err, answer)
 }
 
 // panics checks that the caller does not see the changes of a handler that panicked.

@@ -120,6 +120,9 @@ func (l *loop) serve(s waybilltest.Service, h waybilltest.Headers) (answer waybi
 		if l.fault == "silent refusal" {
 			return nil, nil
 		}
+		if l.fault == "refusal shows the token" {
+			return nil, fmt.Errorf("refused: %s", h[waybill.Header])
+		}
 		return nil, fmt.Errorf("refused: %s", waybill.Reason(err))
 	}
 	if l.fault == "committed early" {
@@ -226,6 +229,7 @@ func TestCheckCarrier(t *testing.T) {
 		{"merges uninvited", "got one from its response"},
 		{"handler not called", "the handler did not run within"},
 		{"first of several returned", "pass all values"},
+		{"refusal shows the token", "the refusal of two tokens shows a token"},
 		{"returns one of several", "send all tokens of Hop.Commit"},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
