@@ -13,6 +13,8 @@ import (
 	"github.com/waybill-go/waybill/waybilltest"
 )
 
+// loadedLater returns an Authority that was made before its ring was loaded, and so did not check
+// the ring.
 func loadedLater(t *testing.T, domain string, ring *keyring.Ring, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
 	later := keyring.NewRing(nil)
@@ -25,6 +27,7 @@ func loadedLater(t *testing.T, domain string, ring *keyring.Ring, opts ...waybil
 	return auth
 }
 
+// TestNewMissingKey checks that a loaded ring must have a key of the protection that is issued.
 func TestNewMissingKey(t *testing.T) {
 	signed, sealed, public := lasting(t, keyring.Signed), lasting(t, keyring.Sealed), lasting(t, keyring.Public)
 	for _, test := range []struct {
@@ -77,6 +80,8 @@ func TestOpenKeyErrors(t *testing.T) {
 	}
 }
 
+// TestUnknownKeyWhileOutOfTouch checks that an unknown key has another class if the ring was not
+// confirmed recently.
 func TestUnknownKeyWhileOutOfTouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := must(keyring.NewSet("shop", lasting(t, keyring.Signed)))(t).SecretJWKS()
@@ -156,6 +161,7 @@ func TestIssueKeyErrors(t *testing.T) {
 	}
 }
 
+// TestPendingKeyOpens checks that a node whose clock is behind opens the tokens of the others.
 func TestPendingKeyOpens(t *testing.T) {
 	now := time.Now()
 	old := newKey(t, keyring.Signed, now.Add(-time.Hour), now.Add(100*time.Hour))
@@ -180,6 +186,8 @@ func TestPendingKeyOpens(t *testing.T) {
 	}
 }
 
+// TestUnknownKeyFetched checks that an Authority whose ring fetches unknown keys opens a token with
+// a new key.
 func TestUnknownKeyFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old, next := lasting(t, keyring.Signed), lasting(t, keyring.Signed)

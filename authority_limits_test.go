@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/waybilltest"
 )
 
+// TestLifeOverMaximum opens a token of an Authority with a longer life.
 func TestLifeOverMaximum(t *testing.T) {
 	long := issue(t, authority(t, waybill.Life(2*time.Hour)))
 	_, err := authority(t).Open(long.Token())
@@ -19,6 +21,7 @@ func TestLifeOverMaximum(t *testing.T) {
 	}
 }
 
+// TestRoomForChanges checks that every journey that can begin can also change and be renewed.
 func TestRoomForChanges(t *testing.T) {
 	for _, shape := range shapes {
 		auth := authority(t, shape.opt)
@@ -84,5 +87,24 @@ func TestLimits(t *testing.T) {
 	wantIs(t, err, waybill.ErrTooLarge)
 	if _, err := low.Open(issue(t, low, size(500)).Token()); err != nil {
 		t.Errorf("within a low limit: got %v", err)
+	}
+}
+
+// TestManyClaims checks that more claims than a token can contain are a clear error.
+func TestManyClaims(t *testing.T) {
+	var declared []waybill.Declaration
+	var changes []waybill.Change
+	for i := range 300 {
+		c := waybill.NewClaim[int](fmt.Sprint("c", i))
+		declared = append(declared, c)
+		changes = append(changes, c.To(i))
+	}
+	auth := waybilltest.Authority(t, waybill.Claims(declared...), waybill.AcceptLimit(7168), waybill.IssueLimit(7168))
+	_, err := auth.Issue(changes...)
+	if !errors.Is(err, waybill.ErrTooLarge) || !strings.Contains(err.Error(), "more than 256 claims") {
+		t.Errorf("got %v, want ErrTooLarge that names the limit", err)
+	}
+	if _, err := auth.Issue(changes[:240]...); err != nil {
+		t.Errorf("240 claims: got %v", err)
 	}
 }

@@ -74,7 +74,6 @@ func TestNewErrors(t *testing.T) {
 }
 
 // shapes are the tokens of the three protections, with the headers and payloads of the profile.
-
 var shapes = []struct {
 	opt    waybill.Option
 	is     waybill.Protection
@@ -148,9 +147,7 @@ func decodeAll(parts []string) string {
 }
 
 // TestIssueIsFresh checks that each sealed token has a new sid and a new nonce. The salt is the
-
 // same for all tokens of one process.
-
 func TestIssueIsFresh(t *testing.T) {
 	auth := authority(t, waybill.Protect(waybill.Sealed))
 	ids, nonces, salts := map[string]bool{}, map[string]bool{}, map[string]bool{}
@@ -177,7 +174,6 @@ func TestNilWaybill(t *testing.T) {
 }
 
 // TestTimesAround opens one token at each second around its bounds.
-
 func TestTimesAround(t *testing.T) {
 	for _, leeway := range []time.Duration{0, waybill.DefaultLeeway, waybill.MaxLeeway} {
 		synctest.Test(t, func(t *testing.T) {
@@ -213,22 +209,8 @@ func TestTimesAround(t *testing.T) {
 	}
 }
 
-// TestLifeOverMaximum opens a token of an Authority with a longer life.
-
-// TestRoomForChanges checks that every journey that can begin can also change and be renewed.
-
-// TestManyClaims checks that more claims than a token can contain are a clear error.
-
-// loadedLater returns an Authority that was made before its ring was loaded, and so did not check
-
-// the ring.
-
-// TestNewMissingKey checks that a loaded ring must have a key of the protection that is issued.
-
 // TestDerive checks that tokens of another purpose have another audience, with the same ring and
-
 // clock.
-
 func TestDerive(t *testing.T) {
 	now := time.Now().Add(-time.Hour)
 	for _, shape := range shapes {
@@ -275,7 +257,6 @@ func TestDerive(t *testing.T) {
 }
 
 // second returns the second of two results.
-
 func second[T any](_ T, err error) error { return err }
 
 type loader func() ([]byte, error)
@@ -287,14 +268,7 @@ func (l loader) Load(context.Context) (keyring.Blob, error) {
 
 func (l loader) Nudges(context.Context) <-chan struct{} { return nil }
 
-// TestUnknownKeyWhileOutOfTouch checks that an unknown key has another class if the ring was not
-
-// confirmed recently.
-
-// TestPendingKeyOpens checks that a node whose clock is behind opens the tokens of the others.
-
 // TestDomainsDoNotMix opens a token of another domain with the same key.
-
 func TestDomainsDoNotMix(t *testing.T) {
 	for _, shape := range shapes {
 		keys := []*keyring.Key{lasting(t, keyring.Signed), lasting(t, keyring.Sealed), lasting(t, keyring.Public)}
@@ -312,7 +286,6 @@ func TestDomainsDoNotMix(t *testing.T) {
 }
 
 // TestProtectionNotConfigured opens each protection at each Authority.
-
 func TestProtectionNotConfigured(t *testing.T) {
 	for _, from := range shapes {
 		token := issue(t, authority(t, from.opt)).Token()
@@ -333,7 +306,6 @@ func TestProtectionNotConfigured(t *testing.T) {
 }
 
 // TestJourneyKeepsProtection changes a waybill at an Authority that issues another protection.
-
 func TestJourneyKeepsProtection(t *testing.T) {
 	for _, from := range shapes {
 		for _, to := range shapes {
@@ -349,7 +321,6 @@ func TestJourneyKeepsProtection(t *testing.T) {
 }
 
 // TestUnknownClaimsSurvive changes a waybill that has claims unknown to this service.
-
 func TestUnknownClaimsSurvive(t *testing.T) {
 	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
 		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
@@ -385,7 +356,3 @@ func wrapped(err error) error {
 	}
 	return fmt.Errorf("somewhere: %w", err)
 }
-
-// TestUnknownKeyFetched checks that an Authority whose ring fetches unknown keys opens a token with
-
-// a new key.
