@@ -108,6 +108,7 @@ func TestForeignSetIsFollowed(t *testing.T) {
 		put := func(keys ...any) {
 			store.do(func() { store.data, store.rev = foreignFile(keys...), store.rev+1 })
 			time.Sleep(5 * time.Minute)
+			synctest.Wait()
 		}
 		rsa := jwk{"kty": "RSA", "kid": "rsa", "alg": "RS256"}
 		put(good, rsa, good.with("kid", "a/b"), good.with("kid", "next", "k", secret("next")))
