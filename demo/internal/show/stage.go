@@ -58,6 +58,7 @@ type stage struct {
 	storePort net.Listener // reserves the store's port until the store is switched on
 	probes    sync.Map     // ids of journeys that are in no ledger
 	url       string       // of the balancer
+	connected atomic.Bool  // the url is known to all; the page is drawn before
 
 	mu       sync.Mutex
 	failures []string // of bookings by travellers with waybills
@@ -198,6 +199,7 @@ func (s *stage) connect(url string) {
 		d.Connect(url)
 	}
 	s.visitor.Connect(url)
+	s.connected.Store(true)
 }
 
 // lanes are the drivers of all lanes, on or off.

@@ -134,7 +134,7 @@ func (s *stage) cards() []page.Card {
 			Live: t.Live, Finished: t.Finished, Lost: t.Lost,
 			Failed: int(d.Trouble.Failed.Load()), Retried: int(d.Trouble.Retries.Load()),
 		}
-		if s.url != "" {
+		if s.connected.Load() {
 			c.Unavailable = d.Unavailable().Seconds()
 		}
 		all = append(all, c)
