@@ -1,6 +1,8 @@
 package waybillgrpc
 
 import (
+	"errors"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -12,10 +14,18 @@ import (
 // ErrorDomain is the domain of the ErrorInfo detail in a refusal. Its reason is one of [waybill.Reason].
 const ErrorDomain = "waybill"
 
+// forgotten tells a caller that sent no waybill the likely cause. No code of this module runs at such a
+// caller, so only the server can tell it.
+const forgotten = "; a caller in Go sends the waybill of its context with the DialOptions of waybillgrpc.NewClient"
+
 // refusal returns the status that the peer sees: the reason, and nothing about the cause.
 func refusal(err error) error {
 	reason := waybill.Reason(err)
-	st := status.New(codes.Code(admission.GRPCCode(err)), "waybill refused: "+reason)
+	message := "waybill refused: " + reason
+	if errors.Is(err, waybill.ErrNoWaybill) {
+		message += forgotten
+	}
+	st := status.New(codes.Code(admission.GRPCCode(err)), message)
 	if detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain}); err == nil {
 		st = detailed
 	}

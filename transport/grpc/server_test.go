@@ -130,8 +130,12 @@ func TestRefusals(t *testing.T) {
 // refused checks that a status tells the reason, and nothing else.
 func refused(t *testing.T, st *status.Status, reason string) {
 	t.Helper()
-	if want := "waybill refused: " + reason; st.Message() != want {
-		t.Errorf("message: got %q, want %q", st.Message(), want)
+	message := "waybill refused: " + reason
+	if reason == "absent" {
+		message += "; a caller in Go sends the waybill of its context with the DialOptions of waybillgrpc.NewClient"
+	}
+	if st.Message() != message {
+		t.Errorf("message: got %q, want %q", st.Message(), message)
 	}
 	want := &errdetails.ErrorInfo{Reason: reason, Domain: waybillgrpc.ErrorDomain}
 	details := st.Details()
