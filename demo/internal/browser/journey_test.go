@@ -40,6 +40,15 @@ func TestBookingUnderFire(t *testing.T) {
 		victim := hops[i%len(hops)].Replica
 		tb.click("#replica-" + victim)
 		tb.await(victim+" is dead", fmt.Sprintf(`document.getElementById("replica-%s").dataset.state !== "up"`, victim))
+		d.await(t, "at most two keys wait for their time", func(s page.Snapshot) bool { // the page refuses a fifth
+			pending := 0
+			for _, k := range s.Keys {
+				if k.State == page.Pending {
+					pending++
+				}
+			}
+			return pending < 3
+		})
 		tb.click("#rotate")
 	}
 	s, err := d.snapshot()
