@@ -323,7 +323,7 @@ func TestJourneyKeepsProtection(t *testing.T) {
 // TestUnknownClaimsSurvive changes a waybill that has claims unknown to this service.
 func TestUnknownClaimsSurvive(t *testing.T) {
 	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
-		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
+		`"rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4,"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
 	key := lasting(t, keyring.Signed)
 	auth := must(waybill.New("shop", ringOf(t, "shop", key), declareAll()))(t)
 	now := time.Now().Unix()

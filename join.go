@@ -133,7 +133,8 @@ func (j *joined) claim(name string) error {
 			j.edits.set(name, newID())
 		}
 		return nil
-	case jose.Nbf, "jti": // these describe a single token
+	case jose.Nbf, "jti", // these describe a single token
+		jose.Rev, jose.Has, jose.Was, jose.Upd, jose.Sup: // and these its client's set
 		j.edits.set(name, nil)
 		return nil
 	}

@@ -191,8 +191,8 @@ func TestJoinOfOneJourney(t *testing.T) {
 	}
 }
 
-// TestJoinRegistered checks that iss and sub are joined as claims without a rule, and that nbf and
-// jti are dropped.
+// TestJoinRegistered checks that iss and sub are joined as claims without a rule, and that nbf, jti
+// and the claims of edges are dropped.
 func TestJoinRegistered(t *testing.T) {
 	s := newShop(t)
 	auth, seconds := s.auth, time.Now().Unix()
@@ -201,13 +201,20 @@ func TestJoinRegistered(t *testing.T) {
 			seconds, seconds+100, seconds+1000, claims)))
 		return ctx
 	}
-	anna, bob := `"sub":"anna","nbf":1,"jti":"1"`, `"sub":"bob","iss":"idp"`
+	anna := `"sub":"anna","nbf":1,"jti":"1","rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4`
+	bob := `"sub":"bob","iss":"idp"`
 	ctx, err := auth.Join(t.Context(), waybill.RefuseDisagreement, of(anna), of(anna))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wb := now(t, ctx); wb.Subject() != "anna" || wb.Has("nbf") || wb.Has("jti") {
-		t.Errorf("claims: got %s, want the sub and neither nbf nor jti", wb.Payload())
+	wb := now(t, ctx)
+	if wb.Subject() != "anna" {
+		t.Errorf("claims: got %s, want the sub", wb.Payload())
+	}
+	for _, name := range []string{"nbf", "jti", "rev", "has", "was", "upd", "sup"} {
+		if wb.Has(name) {
+			t.Errorf("claims: got %s, want no %s", wb.Payload(), name)
+		}
 	}
 	_, err = auth.Join(t.Context(), waybill.RefuseDisagreement, of(anna), of(bob))
 	wantIs(t, err, waybill.ErrDisagree)

@@ -36,8 +36,9 @@ func TestMergeRejects(t *testing.T) {
 	stranger := newShop(t)
 	seconds := time.Now().Unix()
 	const sid = `"sid":"AAECAwQFBgcICQoLDA0ODw"`
+	const edge = `"rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4`
 	times := fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds, seconds+100, seconds+1000)
-	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},"cell":"a"}`, sid, times)
+	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},%s,"cell":"a"}`, sid, times, edge)
 	token := s.issue(base)
 	older := s.issue(strings.Replace(base, `"a"`, `"older"`, 1))
 	// altered returns a valid returned token with one part replaced.
@@ -76,6 +77,11 @@ func TestMergeRejects(t *testing.T) {
 		{"another jti", altered(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
 		{"another cnf", altered(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
 		{"no cnf", altered(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
+		{"another rev", altered(`"rev":3`, `"rev":4`), waybill.ErrRegistered},
+		{"another has", altered(`AAAAAAAA`, `AAAAAAAB`), waybill.ErrRegistered},
+		{"another was", altered(`"was":{"tags":[]}`, `"was":{}`), waybill.ErrRegistered},
+		{"another upd", altered(`"upd":{"cell":3}`, `"upd":{"cell":2}`), waybill.ErrRegistered},
+		{"no sup", altered(`,"sup":4`, ``), waybill.ErrRegistered},
 		{"another protection", string(publicToken(t, s, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
 		{"expired when the call was sent", altered(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
 	} {

@@ -185,7 +185,8 @@ func (c *config) declared() (map[string]*declaration, error) {
 
 // reserved are the claim names that an application cannot use: those of RFC 7519, section 4.1, RFC
 // 7800, and this token profile.
-var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
+var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas",
+	"rev", "has", "was", "upd", "sup"}
 
 // reservedPrefix begins the names of claims that later versions of this module define.
 const reservedPrefix = "wb_"
