@@ -2,8 +2,6 @@ package waybill
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -195,6 +193,10 @@ func (a *Authority) judge(c *jose.Claims, now int64) error {
 		return fmt.Errorf("%w: exp is after end", ErrLifetime)
 	case c.Exp <= c.Iat || c.Exp-c.Iat > int64(a.maxLife/time.Second):
 		return ErrLifetime
+	case c.Began > c.Iat+leeway:
+		return fmt.Errorf("%w: the journey begins after iat", ErrLifetime)
+	case c.End-c.Began > int64(a.maxJourney/time.Second):
+		return fmt.Errorf("%w: end is more than %v after the begin of the journey", ErrLifetime, a.maxJourney)
 	case c.Iat > now+leeway || c.Nbf > now+leeway:
 		return ErrNotYetValid
 	case now >= c.Exp+leeway:
@@ -212,12 +214,10 @@ func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	if err := edits.apply(a, nil, changes); err != nil {
 		return nil, err
 	}
-	var sid [16]byte
-	rand.Read(sid[:])
 	var p jose.Builder
 	p.Grow(128 + len(a.domain) + edits.size())
 	p.Plain(jose.Aud, a.domain)
-	p.Plain(jose.Sid, base64.RawURLEncoding.EncodeToString(sid[:]))
+	p.Plain(jose.Sid, newSID(now))
 	p.Seconds(jose.Iat, now.Unix())
 	p.Seconds(jose.Exp, exp.Unix())
 	p.Seconds(jose.End, end.Unix())

@@ -121,8 +121,8 @@ func TestJoinUndeclared(t *testing.T) {
 	wantClaims(t, now(t, ctx), `"tags":["kept"],"seats":1`)
 }
 
-// TestJoinIsAJourney checks that a join has its own sid, a new life, the earliest end of its
-// parents, and their current claims.
+// TestJoinIsAJourney checks that a join has its own sid, a new life, the earliest begin and end of
+// its parents, and their current claims.
 func TestJoinIsAJourney(t *testing.T) {
 	var ahead time.Duration
 	clock := waybill.Clock(func() time.Time { return time.Now().Add(ahead) })
@@ -144,6 +144,9 @@ func TestJoinIsAJourney(t *testing.T) {
 	}
 	if !wb.Ends().Equal(now(t, early).Ends()) {
 		t.Errorf("ends %v, want %v", wb.Ends(), now(t, early).Ends())
+	}
+	if !wb.Began().Equal(now(t, early).Began()) {
+		t.Errorf("began %v, want %v", wb.Began(), now(t, early).Began())
 	}
 	if got, want := wb.Expires().Sub(wb.Issued()), waybill.DefaultLife; got != want || auth.Now().Sub(wb.Issued()) > 10*time.Second {
 		t.Errorf("issued %v for %v, want now for %v", wb.Issued(), got, want)
@@ -197,8 +200,8 @@ func TestJoinRegistered(t *testing.T) {
 	s := newShop(t)
 	auth, seconds := s.auth, time.Now().Unix()
 	of := func(claims string) context.Context {
-		ctx, _ := receive(t, auth, s.issue(fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d,%s}`,
-			seconds, seconds+100, seconds+1000, claims)))
+		ctx, _ := receive(t, auth, s.issue(fmt.Sprintf(`{"aud":"shop","sid":"%s","iat":%d,"exp":%d,"end":%d,%s}`,
+			sidAt(seconds), seconds, seconds+100, seconds+1000, claims)))
 		return ctx
 	}
 	anna := `"sub":"anna","nbf":1,"jti":"1","rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4`

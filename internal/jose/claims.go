@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 )
@@ -9,6 +10,8 @@ import (
 // stay as they came until somebody asks for them.
 type Claims struct {
 	Iat, Exp, End, Nbf int64 // seconds since 1970; Nbf is 0 if absent
+
+	Began int64 // seconds since 1970, the first 4 bytes of the sid
 
 	Rev    int64 // 1 if absent
 	HasRev bool  // whether rev is present
@@ -72,8 +75,10 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 		case Aud:
 			aud = v
 		case Sid:
+			var raw [16]byte
 			sid, ok = plainString(v)
-			ok = ok && canonical128(sid)
+			ok = ok && decode128(&raw, sid)
+			c.Began = int64(binary.BigEndian.Uint32(raw[:]))
 		case Bas:
 			var bas []byte
 			bas, ok = plainString(v)
@@ -164,10 +169,15 @@ func whole(v []byte, max int64) (n int64, ok bool) {
 
 // canonical128 accepts 128 bits in base64url.
 func canonical128(s []byte) bool {
+	var raw [16]byte
+	return decode128(&raw, s)
+}
+
+// decode128 reads 128 bits in base64url.
+func decode128(raw *[16]byte, s []byte) bool {
 	if len(s) != saltLen {
 		return false
 	}
-	var raw [16]byte
 	_, ok := decode64(raw[:], s)
 	return ok
 }
