@@ -240,9 +240,12 @@ func (p *Builder) Plain(name, value string) {
 }
 
 // Seconds appends a NumericDate.
-func (p *Builder) Seconds(name string, t int64) {
+func (p *Builder) Seconds(name string, t int64) { p.Number(name, t) }
+
+// Number appends a whole number.
+func (p *Builder) Number(name string, n int64) {
 	p.name(name)
-	p.b = strconv.AppendInt(p.b, t, 10)
+	p.b = strconv.AppendInt(p.b, n, 10)
 }
 
 // Payload closes the object and returns it.
