@@ -49,21 +49,30 @@ func (a *Authority) mergeSet(tokens []held) *set {
 	return s
 }
 
-// newest returns the tokens that no other one includes, in the order of their merge, and the others.
-func newest(tokens []held) (left, included []held) {
+// newest returns the tokens that no other one includes, in the order of their merge.
+func newest(tokens []held) []held {
+	if len(tokens) == 1 {
+		return tokens
+	}
 	slices.SortFunc(tokens, held.compare)
+	included := map[string]struct{}{}
 	for _, h := range tokens {
-		known := func(other held) bool { return other.name != h.name && other.wb.includes(h.name) }
-		if slices.ContainsFunc(tokens, known) {
-			included = append(included, h)
-		} else {
+		for name := range h.wb.includes() {
+			if string(name) != h.name {
+				included[string(name)] = struct{}{}
+			}
+		}
+	}
+	var left []held
+	for _, h := range tokens {
+		if _, ok := included[h.name]; !ok {
 			left = append(left, h)
 		}
 	}
 	if left == nil { // names that collide: only a client can make such tokens, and only its own
-		return included, nil
+		return tokens
 	}
-	return left, included
+	return left
 }
 
 // writtenBy returns the entries of a waybill's "upd".

@@ -31,7 +31,7 @@ func (s *scope) answered(r Result) []string {
 		cur = s.withoutOnSuccess(cur)
 	}
 	if cur == nil || !v.due && !v.changes(cur) {
-		if v.names == "" || v.told || v.onlyGood() {
+		if len(v.came) == 0 || v.told || v.onlyGood() {
 			return nil
 		}
 		v.told = true
@@ -118,7 +118,10 @@ type history struct {
 // history compares cur with the journey that the request started from.
 func (v *visit) history(cur *Waybill) history {
 	base := v.baseOr()
-	h := history{rev: v.rev, has: v.names[:min(len(v.names), jose.MaxNames*jose.NameLen)], upd: slices.Clone(v.upd)}
+	h := history{rev: v.rev, has: v.names(), upd: slices.Clone(v.upd)}
+	if v.upd == nil {
+		h.upd = writtenBy(base)
+	}
 	if v.changes(cur) {
 		h.rev++
 		h.was = new(jose.Builder)
