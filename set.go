@@ -12,8 +12,14 @@ import (
 // A client may hold several tokens of its journey, because several of its requests changed the journey at
 // the same time. An edge merges them. docs/token.md specifies the merge, under "Sets".
 
-// edgeClaims are the registered claims that only an edge writes.
-var edgeClaims = []string{jose.Rev, jose.Has, jose.Was, jose.Upd, jose.Sup}
+// ofOneToken reports whether a claim describes how one token was made.
+func ofOneToken(name []byte) bool {
+	switch string(name) {
+	case jose.Bas, jose.Rev, jose.Has, jose.Was, jose.Upd:
+		return true
+	}
+	return false
+}
 
 // recentRevs is for how many changes a token remembers which change wrote a claim last.
 const recentRevs = 32

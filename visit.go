@@ -236,8 +236,6 @@ func (s *set) waybill(tokens []held, now time.Time) (*Waybill, error) {
 		exp = ends
 	}
 	e := slices.Clone(s.edits)
-	e.strip()
-	e.set(jose.Bas, nil)
 	e.set(jose.Sid, first.raw(jose.Sid))
 	e.set(jose.Sub, sub)
 	e.setTime(jose.Iat, now)
