@@ -237,6 +237,9 @@ func (s *set) waybill(tokens []held, now time.Time) (*Waybill, error) {
 	}
 	e := slices.Clone(s.edits)
 	e.set(jose.Sid, first.raw(jose.Sid))
+	if first.Began().After(now.Add(s.auth.leeway)) { // a clock that was ahead began the journey
+		e.set(jose.Sid, []byte(`"`+rebegun(first.ID(), now)+`"`))
+	}
 	e.set(jose.Sub, sub)
 	e.setTime(jose.Iat, now)
 	e.setTime(jose.Exp, exp)

@@ -283,3 +283,46 @@ func TestEnded(t *testing.T) {
 		}
 	})
 }
+
+// TestVisitClockAhead lets a node begin a journey whose clock is ahead of all others.
+func TestVisitClockAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := authority(t, waybill.Clock(func() time.Time { return time.Now().Add(time.Hour) }))
+		auth := authority(t)
+		for _, login := range []bool{false, true} {
+			v := &visitor{t: t, auth: ahead}
+			r := v.change(Cell.To("eu"))
+			if login {
+				if err := waybill.Begin(r.ctx, Cell.To("eu")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.answer()
+			v.auth = auth
+			a := v.change(Seats.To(2))
+			time.Sleep(2 * time.Second)
+			b := v.change(Price.To(7)) // carries the same token, and corrects it 2 s later
+			if !a.hop.ClockAhead() || len(a.hop.Forgotten()) > 0 {
+				t.Errorf("ClockAhead: %v, forgotten %q", a.hop.ClockAhead(), reasons(a.hop))
+			}
+			receive(t, auth, send(t, auth, a.ctx).Token()) // other services accept it
+			a.answer()
+			b.answer()
+			r = v.send()
+			wantState(t, r.ctx, `{"cell":"eu","price":7,"seats":2}`)
+		}
+	})
+}
+
+// TestVisitSlowStart checks that a token is accepted although beginning its journey took long.
+func TestVisitSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Journey(24*time.Hour))
+		ctx, hop := visitWith(t, auth)
+		time.Sleep(5 * time.Second)
+		if _, err := auth.Start(ctx, Cell.To("eu")); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, auth, hop.Commit(waybill.Succeeded)[0])
+	})
+}
