@@ -82,7 +82,7 @@ func instead(ctx context.Context, kind int64, changes []Change) error {
 // replace makes an empty journey the one that the request's changes are compared with.
 func (v *visit) replace(empty *Waybill, due bool) {
 	v.base, v.rev, v.upd = empty, 0, nil
-	v.due, v.began, v.current, v.out = due, false, nil, nil
+	v.due, v.instead, v.began, v.current, v.out = due, true, false, nil, nil
 }
 
 // empty returns a new journey without claims.

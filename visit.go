@@ -43,6 +43,7 @@ type visit struct {
 	rev     int64    // of base
 	upd     []written
 	due     bool     // the client gets a token even if nothing changes
+	instead bool     // the journey is a new one
 	began   bool     // this request began the journey
 	told    bool     // the client was told to forget
 	current *Waybill // what out was made from

@@ -326,3 +326,59 @@ func TestVisitSlowStart(t *testing.T) {
 		receive(t, auth, hop.Commit(waybill.Succeeded)[0])
 	})
 }
+
+// TestVisitNames checks which tokens replace one another in a client that keeps them by name.
+func TestVisitNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{t: t, auth: authority(t)}
+		v.visit(Cell.To("eu"))
+		time.Sleep(8 * time.Minute)
+		names := map[string]string{}
+		for _, do := range []string{"renewal", "renewal again", "end", "end again", "change", "begin"} {
+			r := v.send()
+			switch do {
+			case "end", "end again":
+				must(0, waybill.End(r.ctx))(t)
+			case "change":
+				change(t, r.ctx, Cell.To("us"))
+			case "begin":
+				must(0, waybill.Begin(r.ctx, Cell.To("us")))(t)
+			}
+			r.hop.Commit(waybill.Succeeded)
+			name := r.hop.Returned().Name()
+			if before, ok := names[name]; ok != (do == "renewal again") {
+				t.Errorf("%s has the name of %s", do, before)
+			}
+			names[name] = do
+		}
+	})
+}
+
+// TestVisitRolling mixes replicas with the claims of today and of the day before, when seats had no merge
+// rule and price was not declared. The replicas may disagree on these claims, and lose no other one.
+func TestVisitRolling(t *testing.T) {
+	today := authority(t)
+	before := waybilltest.Authority(t, waybill.Claims(Cell, waybill.NewClaim[int]("seats"), Tags, Tenant, Receipt, Stamp))
+	for _, merger := range []*waybill.Authority{today, before} {
+		v := &visitor{t: t, auth: today}
+		v.visit(Cell.To("eu"), Seats.To(1), Price.To(9))
+		a := v.change(Seats.To(5), Tags.To([]string{"a"}))
+		b := v.change(Price.To(7))
+		v.auth = before
+		c := v.change(waybill.NewClaim[int]("seats").To(3), Tags.To([]string{"c"}))
+		for _, r := range []*visiting{a, b, c} {
+			r.answer()
+		}
+		v.auth = merger
+		r := v.send()
+		if err := waybill.Lost(r.ctx); err != nil {
+			t.Error(err)
+		}
+		wb := now(t, r.ctx)
+		tags, _ := Tags.Of(wb)
+		seats, _ := Seats.Of(wb)
+		if price, _ := Price.Of(wb); price != 7 || !slices.Equal(tags, []string{"a", "c"}) || seats != 5 && seats != 3 {
+			t.Errorf("got seats %d, price %d, tags %q", seats, price, tags)
+		}
+	}
+}
