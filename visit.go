@@ -96,7 +96,10 @@ func (v *visit) receive(c Client) (*Waybill, error) {
 		}
 		slices.SortFunc(genuine, held.compare)
 	}
-	v.came = slices.Concat(genuine, others)
+	v.came = genuine
+	if len(others) > 0 {
+		v.came = slices.Concat(genuine, others)
+	}
 	if len(genuine) == 0 {
 		if len(others) == 0 {
 			return nil, ErrNoWaybill
@@ -143,6 +146,9 @@ func (v *visit) names() string {
 // usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
 // judged of the journey as a whole: what other requests did meanwhile keeps all its tokens.
 func (v *visit) usable(journey []held) []held {
+	if len(journey) == 1 && journey[0].err == nil {
+		return journey
+	}
 	now := v.at.Unix()
 	var latest int64
 	for _, h := range journey {
