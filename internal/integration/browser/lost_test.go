@@ -1,0 +1,121 @@
+package browser
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	tabs    = 3
+	perTab  = 50
+	changes = tabs * perTab
+	longest = 40 // ms of a handler
+)
+
+// contender is a way to keep a client's state, under the same script.
+type contender struct {
+	name     string
+	replicas func(*testing.T) []http.Handler
+	how      string // the page's fetch
+	aborts   bool   // a third of the requests
+	loses    bool   // it must, else the script shows nothing
+}
+
+var contenders = []contender{
+	{name: "one cookie, the last update wins", replicas: oneCookie, how: "fetch", loses: true},
+	{name: "scs/v2, memory store", replicas: scsSessions, how: "fetch", loses: true},
+	{name: "gorilla/sessions, CookieStore", replicas: gorillaSessions, how: "fetch", loses: true},
+}
+
+// TestLostUpdates sends 150 changes at once from three tabs, and counts the acknowledged ones that
+// a later read does not see.
+func TestLostUpdates(t *testing.T) {
+	browse(t)
+	results := map[string]map[string]result{}
+	for _, c := range contenders {
+		results[c.name] = map[string]result{}
+		for _, p := range protocols {
+			t.Run(c.name+"/"+p.name, func(t *testing.T) {
+				r := storm(t, c, p.major)
+				results[c.name][p.name] = r
+				if c.loses != (r.lost > 0) {
+					t.Errorf("%d of %d acknowledged changes are lost", r.lost, r.acknowledged)
+				}
+				if atLeast := changes / 2; r.acknowledged < atLeast {
+					t.Errorf("only %d of %d changes were acknowledged", r.acknowledged, changes)
+				}
+			})
+		}
+	}
+	if !t.Failed() {
+		publish(t, results)
+	}
+}
+
+// result is the outcome of one contender over one protocol.
+type result struct {
+	acknowledged, lost int
+	most               load
+}
+
+// storm runs the script.
+func storm(t *testing.T, c contender, major int) result {
+	s := serve(t, major, c.replicas(t)...)
+	var pages [tabs]*tab
+	for i := range pages {
+		pages[i] = open(t, s, "/tab")
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	})
+	random := rand.New(rand.NewPCG(seed, 0))
+	var acknowledged [tabs][]int
+	var wg sync.WaitGroup
+	for i, page := range pages {
+		script := script(c, i*perTab, random)
+		wg.Go(func() {
+			var err error
+			if acknowledged[i], err = evaluate[[]int](page, script); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var r result
+	for i, page := range pages {
+		read := eval[[]int](page, fmt.Sprintf(`claims(%q)`, c.how))
+		r.acknowledged += len(acknowledged[i])
+		for _, n := range acknowledged[i] {
+			if !slices.Contains(read, n) {
+				r.lost++
+			}
+		}
+	}
+	r.most = s.most
+	return r
+}
+
+// script returns the expression that sends a tab's changes at once. Its value is the numbers of the
+// acknowledged ones.
+func script(c contender, from int, random *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString("Promise.all([")
+	for n := from; n < from+perTab; n++ {
+		abort := "undefined"
+		if c.aborts && n%3 == 0 {
+			abort = fmt.Sprint(random.IntN(100))
+		}
+		fmt.Fprintf(&b, "change(%q, %d, %d, %s).then((ok) => ok ? [%[2]d] : []),", c.how, n, random.IntN(longest+1), abort)
+	}
+	b.WriteString("]).then((all) => all.flat())")
+	return b.String()
+}
