@@ -28,6 +28,11 @@ type contender struct {
 }
 
 var contenders = []contender{
+	{name: "HttpOnly cookies, no script", replicas: cookieEdges, how: "fetch"},
+	{name: "the same, a third of the requests aborted", replicas: cookieEdges, how: "fetch", aborts: true},
+	{name: "cookies, the module queues", replicas: cookieEdges, how: "queue"},
+	{name: "module in memory, a journey for each tab", replicas: headerEdges, how: "module"},
+	{name: "the same, a third of the requests aborted", replicas: headerEdges, how: "module", aborts: true},
 	{name: "one cookie, the last update wins", replicas: oneCookie, how: "fetch", loses: true},
 	{name: "scs/v2, memory store", replicas: scsSessions, how: "fetch", loses: true},
 	{name: "gorilla/sessions, CookieStore", replicas: gorillaSessions, how: "fetch", loses: true},

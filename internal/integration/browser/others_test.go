@@ -54,7 +54,7 @@ func scsSessions(t *testing.T) []http.Handler {
 		m := scs.New()
 		m.Store = store
 		m.Cookie.Secure = true
-		return shop{
+		return m.LoadAndSave(shop{
 			set: func(w http.ResponseWriter, r *http.Request, n int) error {
 				m.Put(r.Context(), strconv.Itoa(n), n)
 				return nil
@@ -65,8 +65,7 @@ func scsSessions(t *testing.T) []http.Handler {
 				}
 				return claims
 			},
-			wrap: m.LoadAndSave,
-		}.handler(t)
+		}.handler(t))
 	}
 	return []http.Handler{one(), one()}
 }

@@ -10,14 +10,13 @@ import (
 
 // shop is a web application that keeps numbered claims of each client by some means.
 type shop struct {
-	set  func(w http.ResponseWriter, r *http.Request, n int) error
-	get  func(r *http.Request) []int
-	wrap func(http.Handler) http.Handler // the middleware; nil: none
+	set func(w http.ResponseWriter, r *http.Request, n int) error
+	get func(r *http.Request) []int
 }
 
 // handler returns the application: /change sets a claim after a while, /claims lists those that are
 // set.
-func (s shop) handler(t *testing.T) http.Handler {
+func (s shop) handler(t *testing.T) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /change", func(w http.ResponseWriter, r *http.Request) {
 		ms, _ := strconv.Atoi(r.URL.Query().Get("ms"))
@@ -38,8 +37,5 @@ func (s shop) handler(t *testing.T) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(claims)
 	})
-	if s.wrap == nil {
-		return mux
-	}
-	return s.wrap(mux)
+	return mux
 }

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +77,6 @@ type site struct {
 	mu   sync.Mutex
 	most load // of one request
 	seen []*http.Request
-	sent []http.Header
 }
 
 // load is the number of tokens of a request, or of cookies of another system, and their bytes.
@@ -108,9 +108,6 @@ func serve(t *testing.T, major int, replicas ...http.Handler) *site {
 		}
 		s.note(r)
 		replicas[int(turn.Add(1))%len(replicas)].ServeHTTP(w, r)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.sent = append(s.sent, w.Header().Clone())
 	})
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert.Certificate}}
@@ -150,13 +147,30 @@ func (s *site) note(r *http.Request) {
 	s.seen = append(s.seen, r.Clone(r.Context()))
 }
 
+// requests returns the requests that came.
+func (s *site) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
+// echoReferer is another site, which must not learn of a journey.
+type echoReferer struct{ t *testing.T }
+
+func (e echoReferer) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	if got := r.Referer(); got != "" {
+		e.t.Errorf("another site sees the Referer %s", got)
+	}
+}
+
 // tabPage is the page of a client with scripts. It touches no journey.
 const tabPage = `<!doctype html><title>tab</title><script type="module">
 import { waybill } from "/waybill.mjs";
+const origin = new URLSearchParams(location.search).get("api") ?? location.origin;
 window.by = {
   fetch: (input, init) => fetch(input, init),
-  module: waybill({ origin: location.origin }).fetch,
-  queue: waybill({ origin: location.origin, cookies: true }).fetch,
+  module: waybill({ origin }).fetch,
+  queue: waybill({ origin, cookies: true }).fetch,
 };
 
 // change sets claim n, and returns whether an answer acknowledged it.

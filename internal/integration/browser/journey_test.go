@@ -1,0 +1,214 @@
+package browser
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
+)
+
+// A logout holds, although a request that was sent before it changes a claim after it.
+func TestLogout(t *testing.T) {
+	for _, p := range protocols {
+		for how, opts := range map[string][]waybillhttp.EdgeOption{
+			"fetch": {waybillhttp.Cookies()}, "module": nil,
+		} {
+			t.Run(how+"/"+p.name, func(t *testing.T) {
+				sc := newScene(t)
+				s := serve(t, p.major, sc.replicas(opts...)...)
+				tb := open(t, s, "/tab")
+				post := func(path string) string {
+					return fmt.Sprintf(`by.%s(%q, { method: "POST" }).then((answer) => answer.ok)`, how, path)
+				}
+				who := fmt.Sprintf(`by.%s("/who").then((answer) => answer.text())`, how)
+				change := post("/change?n=1&ms=0")
+				if !eval[bool](tb, change) || !eval[bool](tb, post("/login")) {
+					t.Fatal("no login")
+				}
+				if got := eval[string](tb, who); got != "ann" {
+					t.Fatalf("after the login the user is %q", got)
+				}
+				eval[bool](tb, `(window.slow = `+post("/slow")+`, true)`)
+				<-sc.began
+				if !eval[bool](tb, post("/logout")) {
+					t.Fatal("no logout")
+				}
+				close(sc.finish)
+				if !eval[bool](tb, `slow`) {
+					t.Error("the slow request failed")
+				}
+				for range 3 {
+					if got := eval[string](tb, who); got != "nobody" {
+						t.Errorf("after the logout the user is %q", got)
+					}
+				}
+				if got := eval[[]int](tb, fmt.Sprintf(`claims(%q)`, how)); len(got) > 0 {
+					t.Errorf("after the logout the journey has the claims %v", got)
+				}
+				if !eval[bool](tb, post("/login")) || eval[string](tb, who) != "ann" {
+					t.Error("no second login")
+				}
+			})
+		}
+	}
+}
+
+// A second tab is on the same journey, and no script can read it.
+func TestSecondTab(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			s := serve(t, p.major, newScene(t).replicas(waybillhttp.Cookies())...)
+			first, second := open(t, s, "/tab"), open(t, s, "/tab")
+			const sid = `fetch("/sid").then((answer) => answer.text())`
+			eval[bool](first, `change("fetch", 1, 0)`)
+			eval[bool](second, `change("fetch", 2, 0)`)
+			for _, tb := range []*tab{first, second} {
+				if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1, 2}) {
+					t.Errorf("claims: %v", got)
+				}
+				if got := eval[string](tb, `document.cookie`); got != "" {
+					t.Errorf("a script reads %q", got)
+				}
+			}
+			if a, b := eval[string](first, sid), eval[string](second, sid); a != b || a == "" {
+				t.Errorf("the tabs are on the journeys %q and %q", a, b)
+			}
+			jar := first.cookies()
+			if len(jar) != 1 {
+				t.Fatalf("%d cookies", len(jar))
+			}
+			c := jar[0]
+			if !strings.HasPrefix(c.Name, "__Host-wb-") || !c.HTTPOnly || !c.Secure || c.Path != "/" ||
+				c.SameSite != network.CookieSameSiteLax || c.Session {
+				t.Errorf("cookie: %+v", c)
+			}
+		})
+	}
+}
+
+// Many reads that renew the token at once leave one cookie.
+func TestRenewal(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			sc := newScene(t)
+			s := serve(t, p.major, sc.replicas(waybillhttp.Cookies())...)
+			tb := open(t, s, "/tab")
+			eval[bool](tb, `change("fetch", 1, 0)`)
+			before := tb.cookies()
+			sc.ahead.Store(int64(10 * time.Minute))
+			eval[bool](tb, `Promise.all(Array.from({ length: 50 }, () => claims("fetch"))).then(() => true)`)
+			after := tb.cookies()
+			if len(before) != 1 || len(after) != 1 || before[0].Value == after[0].Value {
+				t.Errorf("%d cookies before the renewal, %d after it", len(before), len(after))
+			}
+			if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1}) {
+				t.Errorf("claims: %v", got)
+			}
+		})
+	}
+}
+
+// A token that fills its cookie is kept by the browser. One that would be too large is refused
+// where the handler sees it, and the browser keeps what it has.
+func TestLargeCookie(t *testing.T) {
+	s := serve(t, 2, newScene(t).replicas(waybillhttp.Cookies())...)
+	tb := open(t, s, "/tab")
+	bulk := func(size int) int {
+		return eval[int](tb, fmt.Sprintf(`fetch("/bulk?bytes=%d", { method: "POST" }).then((answer) => answer.status)`, size))
+	}
+	eval[bool](tb, `change("fetch", 1, 0)`)
+	fits := 0
+	for size := 1800; size < 4000; size += 100 {
+		status := bulk(size)
+		if status == 413 {
+			break
+		}
+		fits = size
+		if jar := tb.cookies(); len(jar) != 1 || len(jar[0].Value) < size {
+			t.Fatalf("a claim of %d bytes: %d cookies", size, len(jar))
+		}
+	}
+	t.Logf("a claim of %d bytes fits", fits)
+	before := tb.cookies()
+	for range 2 {
+		if status := bulk(4000); status != 413 {
+			t.Errorf("status %d for a claim that does not fit", status)
+		}
+	}
+	if after := tb.cookies(); len(after) != 1 || after[0].Value != before[0].Value {
+		t.Errorf("the jar has changed: %d cookies", len(after))
+	}
+	if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1}) {
+		t.Errorf("claims: %v", got)
+	}
+}
+
+// Preflights, images and prefetches begin no journey; a page does.
+func TestBeginsNothing(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) {
+			sc := newScene(t)
+			s := serve(t, p.major, sc.replicas(waybillhttp.Cookies(), waybillhttp.StartWith(sc.start))...)
+			tb := open(t, s, "/tab")
+			foreign := open(t, serve(t, p.major), "/tab")
+			eval[bool](tb, `new Promise((done) => {
+				const image = new Image();
+				image.onload = image.onerror = () => done(true);
+				image.src = "/image";
+			})`)
+			eval[bool](tb, `new Promise((done) => {
+				const link = document.createElement("link");
+				link.rel = "prefetch";
+				link.href = "/page";
+				link.onload = link.onerror = () => done(true);
+				document.head.append(link);
+			})`)
+			eval[bool](foreign, fmt.Sprintf(`fetch("%s/claims", { method: "PUT", credentials: "include" }).then(() => true, () => false)`, s.url))
+			var came []string
+			for _, r := range s.requests() {
+				came = append(came, r.Method+" "+r.URL.Path+" "+r.Header.Get("Sec-Fetch-Dest")+r.Header.Get("Sec-Purpose"))
+			}
+			for _, want := range []string{"GET /image image", "GET /page emptyprefetch", "OPTIONS /claims empty"} {
+				if !slices.Contains(came, want) {
+					t.Errorf("the browser did not send %q: %q", want, came)
+				}
+			}
+			if n := sc.starts.Load(); n != 0 {
+				t.Errorf("start was called %d times by %q", n, came)
+			}
+			if jar := tb.cookies(); len(jar) > 0 {
+				t.Errorf("%d cookies", len(jar))
+			}
+			tb.visit("/page")
+			if n := sc.starts.Load(); n != 1 || len(tb.cookies()) != 1 {
+				t.Errorf("a page: start was called %d times, %d cookies", n, len(tb.cookies()))
+			}
+		})
+	}
+}
+
+// A page that holds its journey in links tells no other site of it.
+func TestReferer(t *testing.T) {
+	other := serve(t, 2, echoReferer{t})
+	s := serve(t, 2, newScene(t).replicas(waybillhttp.Pages())...)
+	tb := open(t, s, "/form")
+	tb.follow("#send")
+	if !strings.Contains(eval[string](tb, `location.href`), "waybill=") {
+		t.Error("the page's address does not hold the journey")
+	}
+	eval[bool](tb, fmt.Sprintf(`new Promise((done) => {
+		const image = new Image();
+		image.onload = image.onerror = () => done(true);
+		image.src = "%s/image";
+	})`, other.url))
+	if n := len(other.requests()); n != 1 {
+		t.Fatalf("%d requests to the other site", n)
+	}
+	// Same-origin requests may have a Referer: the guard of the handlers looks at it.
+	eval[bool](tb, `fetch("/claims").then((answer) => answer.ok)`)
+}
