@@ -2,9 +2,8 @@ package waybill
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ type Authority struct {
 	ring     *keyring.Ring
 	declared map[string]*declaration
 	accepts  [Public + 1]bool
+	fixed    []string // the names of the fixed claims, sorted
 }
 
 // New returns the Authority of a trust domain. The domain is the "aud" of every token, and must be
@@ -80,6 +80,12 @@ func newAuthority(aud string, ring *keyring.Ring, c config, opts []Option) (*Aut
 	if a.declared, err = c.declared(); err != nil {
 		return nil, err
 	}
+	for name, def := range a.declared {
+		if def.fixed {
+			a.fixed = append(a.fixed, name)
+		}
+	}
+	slices.Sort(a.fixed)
 	if err := a.checkRing(); err != nil {
 		return nil, err
 	}
@@ -105,6 +111,12 @@ func (a *Authority) checkRing() error {
 // [Authority.Derive] made it.
 func (a *Authority) Domain() string { return a.domain }
 
+// Lifetime returns how long an issued token is valid, and how long a journey can be.
+func (a *Authority) Lifetime() (token, journey time.Duration) { return a.life, a.journey }
+
+// AcceptsUpTo returns the size of the largest token that is opened, in bytes.
+func (a *Authority) AcceptsUpTo() int { return a.acceptLimit }
+
 // Now returns the current time of the Authority's clock.
 func (a *Authority) Now() time.Time { return a.now() }
 
@@ -126,6 +138,18 @@ func (a *Authority) Open(token string) (*Waybill, error) { return a.OpenAt(token
 // OpenAt is [Authority.Open] at another time, such as when a queue received the token. Revocation
 // is always judged at the current time.
 func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
+	w, err := a.verify(token, at, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.judge(&w.body().claims, at.Unix()); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// verify is OpenAt without the judgement of times. If ended is set, it verifies tokens of every protection.
+func (a *Authority) verify(token string, at time.Time, ended bool) (*Waybill, error) {
 	if len(token) == 0 {
 		return nil, ErrNoWaybill
 	}
@@ -158,7 +182,7 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 		return nil, a.noKey(set, t.Kid)
 	}
 	p := key.Protection()
-	if !a.accepts[p] {
+	if !a.accepts[p] && !ended {
 		return nil, ErrProtection
 	}
 	payload, err := key.Codec().Open(&t, a.domain)
@@ -169,9 +193,6 @@ func (a *Authority) OpenAt(token string, at time.Time) (*Waybill, error) {
 	w.body().token = token
 	if err := jose.ParseClaims(&w.body().claims, payload, a.domain); err != nil {
 		return nil, translate(err)
-	}
-	if err := a.judge(&w.body().claims, at.Unix()); err != nil {
-		return nil, err
 	}
 	return w, nil
 }
@@ -195,6 +216,10 @@ func (a *Authority) judge(c *jose.Claims, now int64) error {
 		return fmt.Errorf("%w: exp is after end", ErrLifetime)
 	case c.Exp <= c.Iat || c.Exp-c.Iat > int64(a.maxLife/time.Second):
 		return ErrLifetime
+	case c.Began > c.Iat+leeway:
+		return fmt.Errorf("%w: the journey begins after iat", ErrLifetime)
+	case c.End-c.Began > int64(a.maxJourney/time.Second):
+		return fmt.Errorf("%w: end is more than %v after the begin of the journey", ErrLifetime, a.maxJourney)
 	case c.Iat > now+leeway || c.Nbf > now+leeway:
 		return ErrNotYetValid
 	case now >= c.Exp+leeway:
@@ -212,12 +237,10 @@ func (a *Authority) Issue(changes ...Change) (*Waybill, error) {
 	if err := edits.apply(a, nil, changes); err != nil {
 		return nil, err
 	}
-	var sid [16]byte
-	rand.Read(sid[:])
 	var p jose.Builder
 	p.Grow(128 + len(a.domain) + edits.size())
 	p.Plain(jose.Aud, a.domain)
-	p.Plain(jose.Sid, base64.RawURLEncoding.EncodeToString(sid[:]))
+	p.Plain(jose.Sid, newSID(now))
 	p.Seconds(jose.Iat, now.Unix())
 	p.Seconds(jose.Exp, exp.Unix())
 	p.Seconds(jose.End, end.Unix())

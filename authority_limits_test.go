@@ -21,6 +21,20 @@ func TestLifeOverMaximum(t *testing.T) {
 	}
 }
 
+// TestJourneyOverMaximum opens a token of an Authority with longer journeys.
+func TestJourneyOverMaximum(t *testing.T) {
+	long := issue(t, authority(t, waybill.Journey(25*time.Hour)))
+	_, err := authority(t).Open(long.Token())
+	wantIs(t, err, waybill.ErrLifetime)
+	for name, opt := range map[string]waybill.Option{
+		"MaxJourney": waybill.MaxJourney(25 * time.Hour), "Journey": waybill.Journey(25 * time.Hour),
+	} {
+		if _, err := authority(t, opt).Open(long.Token()); err != nil {
+			t.Errorf("%s(25h): got %v", name, err)
+		}
+	}
+}
+
 // TestRoomForChanges checks that every journey that can begin can also change and be renewed.
 func TestRoomForChanges(t *testing.T) {
 	for _, shape := range shapes {

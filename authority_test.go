@@ -41,6 +41,10 @@ func TestNewErrors(t *testing.T) {
 		{"life of 11 years", "shop", ring, []waybill.Option{waybill.Life(11 * 365 * 24 * time.Hour)}, "Life("},
 		{"maximum below life", "shop", ring, []waybill.Option{waybill.Life(time.Hour), waybill.MaxLife(time.Minute)}, "MaxLife(1m0s)"},
 		{"long life lifts the maximum", "shop", ring, []waybill.Option{waybill.Life(2 * time.Hour)}, ""},
+		{"maximum below journey", "shop", ring, []waybill.Option{waybill.MaxJourney(time.Hour)}, "MaxJourney(1h0m0s)"},
+		{"maximum journey in part", "shop", ring, []waybill.Option{waybill.MaxJourney(24*time.Hour + time.Millisecond)}, "MaxJourney(24h0m0.001s)"},
+		{"maximum journey is the journey", "shop", ring, []waybill.Option{waybill.MaxJourney(12 * time.Hour)}, ""},
+		{"journey over the default maximum", "shop", ring, []waybill.Option{waybill.Journey(48 * time.Hour)}, ""},
 		{"journey below life", "shop", ring, []waybill.Option{waybill.Journey(time.Minute)}, "Journey(1m0s)"},
 		{"negative leeway", "shop", ring, []waybill.Option{waybill.Leeway(-time.Second)}, "Leeway(-1s)"},
 		{"no leeway", "shop", ring, []waybill.Option{waybill.Leeway(0)}, ""},
@@ -104,6 +108,9 @@ func TestIssue(t *testing.T) {
 				}
 				if got, want := w.Issued(), start.Truncate(time.Second).UTC(); !got.Equal(want) {
 					t.Errorf("%s: Issued: got %v, want %v", shape.name, got, want)
+				}
+				if got := w.Began(); !got.Equal(w.Issued()) {
+					t.Errorf("%s: Began: got %v, want %v", shape.name, got, w.Issued())
 				}
 				if got, want := w.Expires().Sub(w.Issued()), waybill.DefaultLife; got != want {
 					t.Errorf("%s: life: got %v, want %v", shape.name, got, want)
@@ -323,12 +330,12 @@ func TestJourneyKeepsProtection(t *testing.T) {
 // TestUnknownClaimsSurvive changes a waybill that has claims unknown to this service.
 func TestUnknownClaimsSurvive(t *testing.T) {
 	const more = `"iss":"edge \u0031","nbf":1,"jti":"j","cnf":{"jkt":"x"},"wb_later":[1],` +
-		`"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
+		`"rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4,"n":[1.50,-0,1E5],"s":"\u0041\/é","o":{"b":1,"a":{"x":null}},"ключ":"\ud83d\ude00"`
 	key := lasting(t, keyring.Signed)
 	auth := must(waybill.New("shop", ringOf(t, "shop", key), declareAll()))(t)
 	now := time.Now().Unix()
-	payload := fmt.Sprintf(`{"seats":1,%s,"end":%d,"cell":"a","exp":%d,"aud":["shop"],"iat":%d,"sid":"AAECAwQFBgcICQoLDA0ODw"}`,
-		more, now+1000, now+100, now)
+	payload := fmt.Sprintf(`{"seats":1,%s,"end":%d,"cell":"a","exp":%d,"aud":["shop"],"iat":%d,"sid":"%s"}`,
+		more, now+1000, now+100, now, sidAt(now))
 	token := key.Codec().Issue([]byte(payload), "shop")
 	ctx, hop := receive(t, auth, token)
 	change(t, ctx, Cell.To("b"), Seats.Delete(), Price.To(3))

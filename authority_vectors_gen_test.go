@@ -24,7 +24,8 @@ const (
 	vectorExp     = vectorNow + 600
 	vectorEnd     = vectorNow + 43200
 	vectorSalt    = "EBESExQVFhcYGRobHB0eHw" // bytes 16 to 31
-	vectorPayload = `{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":1749999700,"exp":1750000600,"end":1750043200,"cell":"eu-3","seats":2}`
+	vectorSID     = "aE7gVAQFBgcICQoLDA0ODw" // begun at vectorIat, then bytes 4 to 15
+	vectorPayload = `{"aud":"shop","sid":"` + vectorSID + `","iat":1749999700,"exp":1750000600,"end":1750043200,"cell":"eu-3","seats":2}`
 
 	ringCreated = 1740000000
 	ringExpires = 1790000000
@@ -192,7 +193,19 @@ func also(more string) string { return claims(`"seats":2`, `"seats":2,`+more) }
 
 // times returns the usual payload with other times.
 func times(iat, exp, end int64) string {
-	return fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d}`, iat, exp, end)
+	return begun(iat, iat, exp, end)
+}
+
+// begun returns a payload whose journey began at the given second.
+func begun(began, iat, exp, end int64) string {
+	return fmt.Sprintf(`{"aud":"shop","sid":"%s","iat":%d,"exp":%d,"end":%d}`, sidAt(began), iat, exp, end)
+}
+
+// sidAt returns the "sid" of a journey that began at the given second.
+func sidAt(began int64) string {
+	sid := []byte{0, 0, 0, 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	binary.BigEndian.PutUint32(sid, uint32(began))
+	return b64(sid)
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -287,7 +300,7 @@ func vectors() []vector {
 	ok("ok_header_order_public", "header members in another order", vectorPayload,
 		sign(keySign, `{"alg":"EdDSA","typ":"waybill+jwt","kid":"`+signKid+`"}`, vectorPayload))
 	{
-		p := `{"seats":2,"end":1750043200,"exp":1750000600,"cell":"eu-3","iat":1749999700,"sid":"AAECAwQFBgcICQoLDA0ODw","aud":"shop"}`
+		p := `{"seats":2,"end":1750043200,"exp":1750000600,"cell":"eu-3","iat":1749999700,"sid":"` + vectorSID + `","aud":"shop"}`
 		ok("ok_claims_order", "claims in another order", p, signed(p))
 		p = claims(`"aud":"shop"`, `"aud":["shop"]`)
 		ok("ok_aud_list", "an aud list of one, as some libraries write it", p, signed(p))
@@ -336,8 +349,6 @@ func vectors() []vector {
 		ok("ok_life_max", "the longest accepted life", p, signed(p))
 		p = times(1, 2, 2)
 		ok("ok_times_least", "the first second of 1970", p, signed(p), at(1))
-		p = claims(`"end":1750043200`, `"end":9007199254740991`)
-		ok("ok_end_most", "the last second that JSON keeps exactly", p, signed(p))
 	}
 
 	// Header: each member missing, wrong, doubled, and members outside the profile.
@@ -424,7 +435,7 @@ func vectors() []vector {
 		bad("claims_"+name, comment, expect, cause, signed(payload))
 	}
 	payload("no_aud", "aud missing", mal, "no aud", claims(`"aud":"shop",`, ``))
-	payload("no_sid", "sid missing", mal, "no sid", claims(`"sid":"AAECAwQFBgcICQoLDA0ODw",`, ``))
+	payload("no_sid", "sid missing", mal, "no sid", claims(`"sid":"`+vectorSID+`",`, ``))
 	payload("no_iat", "iat missing", mal, "no iat", claims(`"iat":1749999700,`, ``))
 	payload("no_exp", "exp missing", mal, "no exp", claims(`"exp":1750000600,`, ``))
 	payload("no_end", "end missing", mal, "no end", claims(`"end":1750043200,`, ``))
@@ -438,10 +449,11 @@ func vectors() []vector {
 	payload("aud_nested", "a list in a list", "audience", "exactly one", claims(`"aud":"shop"`, `"aud":[["shop"]]`))
 	payload("aud_number", "aud of the wrong type", mal, "claim aud", claims(`"aud":"shop"`, `"aud":1`))
 	payload("aud_null", "aud null", mal, "claim aud", claims(`"aud":"shop"`, `"aud":null`))
-	for i, sid := range []string{`""`, `"AAECAwQFBgcICQoLDA0OD"`, `"AAECAwQFBgcICQoLDA0ODw0"`, `"AAECAwQFBgcICQoLDA0ODx"`,
-		`"AAECAwQFBgcICQoLDA0OD="`, `"AAECAwQFBgcICQoLDA0OD+"`, `7`, `null`, `"\u0041AECAwQFBgcICQoLDA0ODw"`} {
+	cut := vectorSID[:21]
+	for i, sid := range []string{`""`, `"` + cut + `"`, `"` + vectorSID + `0"`, `"` + stray(vectorSID) + `"`,
+		`"` + cut + `="`, `"` + cut + `+"`, `7`, `null`, `"\u0061` + vectorSID[1:] + `"`} {
 		payload(fmt.Sprintf("sid_%d", i), "sid is not 16 bytes in canonical base64url: "+sid, mal, "claim sid",
-			claims(`"sid":"AAECAwQFBgcICQoLDA0ODw"`, `"sid":`+sid))
+			claims(`"sid":"`+vectorSID+`"`, `"sid":`+sid))
 	}
 	payload("bas", "bas with stray bits", mal, "claim bas", also(`"bas":"AAECAwQFBgcICQoLDA0ODx"`))
 	payload("iss", "iss of the wrong type", mal, "claim iss", also(`"iss":1`))
@@ -459,6 +471,8 @@ func vectors() []vector {
 	payload("exp_is_iat", "no life at all", "lifetime", "", times(vectorIat, vectorIat, vectorEnd))
 	payload("exp_before_iat", "exp before iat", "lifetime", "", times(vectorIat, vectorIat-1, vectorEnd))
 	payload("life", "a life one second over the maximum", "lifetime", "", times(vectorIat, vectorIat+3601, vectorEnd))
+	payload("end_most", "the last second that JSON keeps exactly: well formed, and too late for every journey", "lifetime",
+		"after the begin of the journey", claims(`"end":1750043200`, `"end":9007199254740991`))
 	payload("life_wrap", "a life that would wrap around", "lifetime", "", times(1, long-1, long-1))
 
 	// Claims: JSON that is not strict.

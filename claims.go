@@ -110,14 +110,22 @@ func (c Claim[T]) Lookup(ctx context.Context) (T, error) {
 
 // Of returns the value in wb, which may be nil, and whether the claim is present with the right
 // type.
-func (c Claim[T]) Of(wb *Waybill) (T, bool) {
+func (c Claim[T]) Of(wb Readable) (T, bool) {
 	v, err := c.lookup(wb)
 	return v, err == nil
 }
 
-func (c Claim[T]) lookup(wb *Waybill) (T, error) {
+// Readable is a [Waybill] or an [Ended] one.
+type Readable interface {
+	raw(name string) []byte
+}
+
+func (c Claim[T]) lookup(wb Readable) (T, error) {
 	var zero T
-	raw := wb.raw(c.def.name)
+	var raw []byte
+	if wb != nil {
+		raw = wb.raw(c.def.name)
+	}
 	if raw == nil {
 		return zero, fmt.Errorf("%w: %s", ErrNoClaim, c.def.name)
 	}

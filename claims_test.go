@@ -276,7 +276,8 @@ func TestClaimNames(t *testing.T) {
 		{strings.Repeat("n", 129), false}, {"", false}, {"a b", false}, {`a"`, false}, {`a\`, false}, {"a\n", false}, {"ä", false},
 		{"a\x7f", false}, {"<a>", false}, {"a&b", false},
 		{"iss", false}, {"sub", false}, {"aud", false}, {"exp", false}, {"nbf", false}, {"iat", false}, {"jti", false},
-		{"sid", false}, {"end", false}, {"bas", false}, {"cnf", false}, {"wb_", false}, {"wb_x", false},
+		{"sid", false}, {"end", false}, {"bas", false}, {"cnf", false}, {"rev", false}, {"has", false}, {"was", false}, {"upd", false}, {"sup", false},
+		{"wb_", false}, {"wb_x", false},
 	} {
 		c := waybill.NewClaim[int](test.name)
 		auth, err := waybill.New(waybilltest.Domain, waybilltest.Ring(), waybill.Claims(c))

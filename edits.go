@@ -2,6 +2,7 @@ package waybill
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -33,6 +34,39 @@ func (e *edits) set(name string, raw []byte) {
 		}
 	}
 	*e = append(*e, edit{name, raw})
+}
+
+// setTime sets a NumericDate.
+func (e *edits) setTime(name string, t time.Time) {
+	e.set(name, strconv.AppendInt(nil, t.Unix(), 10))
+}
+
+// strip removes the claims of edges.
+func (e *edits) strip() {
+	for _, name := range edgeClaims {
+		e.set(name, nil)
+	}
+}
+
+// rewrite returns the payload of from with the edits applied, registered claims included. All other claims
+// stay byte for byte.
+func (e edits) rewrite(from *Waybill) []byte {
+	var p jose.Builder
+	p.Grow(len(from.body().claims.Payload()) + e.size() + 40)
+	from.body().claims.All(func(name, value []byte) bool {
+		if x, ok := e.find(string(name)); !ok {
+			p.Raw(string(name), value)
+		} else if x.raw != nil {
+			p.Raw(x.name, x.raw)
+		}
+		return true
+	})
+	for _, x := range e {
+		if x.raw != nil && from.raw(x.name) == nil {
+			p.Raw(x.name, x.raw)
+		}
+	}
+	return p.Payload()
 }
 
 // change reports whether the edits change any claim of from.

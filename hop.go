@@ -58,9 +58,9 @@ func traceable(raw []byte) string {
 	return text
 }
 
-// Renew issues the waybill again with a new life if less than half of its life is left, never
+// Renew issues the waybill again with a new life if less than half of its life is left, or always, never
 // beyond the absolute end of the journey. Only the edge renews.
-func (h Hop) Renew() error {
+func (h Hop) Renew(always bool) error {
 	s := h.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (h Hop) Renew() error {
 		return s.err
 	}
 	now := s.auth.now()
-	if w.Expires().Sub(now) >= s.auth.life/2 || !w.Expires().Before(w.Ends()) || !now.Before(w.Ends()) {
+	if !always && w.Expires().Sub(now) >= s.auth.life/2 || !w.Expires().Before(w.Ends()) || !now.Before(w.Ends()) {
 		return nil
 	}
 	next, err := s.version(w, nil, now)
@@ -77,6 +77,9 @@ func (h Hop) Renew() error {
 		return err
 	}
 	s.set(next)
+	if s.visit != nil && s.visit.rev > 0 {
+		s.visit.due = true
+	}
 	return nil
 }
 
@@ -126,6 +129,9 @@ func (h Hop) Discard() {
 
 // returned returns the tokens to send back. The caller holds mu.
 func (s *scope) returned(r Result) []string {
+	if s.visit != nil {
+		return s.answered(r)
+	}
 	cur := s.cur.Load()
 	now := emission{cur, r}
 	if cur == s.base || s.phase != live || now == s.emitted {

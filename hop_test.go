@@ -136,7 +136,7 @@ func TestRenew(t *testing.T) {
 		} {
 			time.Sleep(time.Until(begin.Add(test.at)))
 			ctx, hop := receive(t, auth, base.Token())
-			if err := hop.Renew(); err != nil {
+			if err := hop.Renew(false); err != nil {
 				t.Fatal(err)
 			}
 			wb := now(t, ctx)
@@ -168,7 +168,7 @@ func TestRenew(t *testing.T) {
 		for !last.Expires().Equal(last.Ends()) {
 			time.Sleep(time.Until(last.Expires()) - time.Second)
 			ctx, hop := receive(t, auth, last.Token())
-			if err := hop.Renew(); err != nil {
+			if err := hop.Renew(false); err != nil {
 				t.Fatal(err)
 			}
 			last = must(auth.Open(single(hop.Commit(waybill.Succeeded))))(t)
@@ -179,16 +179,16 @@ func TestRenew(t *testing.T) {
 		}
 		time.Sleep(time.Until(last.Ends()) - time.Second)
 		ctx, hop := receive(t, auth, last.Token())
-		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+		if err := hop.Renew(false); err != nil || now(t, ctx).Token() != last.Token() {
 			t.Errorf("at the end: got %v, want it not renewed", err)
 		}
 		time.Sleep(5 * time.Second) // after the end, within the leeway
 		ctx, hop = receive(t, auth, last.Token())
-		if err := hop.Renew(); err != nil || now(t, ctx).Token() != last.Token() {
+		if err := hop.Renew(false); err != nil || now(t, ctx).Token() != last.Token() {
 			t.Errorf("after the end: got %v, want it not renewed", err)
 		}
 		_, hop = auth.Receive(t.Context(), nil, nil)
-		wantIs(t, hop.Renew(), waybill.ErrNoWaybill)
+		wantIs(t, hop.Renew(false), waybill.ErrNoWaybill)
 	})
 }
 
@@ -227,7 +227,7 @@ func TestReadOnlyHop(t *testing.T) {
 
 		time.Sleep(waybill.DefaultLife - time.Minute)
 		ctx, hop := receive(t, reader, token)
-		wantIs(t, hop.Renew(), waybill.ErrReadOnly)
+		wantIs(t, hop.Renew(false), waybill.ErrReadOnly)
 		same, err := waybill.Reissue(ctx)
 		wantIs(t, err, waybill.ErrReadOnly)
 		if same != ctx || now(t, ctx).Token() != token {

@@ -2,8 +2,6 @@ package waybill
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,8 +30,8 @@ const (
 // with an absent base. A claim that has no rule, is [Claim.Fixed], or is not declared here is
 // handled as on says. The claims "iss" and "sub" have no rule.
 //
-// The waybill gets a new "sid" unless all parents have the same one, and a new life from now,
-// within the earliest absolute end of its parents; no [Reissue] is needed. Changes do not go back
+// The waybill gets a new "sid", with the earliest begin of its parents, unless all parents have the
+// same one, and a new life from now, within the earliest absolute end; no [Reissue] is needed. Changes do not go back
 // to the parents. On an error the context has no waybill. The errors are [ErrDisagree],
 // [ErrExpired] if one of the journeys has ended, [ErrProtection] if the protections differ,
 // [ErrTooLarge], [ErrMerge], and the reason why a parent has no waybill.
@@ -130,10 +128,11 @@ func (j *joined) claim(name string) error {
 		return nil
 	case jose.Sid:
 		if !shared {
-			j.edits.set(name, newID())
+			j.edits.set(name, j.newID())
 		}
 		return nil
-	case jose.Nbf, "jti": // these describe a single token
+	case jose.Nbf, "jti", // these describe a single token
+		jose.Rev, jose.Has, jose.Was, jose.Upd, jose.Sup: // and these its client's set
 		j.edits.set(name, nil)
 		return nil
 	}
@@ -174,9 +173,14 @@ func (j *joined) fold(name string, rule mergeFunc) (value []byte, err error) {
 	return value, nil
 }
 
-// newID returns the raw "sid" of a journey.
-func newID() []byte {
-	var id [16]byte
-	rand.Read(id[:])
-	return []byte(`"` + base64.RawURLEncoding.EncodeToString(id[:]) + `"`)
+// newID returns the raw "sid" of the joined journey, which begins with the earliest of its parents: so
+// its end, the earliest of theirs, is within the maximum.
+func (j *joined) newID() []byte {
+	began := j.first.Began()
+	for _, w := range j.parents {
+		if w.Began().Before(began) {
+			began = w.Began()
+		}
+	}
+	return []byte(`"` + newSID(began) + `"`)
 }

@@ -121,8 +121,8 @@ func TestJoinUndeclared(t *testing.T) {
 	wantClaims(t, now(t, ctx), `"tags":["kept"],"seats":1`)
 }
 
-// TestJoinIsAJourney checks that a join has its own sid, a new life, the earliest end of its
-// parents, and their current claims.
+// TestJoinIsAJourney checks that a join has its own sid, a new life, the earliest begin and end of
+// its parents, and their current claims.
 func TestJoinIsAJourney(t *testing.T) {
 	var ahead time.Duration
 	clock := waybill.Clock(func() time.Time { return time.Now().Add(ahead) })
@@ -144,6 +144,9 @@ func TestJoinIsAJourney(t *testing.T) {
 	}
 	if !wb.Ends().Equal(now(t, early).Ends()) {
 		t.Errorf("ends %v, want %v", wb.Ends(), now(t, early).Ends())
+	}
+	if !wb.Began().Equal(now(t, early).Began()) {
+		t.Errorf("began %v, want %v", wb.Began(), now(t, early).Began())
 	}
 	if got, want := wb.Expires().Sub(wb.Issued()), waybill.DefaultLife; got != want || auth.Now().Sub(wb.Issued()) > 10*time.Second {
 		t.Errorf("issued %v for %v, want now for %v", wb.Issued(), got, want)
@@ -191,23 +194,30 @@ func TestJoinOfOneJourney(t *testing.T) {
 	}
 }
 
-// TestJoinRegistered checks that iss and sub are joined as claims without a rule, and that nbf and
-// jti are dropped.
+// TestJoinRegistered checks that iss and sub are joined as claims without a rule, and that nbf, jti
+// and the claims of edges are dropped.
 func TestJoinRegistered(t *testing.T) {
 	s := newShop(t)
 	auth, seconds := s.auth, time.Now().Unix()
 	of := func(claims string) context.Context {
-		ctx, _ := receive(t, auth, s.issue(fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d,%s}`,
-			seconds, seconds+100, seconds+1000, claims)))
+		ctx, _ := receive(t, auth, s.issue(fmt.Sprintf(`{"aud":"shop","sid":"%s","iat":%d,"exp":%d,"end":%d,%s}`,
+			sidAt(seconds), seconds, seconds+100, seconds+1000, claims)))
 		return ctx
 	}
-	anna, bob := `"sub":"anna","nbf":1,"jti":"1"`, `"sub":"bob","iss":"idp"`
+	anna := `"sub":"anna","nbf":1,"jti":"1","rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4`
+	bob := `"sub":"bob","iss":"idp"`
 	ctx, err := auth.Join(t.Context(), waybill.RefuseDisagreement, of(anna), of(anna))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wb := now(t, ctx); wb.Subject() != "anna" || wb.Has("nbf") || wb.Has("jti") {
-		t.Errorf("claims: got %s, want the sub and neither nbf nor jti", wb.Payload())
+	wb := now(t, ctx)
+	if wb.Subject() != "anna" {
+		t.Errorf("claims: got %s, want the sub", wb.Payload())
+	}
+	for _, name := range []string{"nbf", "jti", "rev", "has", "was", "upd", "sup"} {
+		if wb.Has(name) {
+			t.Errorf("claims: got %s, want no %s", wb.Payload(), name)
+		}
 	}
 	_, err = auth.Join(t.Context(), waybill.RefuseDisagreement, of(anna), of(bob))
 	wantIs(t, err, waybill.ErrDisagree)

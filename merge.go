@@ -190,6 +190,9 @@ func (c *Call) merge(theirs, named *Waybill, whole bool, a answer) (Outcome, err
 		return Rejected, err
 	}
 	cur := s.cur.Load()
+	if s.visit != nil && cur.ID() != c.sent.ID() {
+		return Rejected, errSuperseded // End or Begin has put another journey in its place
+	}
 	base, replaces := c.base(theirs, named, whole)
 	m := merger{
 		auth: s.auth, accept: a.accept, sent: c.sent, base: base, mine: cur,
@@ -202,7 +205,7 @@ func (c *Call) merge(theirs, named *Waybill, whole bool, a answer) (Outcome, err
 	switch {
 	case !m.edits.change(cur):
 		outcome = Unchanged
-	case m.verbatim && c.sent == s.base && named == s.base && cur == base.wb && len(s.heads) <= 1:
+	case m.verbatim && s.visit == nil && c.sent == s.base && named == s.base && cur == base.wb && len(s.heads) <= 1:
 		// This hop only forwarded: the returned token was made from the one that the hop received.
 		s.head(theirs, base.wb)
 		outcome = Relayed
@@ -335,13 +338,8 @@ func (m *merger) claim(name string) error {
 	case def.merge == nil:
 		m.edits.set(name, theirs)
 		return nil
-	case theirs == nil:
-		return nil // a set beats a concurrent delete
-	case mine == nil:
-		m.edits.set(name, theirs)
-		return nil
 	}
-	merged, err := def.merged(base, mine, theirs)
+	merged, err := def.combine(base, mine, theirs)
 	if err != nil {
 		m.drop(fmt.Errorf("%w: %q: %w", ErrMerge, name, err))
 		return nil

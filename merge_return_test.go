@@ -35,9 +35,10 @@ func TestMergeRejects(t *testing.T) {
 	s := newShop(t, waybill.AlsoOpen(waybill.Public))
 	stranger := newShop(t)
 	seconds := time.Now().Unix()
-	const sid = `"sid":"AAECAwQFBgcICQoLDA0ODw"`
+	sid := `"sid":"` + sidAt(seconds-100) + `"`
+	const edge = `"rev":3,"has":"AAAAAAAA","was":{"tags":[]},"upd":{"cell":3},"sup":4`
 	times := fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds, seconds+100, seconds+1000)
-	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},"cell":"a"}`, sid, times)
+	base := fmt.Sprintf(`{"aud":"shop",%s,%s,"sub":"u","jti":"j","cnf":{"jkt":"x"},%s,"cell":"a"}`, sid, times, edge)
 	token := s.issue(base)
 	older := s.issue(strings.Replace(base, `"a"`, `"older"`, 1))
 	// altered returns a valid returned token with one part replaced.
@@ -64,7 +65,7 @@ func TestMergeRejects(t *testing.T) {
 		{"no bas", altered(`"bas":"`+basOf(token)+`",`, ``), waybill.ErrStale},
 		{"another bas", altered(basOf(token), basOf(older)), waybill.ErrStale},
 		{"another audience", altered(`"shop"`, `"bank"`), waybill.ErrAudience},
-		{"another sid", altered(sid, `"sid":"AAECAwQFBgcICQoLDA0OEA"`), waybill.ErrRegistered},
+		{"another sid", altered(sid, `"sid":"`+sidAt(seconds+1)+`"`), waybill.ErrRegistered},
 		{"a later exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+101)), waybill.ErrRegistered},
 		{"an earlier exp", altered(fmt.Sprintf(`"exp":%d`, seconds+100), fmt.Sprintf(`"exp":%d`, seconds+99)), waybill.ErrRegistered},
 		{"another iat", altered(fmt.Sprintf(`"iat":%d`, seconds), fmt.Sprintf(`"iat":%d`, seconds-1)), waybill.ErrRegistered},
@@ -76,6 +77,11 @@ func TestMergeRejects(t *testing.T) {
 		{"another jti", altered(`"jti":"j"`, `"jti":"k"`), waybill.ErrRegistered},
 		{"another cnf", altered(`{"jkt":"x"}`, `{"jkt":"y"}`), waybill.ErrRegistered},
 		{"no cnf", altered(`,"cnf":{"jkt":"x"}`, ``), waybill.ErrRegistered},
+		{"another rev", altered(`"rev":3`, `"rev":4`), waybill.ErrRegistered},
+		{"another has", altered(`AAAAAAAA`, `AAAAAAAB`), waybill.ErrRegistered},
+		{"another was", altered(`"was":{"tags":[]}`, `"was":{}`), waybill.ErrRegistered},
+		{"another upd", altered(`"upd":{"cell":3}`, `"upd":{"cell":2}`), waybill.ErrRegistered},
+		{"no sup", altered(`,"sup":4`, ``), waybill.ErrRegistered},
 		{"another protection", string(publicToken(t, s, strings.Replace(base, `"cell":"a"`, `"bas":"`+basOf(token)+`","cell":"b"`, 1))), waybill.ErrProtection},
 		{"expired when the call was sent", altered(times, fmt.Sprintf(`"iat":%d,"exp":%d,"end":%d`, seconds-100, seconds-50, seconds+1000)), waybill.ErrExpired},
 	} {
@@ -263,7 +269,8 @@ func TestMergeDropsOneClaim(t *testing.T) {
 func TestMergeReservedPrefix(t *testing.T) {
 	s := newShop(t)
 	seconds := time.Now().Unix()
-	base := fmt.Sprintf(`{"aud":"shop","sid":"AAECAwQFBgcICQoLDA0ODw","iat":%d,"exp":%d,"end":%d,"wb_rel":"v1"}`, seconds, seconds+100, seconds+1000)
+	base := fmt.Sprintf(`{"aud":"shop","sid":"%s","iat":%d,"exp":%d,"end":%d,"wb_rel":"v1"}`,
+		sidAt(seconds), seconds, seconds+100, seconds+1000)
 	token := s.issue(base)
 	for name, payload := range map[string]string{
 		"added":   strings.Replace(base, `"wb_rel"`, `"bas":"`+basOf(token)+`","wb_cell":"x","wb_rel"`, 1),

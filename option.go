@@ -22,11 +22,12 @@ const (
 
 // The defaults and limits of an Authority.
 const (
-	DefaultLife    = 15 * time.Minute // from issue to expiry
-	DefaultMaxLife = time.Hour        // longest accepted lifetime of a token
-	DefaultJourney = 12 * time.Hour   // from start to the absolute end
-	DefaultLeeway  = 10 * time.Second // allowed difference between clocks
-	MaxLeeway      = 60 * time.Second
+	DefaultLife       = 15 * time.Minute // from issue to expiry
+	DefaultMaxLife    = time.Hour        // longest accepted lifetime of a token
+	DefaultJourney    = 12 * time.Hour   // from start to the absolute end
+	DefaultMaxJourney = 24 * time.Hour   // longest accepted time from start to the absolute end
+	DefaultLeeway     = 10 * time.Second // allowed difference between clocks
+	MaxLeeway         = 60 * time.Second
 
 	DefaultIssueLimit  = 2048 // largest issued token, in bytes
 	DefaultAcceptLimit = 3584 // largest opened token, in bytes: fits nginx's 4 KiB for all response headers
@@ -48,6 +49,7 @@ type config struct {
 	life        time.Duration
 	maxLife     time.Duration
 	journey     time.Duration
+	maxJourney  time.Duration
 	leeway      time.Duration
 	issueLimit  int
 	acceptLimit int
@@ -94,6 +96,11 @@ func MaxLife(d time.Duration) Option { return option(func(c *config) { c.maxLife
 // [DefaultJourney].
 func Journey(d time.Duration) Option { return option(func(c *config) { c.journey = d }) }
 
+// MaxJourney sets the longest accepted journey, from the begin in its "sid" to its absolute end. The
+// default is [DefaultMaxJourney], or [Journey] if that is longer. Services that open tokens of an edge
+// with a longer Journey need it.
+func MaxJourney(d time.Duration) Option { return option(func(c *config) { c.maxJourney = d }) }
+
 // Leeway sets how far the clocks of two nodes may differ, at most [MaxLeeway]. The default is
 // [DefaultLeeway]. It should be at least twice the error of a single clock.
 func Leeway(d time.Duration) Option { return option(func(c *config) { c.leeway = d }) }
@@ -133,6 +140,9 @@ func (c *config) apply(opts []Option) error {
 	if c.maxLife == 0 {
 		c.maxLife = max(DefaultMaxLife, c.life)
 	}
+	if c.maxJourney == 0 {
+		c.maxJourney = max(DefaultMaxJourney, c.journey)
+	}
 	c.opens = append(c.opens, c.issues)
 	for _, p := range c.opens {
 		if p < Signed || p > Public {
@@ -147,6 +157,7 @@ func (c *config) apply(opts []Option) error {
 		{"Life", c.life, time.Second, 10 * 365 * 24 * time.Hour},
 		{"MaxLife", c.maxLife, c.life, 10 * 365 * 24 * time.Hour},
 		{"Journey", c.journey, c.life, 10 * 365 * 24 * time.Hour},
+		{"MaxJourney", c.maxJourney, c.journey, 10 * 365 * 24 * time.Hour},
 		{"Leeway", c.leeway, 0, MaxLeeway},
 	} {
 		if d.is < d.min || d.is > d.max || d.is%time.Second != 0 {
@@ -185,7 +196,8 @@ func (c *config) declared() (map[string]*declaration, error) {
 
 // reserved are the claim names that an application cannot use: those of RFC 7519, section 4.1, RFC
 // 7800, and this token profile.
-var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas"}
+var reserved = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "sid", "end", "bas",
+	"rev", "has", "was", "upd", "sup"}
 
 // reservedPrefix begins the names of claims that later versions of this module define.
 const reservedPrefix = "wb_"

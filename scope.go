@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +16,11 @@ import (
 type scope struct {
 	context.Context
 
-	auth *Authority
-	came *arrival // what the hop received; nil if Start, Detach or Reissue made the scope
-	base *Waybill // the waybill that the hop received, or nil
-	err  error    // why base is nil
+	auth  *Authority
+	came  *arrival // what the hop received; nil if Start, Detach or Reissue made the scope
+	base  *Waybill // the waybill that the hop received, or nil
+	visit *visit   // of a client's request at an edge; else nil
+	err   error    // why base is nil
 
 	cur   atomic.Pointer[Waybill] // the current waybill, or nil
 	fresh atomic.Pointer[Waybill] // after Reissue: cur with a new life, for calls; else nil
@@ -88,6 +90,13 @@ func (s *scope) holds(came *arrival) bool {
 		return !s.begun
 	}
 	return came.identity() == has.identity()
+}
+
+// owned reports whether a carrier has begun the hop of the scope.
+func (s *scope) owned() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
 }
 
 // underWay returns the arrival of the scope's hop if a carrier has begun that hop and has not ended
@@ -252,6 +261,9 @@ func (s *scope) change() error {
 // closed returns the error for a late change, or nil while changes are allowed. The caller holds
 // mu.
 func (s *scope) closed() error {
+	if s.visit != nil && s.phase == live && s.visit.late() {
+		return ErrTooLate
+	}
 	switch s.phase {
 	case late:
 		return ErrTooLate
@@ -264,10 +276,14 @@ func (s *scope) closed() error {
 // amend makes the next version, unless the edits change nothing. The caller holds mu.
 func (s *scope) amend(from *Waybill, e edits) error {
 	next, err := s.version(from, e, time.Time{})
-	if err == nil && next != nil {
-		s.set(next)
+	if err != nil || next == nil {
+		return err
 	}
-	return err
+	if err := s.visit.fits(next); err != nil {
+		return err
+	}
+	s.set(next)
+	return nil
 }
 
 // version returns from with the edits applied, or nil if they change nothing and renew is zero.
@@ -276,7 +292,11 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 		return nil, nil
 	}
 	bas := ""
-	if s.base != nil {
+	switch {
+	case s.visit != nil:
+		e = slices.Clone(e)
+		e.strip()
+	case s.base != nil:
 		bas = s.base.base()
 	}
 	payload, exp := e.amend(from, bas, renew, s.auth.life)
@@ -296,11 +316,14 @@ func (s *scope) renewal(w *Waybill, now time.Time) (*Waybill, error) {
 func (s *scope) start(changes []Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cur.Load() != nil {
+	if s.cur.Load() != nil && s.visit == nil {
 		return ErrStarted
 	}
 	if err := s.change(); err != nil {
 		return err
+	}
+	if s.visit != nil {
+		return s.visit.start(s, changes)
 	}
 	w, err := s.auth.Issue(changes...)
 	if err != nil {

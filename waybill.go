@@ -63,7 +63,8 @@ func (w *Waybill) Token() string {
 	return b.token
 }
 
-// ID returns the "sid": 128 random bits that identify the journey in logs. It never changes.
+// ID returns the "sid", which identifies the journey, for example in logs: the second in which it
+// began, and 96 random bits. It never changes.
 func (w *Waybill) ID() string { return w.text(jose.Sid) }
 
 // Domain returns the "aud": the trust domain.
@@ -86,6 +87,9 @@ func (w *Waybill) Issued() time.Time { return w.time(func(c *jose.Claims) int64 
 
 // Expires returns the "exp": when this token expires.
 func (w *Waybill) Expires() time.Time { return w.time(func(c *jose.Claims) int64 { return c.Exp }) }
+
+// Began returns when the journey began, from the sid.
+func (w *Waybill) Began() time.Time { return w.time(func(c *jose.Claims) int64 { return c.Began }) }
 
 // Ends returns the "end": the absolute end of the journey. No renewal exceeds it.
 func (w *Waybill) Ends() time.Time { return w.time(func(c *jose.Claims) int64 { return c.End }) }

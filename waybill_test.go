@@ -17,9 +17,9 @@ func TestNoWaybill(t *testing.T) {
 				t.Errorf("%s: %s: got %q, want nothing", name, method, got)
 			}
 		}
-		if wb.Protection() != 0 || wb.Has("cell") || !wb.Issued().IsZero() || !wb.Expires().IsZero() || !wb.Ends().IsZero() {
-			t.Errorf("%s: got %v, %v, %v, %v, %v, want zero values",
-				name, wb.Protection(), wb.Has("cell"), wb.Issued(), wb.Expires(), wb.Ends())
+		if wb.Protection() != 0 || wb.Has("cell") || !wb.Began().IsZero() || !wb.Issued().IsZero() || !wb.Expires().IsZero() || !wb.Ends().IsZero() {
+			t.Errorf("%s: got %v, %v, %v, %v, %v, %v, want zero values",
+				name, wb.Protection(), wb.Has("cell"), wb.Began(), wb.Issued(), wb.Expires(), wb.Ends())
 		}
 		if wb.String() != "no waybill" || wb.LogValue().String() != "no waybill" {
 			t.Errorf("%s: got %s and %s, want no waybill", name, wb.String(), wb.LogValue())

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 )
@@ -9,6 +10,12 @@ import (
 // stay as they came until somebody asks for them.
 type Claims struct {
 	Iat, Exp, End, Nbf int64 // seconds since 1970; Nbf is 0 if absent
+
+	Began int64 // seconds since 1970, the first 4 bytes of the sid
+
+	Rev    int64 // 1 if absent
+	HasRev bool  // whether rev is present
+	Sup    int64 // 0 if absent
 
 	payload []byte
 	index   members
@@ -27,7 +34,24 @@ const (
 	Bas = "bas"
 )
 
-const maxTime = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
+// The registered claims that only an edge writes.
+const (
+	Rev = "rev"
+	Has = "has"
+	Was = "was"
+	Upd = "upd"
+	Sup = "sup"
+)
+
+// Limits of the claims of edges.
+const (
+	MaxRev   = maxWhole
+	MaxSup   = 1 << 40
+	NameLen  = 8   // characters of a token's name
+	MaxNames = 192 // in has
+)
+
+const maxWhole = 1<<53 - 1 // what every JSON library keeps exactly (RFC 7493, section 2.2)
 
 // ParseClaims reads a payload into c, which keeps it. The payload must be addressed to domain.
 // Names of claims are written without escapes: otherwise one claim would have two spellings, and a
@@ -40,7 +64,9 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 	if c.index.escaped {
 		return malformed("payload: a claim name is written with an escape")
 	}
+	c.Rev, c.HasRev, c.Sup = 1, false, 0
 	var aud, sid []byte
+	var latest int64 // the greatest value in upd
 	for i := range c.index.n {
 		m := c.index.at(i)
 		name, v := m.name(payload), m.value(payload)
@@ -49,8 +75,10 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 		case Aud:
 			aud = v
 		case Sid:
+			var raw [16]byte
 			sid, ok = plainString(v)
-			ok = ok && canonical128(sid)
+			ok = ok && decode128(&raw, sid)
+			c.Began = int64(binary.BigEndian.Uint32(raw[:]))
 		case Bas:
 			var bas []byte
 			bas, ok = plainString(v)
@@ -65,6 +93,17 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 			c.Nbf, ok = seconds(v)
 		case Iss, Sub:
 			ok = v[0] == '"'
+		case Rev:
+			c.Rev, ok = whole(v, MaxRev)
+			c.HasRev = true
+		case Has:
+			ok = names(v)
+		case Was:
+			ok = before(v)
+		case Upd:
+			latest, ok = lastWrites(v)
+		case Sup:
+			c.Sup, ok = whole(v, MaxSup)
 		}
 		if !ok {
 			return malformed("claim " + string(name) + " is not of its registered type")
@@ -81,6 +120,8 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 		return malformed("no end")
 	case sid == nil:
 		return malformed("no sid")
+	case latest > c.Rev:
+		return malformed("claim upd has a value above rev")
 	}
 	return audience(aud, domain)
 }
@@ -108,24 +149,35 @@ func audience(aud []byte, domain string) error {
 	return &Error{Audience, "for another audience"}
 }
 
-// seconds reads a NumericDate, which here is a whole number above zero. The scanner has seen that v
-// is a JSON value.
+// seconds reads a NumericDate, which here is a whole number above zero.
 func seconds(v []byte) (n int64, ok bool) {
+	n, ok = whole(v, maxWhole)
+	return n, ok && n > 0
+}
+
+// whole reads a whole number up to max, written in digits alone. The scanner has seen that v is a
+// JSON value, so it has no leading zeros.
+func whole(v []byte, max int64) (n int64, ok bool) {
 	for _, c := range v {
-		if c < '0' || c > '9' || n > maxTime/10 {
+		if c < '0' || c > '9' || n > maxWhole/10 {
 			return 0, false
 		}
 		n = n*10 + int64(c-'0')
 	}
-	return n, 0 < n && n <= maxTime
+	return n, n <= max
 }
 
 // canonical128 accepts 128 bits in base64url.
 func canonical128(s []byte) bool {
+	var raw [16]byte
+	return decode128(&raw, s)
+}
+
+// decode128 reads 128 bits in base64url.
+func decode128(raw *[16]byte, s []byte) bool {
 	if len(s) != saltLen {
 		return false
 	}
-	var raw [16]byte
 	_, ok := decode64(raw[:], s)
 	return ok
 }
@@ -188,9 +240,12 @@ func (p *Builder) Plain(name, value string) {
 }
 
 // Seconds appends a NumericDate.
-func (p *Builder) Seconds(name string, t int64) {
+func (p *Builder) Seconds(name string, t int64) { p.Number(name, t) }
+
+// Number appends a whole number.
+func (p *Builder) Number(name string, n int64) {
 	p.name(name)
-	p.b = strconv.AppendInt(p.b, t, 10)
+	p.b = strconv.AppendInt(p.b, n, 10)
 }
 
 // Payload closes the object and returns it.

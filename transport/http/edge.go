@@ -107,7 +107,7 @@ func (e *Edge) renew(ctx context.Context, hop waybill.Hop) {
 	if _, err := waybill.FromContext(ctx); err != nil {
 		return // with ReportOnly, a request without a waybill is let through
 	}
-	if err := hop.Renew(); err != nil {
+	if err := hop.Renew(false); err != nil {
 		e.renewal.Do(func() { e.logger.ErrorContext(ctx, "waybill: not renewed", "error", err) })
 	}
 }

@@ -1,0 +1,168 @@
+package waybill
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// A client may hold several tokens of its journey, because several of its requests changed the journey at
+// the same time. An edge merges them. docs/token.md specifies the merge, under "Sets".
+
+// edgeClaims are the registered claims that only an edge writes.
+var edgeClaims = []string{jose.Rev, jose.Has, jose.Was, jose.Upd, jose.Sup}
+
+// recentRevs is for how many changes a token remembers which change wrote a claim last.
+const recentRevs = 32
+
+// written is one entry of "upd": the change that wrote a claim last.
+type written struct {
+	name string
+	rev  int64
+}
+
+// set is the merge of a client's tokens.
+type set struct {
+	auth  *Authority
+	main  *Waybill
+	edits edits
+	upd   []written
+	rev   int64
+	lost  []error // the claims that were not merged
+}
+
+// mergeSet merges the tokens of one journey, in the order of [held.compare]. The first one is main: its
+// request started from all that the requests of the others started from. Each of the others adds what its
+// own request changed.
+func (a *Authority) mergeSet(tokens []held) *set {
+	s := &set{auth: a, main: tokens[0].wb}
+	s.rev = s.main.body().claims.Rev
+	s.upd = writtenBy(s.main)
+	for _, h := range tokens[1:] {
+		if h.wb.stepped() {
+			s.add(h.wb)
+		}
+	}
+	return s
+}
+
+// newest returns the tokens that no other one includes, in the order of their merge, and the others.
+func newest(tokens []held) (left, included []held) {
+	slices.SortFunc(tokens, held.compare)
+	for _, h := range tokens {
+		known := func(other held) bool { return other.name != h.name && other.wb.includes(h.name) }
+		if slices.ContainsFunc(tokens, known) {
+			included = append(included, h)
+		} else {
+			left = append(left, h)
+		}
+	}
+	if left == nil { // names that collide: only a client can make such tokens, and only its own
+		return included, nil
+	}
+	return left, included
+}
+
+// writtenBy returns the entries of a waybill's "upd".
+func writtenBy(w *Waybill) []written {
+	var out []written
+	if upd := w.raw(jose.Upd); upd != nil {
+		jose.Members(upd, func(name, value []byte) bool {
+			rev, _ := strconv.ParseInt(string(value), 10, 64) // ParseClaims has checked it
+			out = append(out, written{string(name), rev})
+			return true
+		})
+	}
+	return out
+}
+
+// add merges the change that the request of w made.
+func (s *set) add(w *Waybill) {
+	own := w.body().claims.Rev
+	for _, entry := range writtenBy(w) {
+		if entry.rev == own {
+			s.write(entry, w.raw(entry.name))
+		}
+	}
+	if was := w.raw(jose.Was); was != nil {
+		jose.Members(was, func(name, value []byte) bool {
+			s.claim(string(name), element(value), w.raw(string(name)))
+			return true
+		})
+	}
+	s.rev++
+}
+
+// element returns the value in an array of at most one, or nil.
+func element(array []byte) []byte {
+	if len(array) == len("[]") {
+		return nil
+	}
+	return array[1 : len(array)-1]
+}
+
+// value returns the claim as merged so far.
+func (s *set) value(name string) []byte {
+	if x, ok := s.edits.find(name); ok {
+		return x.raw
+	}
+	return s.main.raw(name)
+}
+
+// write merges a claim without a rule: the later change wins. Of two changes that started from the same
+// tokens the greater value wins, whoever merges them.
+func (s *set) write(entry written, theirs []byte) {
+	i := slices.IndexFunc(s.upd, func(w written) bool { return w.name == entry.name })
+	if i < 0 {
+		s.upd = append(s.upd, written{name: entry.name})
+		i = len(s.upd) - 1
+	}
+	last := &s.upd[i]
+	if entry.rev > last.rev || entry.rev == last.rev && greater(theirs, s.value(entry.name)) {
+		s.edits.set(entry.name, theirs)
+		last.rev = entry.rev
+	}
+}
+
+// greater reports whether raw value a is greater than b. An absent claim is the least value.
+func greater(a, b []byte) bool { return a != nil && (b == nil || bytes.Compare(a, b) > 0) }
+
+// claim merges a claim with a rule. The base is its value before the token's own change.
+func (s *set) claim(name string, base, theirs []byte) {
+	def := s.auth.declared[name]
+	mine := s.value(name)
+	switch {
+	case same(base, theirs) || same(mine, theirs):
+	case def != nil && theirs != nil && def.check(theirs) != nil:
+		s.lost = append(s.lost, fmt.Errorf("%w: %q", ErrClaimType, name))
+	case same(base, mine):
+		s.edits.set(name, theirs)
+	default:
+		value, err := def.combine(base, mine, theirs)
+		if err != nil {
+			s.lost = append(s.lost, fmt.Errorf("%w: %q: %w", ErrMerge, name, err))
+			return
+		}
+		s.edits.set(name, value)
+	}
+}
+
+// combine returns the value of a claim that both sides changed, to different values. Without a rule the
+// greater value wins.
+func (d *declaration) combine(base, mine, theirs []byte) ([]byte, error) {
+	switch {
+	case d == nil || d.merge == nil:
+		if greater(mine, theirs) {
+			return mine, nil
+		}
+		return theirs, nil
+	case theirs == nil: // a set beats a concurrent delete
+		return mine, nil
+	case mine == nil:
+		return theirs, nil
+	}
+	return d.merged(base, mine, theirs)
+}

@@ -1,0 +1,266 @@
+package waybill
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waybill-go/waybill/internal/jose"
+)
+
+// Client is what a client sent to an edge.
+type Client struct {
+	Tokens []string // every token that the client sent, in the order of arrival
+	Source any      // identifies the request, as in [Authority.Receive]
+
+	// Idle is how long after its expiry a journey can be resumed.
+	Idle time.Duration
+
+	// MaxTokens and MaxBytes bound the tokens that are used, and their total length. Of more, the edge uses
+	// those of the greatest rank, then the last ones, and forgets the rest. Zero means no bound.
+	MaxTokens, MaxBytes int
+}
+
+// maxVerified bounds the public tokens of one request whose signatures are verified: one costs 54 µs.
+const maxVerified = 32
+
+// visit is the state of a client's request at an edge. A scope refers to it by pointer, because package fmt
+// prints the unexported fields of a struct without calling their methods.
+type visit struct {
+	auth *Authority
+	at   time.Time // when the request came
+	idle time.Duration
+
+	names     string  // of all tokens that came, the newest first
+	forgotten []error // why tokens that came are not used
+	away      bool    // the keys are not available: nothing is decided
+	ahead     bool    // a token's "iat" is ahead of the clock
+	next      int64   // the n of a journey that takes the place of what came; 0 if nothing genuine came
+
+	previous *Ended // the journey that is over
+	why      error
+
+	base    *Waybill // what the request's changes are compared with; nil: an empty journey
+	rev     int64    // of base
+	upd     []written
+	due     bool     // the client gets a token even if nothing changes
+	began   bool     // this request began the journey
+	told    bool     // the client was told to forget
+	current *Waybill // what out was made from
+	out     *Waybill // the token for the client
+}
+
+// ReceiveClient opens the tokens of a client's request to an edge, and begins its hop. It decides which
+// journey the client is on, merges the tokens of this journey, and renews the result if that is due. A
+// client may bring any tokens: the ones that cannot be used are forgotten by the answer, and never refuse
+// the request.
+//
+// The outcome is in the returned context and in [Hop.Err]. If the client has no journey, the edge begins
+// one with [Authority.Start] or [Hop.Provide]. The errors of class [Unavailable] say that the keys are not
+// available: the edge must answer that, and not decide anything.
+//
+// Only an edge calls ReceiveClient. Inside the trust domain, two tokens are [ErrAmbiguous].
+func (a *Authority) ReceiveClient(ctx context.Context, c Client) (context.Context, Hop) {
+	came := newArrival(c.Tokens, c.Source)
+	if s := scopeOf(ctx); s != nil && s.auth == a && s.owned() {
+		if same, first := s.begin(&came); same {
+			return ctx, Hop{s: s, outermost: first}
+		}
+	}
+	r := &struct {
+		scope scope
+		came  arrival
+		visit visit
+	}{came: came}
+	s := &r.scope
+	s.Context, s.auth, s.came, s.visit, s.begun = ctx, a, &r.came, &r.visit, true
+	r.visit.auth, r.visit.at, r.visit.idle = a, a.now(), c.Idle
+	s.base, s.err = r.visit.receive(c)
+	s.cur.Store(s.base)
+	for _, err := range r.visit.forgotten {
+		if r, ok := errors.AsType[*refusal](err); !ok || r.class == OK {
+			s.lose(err)
+		}
+	}
+	return s, Hop{s: s, fresh: true, outermost: true}
+}
+
+// receive returns the client's waybill, or the reason why the client has no journey.
+func (v *visit) receive(c Client) (*Waybill, error) {
+	genuine, others, err := v.open(c)
+	if err != nil {
+		v.away = true
+		return nil, err
+	}
+	if len(genuine) == 0 {
+		v.name(nil, others)
+		if len(others) == 0 {
+			return nil, ErrNoWaybill
+		}
+		v.why = others[0].err
+		return nil, v.why
+	}
+	came := slices.Clone(genuine)
+	slices.SortStableFunc(came, held.compare)
+	journey := v.choose(v.bound(genuine, c))
+	usable := v.usable(journey)
+	if len(usable) == 0 {
+		v.name(came, others)
+		slices.SortFunc(journey, held.compare)
+		last := journey[0]
+		v.why = last.err
+		v.due = true
+		if !last.wb.vacant() {
+			v.previous = &Ended{last.wb, last.err}
+		}
+		return nil, v.why
+	}
+	left, _ := newest(usable)
+	v.name(came, others)
+	return v.merge(left, len(came)+len(others) > 1)
+}
+
+// open opens each token once.
+func (v *visit) open(c Client) (genuine, others []held, err error) {
+	genuine = make([]held, 0, min(len(c.Tokens), 8))
+	tokens := c.Tokens
+	if len(tokens) > maxVerified {
+		tokens = v.thin(tokens)
+	}
+	for i, raw := range tokens {
+		if raw == "" || slices.Contains(tokens[:i], raw) {
+			continue
+		}
+		h := v.auth.openHeld(raw)
+		switch {
+		case h.wb != nil:
+			genuine = append(genuine, h)
+		case ClassOf(h.err) == Unavailable:
+			return nil, nil, h.err
+		default:
+			v.forgotten = append(v.forgotten, h.err)
+			others = append(others, h)
+		}
+	}
+	return genuine, others, nil
+}
+
+// name records the names of the tokens that came.
+func (v *visit) name(genuine, others []held) {
+	if len(genuine) == 1 && len(others) == 0 {
+		v.names = genuine[0].name
+		return
+	}
+	var names []string
+	for _, h := range slices.Concat(genuine, others) {
+		if !slices.Contains(names, h.name) && len(names) < jose.MaxNames {
+			names = append(names, h.name)
+		}
+	}
+	v.names = strings.Join(names, "")
+}
+
+// usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
+// judged of the journey as a whole: what other requests did meanwhile keeps all its tokens.
+func (v *visit) usable(journey []held) []held {
+	now := v.at.Unix()
+	var latest int64
+	for _, h := range journey {
+		if h.err == nil || errors.Is(h.err, ErrExpired) {
+			latest = max(latest, h.wb.body().claims.Exp)
+		}
+	}
+	resumes := now < latest+int64((v.auth.leeway+v.idle)/time.Second)
+	var usable []held
+	for _, h := range journey {
+		c := &h.wb.body().claims
+		switch {
+		case h.err == nil:
+		case errors.Is(h.err, ErrExpired) && resumes && now < c.End:
+		case errors.Is(h.err, ErrNotYetValid) && c.Iat > now && c.Nbf <= now:
+			v.ahead = true
+		default:
+			v.drop(h, h.err)
+			continue
+		}
+		usable = append(usable, h)
+	}
+	return usable
+}
+
+// drop records why a token is not used.
+func (v *visit) drop(_ held, err error) { v.forgotten = append(v.forgotten, err) }
+
+// merge returns the merge of the tokens. It is a new waybill with a new life, unless one token is all that
+// the client holds and has enough life left.
+func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
+	now := v.at
+	main := tokens[0]
+	fresh := main.err == nil && main.wb.Expires().Sub(now) >= v.auth.life/2 || !now.Before(main.wb.Ends())
+	if len(tokens) == 1 && !several && (fresh || main.err == nil && !main.wb.Expires().Before(main.wb.Ends())) {
+		v.base, v.rev, v.upd = main.wb, main.wb.body().claims.Rev, writtenBy(main.wb)
+		return main.wb, nil
+	}
+	for {
+		s := v.auth.mergeSet(tokens)
+		w, err := s.waybill(tokens, now)
+		if err == nil {
+			v.forgotten = append(v.forgotten, s.lost...)
+			v.base, v.rev, v.upd, v.due = w, s.rev, s.upd, true
+			return w, nil
+		}
+		if len(tokens) > 1 && errors.Is(err, ErrTooLarge) {
+			// Together the changes fit into no token. The client keeps what its latest requests made.
+			v.forgotten = append(v.forgotten, err)
+			tokens = tokens[:len(tokens)-1]
+			continue
+		}
+		if main.err == nil {
+			v.forgotten = append(v.forgotten, err)
+			v.base, v.rev, v.upd = main.wb, main.wb.body().claims.Rev, writtenBy(main.wb)
+			return main.wb, nil
+		}
+		v.away = ClassOf(err) == Unavailable
+		return nil, err
+	}
+}
+
+// waybill returns the merged waybill, with a new life. The tokens may be of several journeys that count as
+// one: the oldest "sid" stays, and the earliest end.
+func (s *set) waybill(tokens []held, now time.Time) (*Waybill, error) {
+	first, ends, sub := s.main, s.main.Ends(), s.main.raw(jose.Sub)
+	for _, h := range tokens[1:] {
+		if older(h.wb, first) {
+			first = h.wb
+		}
+		if h.wb.Ends().Before(ends) {
+			ends = h.wb.Ends()
+		}
+		if sub == nil {
+			sub = h.wb.raw(jose.Sub)
+		}
+	}
+	exp := now.Add(s.auth.life)
+	if exp.After(ends) {
+		exp = ends
+	}
+	e := slices.Clone(s.edits)
+	e.strip()
+	e.set(jose.Bas, nil)
+	e.set(jose.Sid, first.raw(jose.Sid))
+	e.set(jose.Sub, sub)
+	e.setTime(jose.Iat, now)
+	e.setTime(jose.Exp, exp)
+	e.setTime(jose.End, ends)
+	return s.auth.protect(s.main.Protection(), e.rewrite(s.main), exp, basRoom)
+}
+
+// older reports whether the journey of w began before the other one.
+func older(w, than *Waybill) bool {
+	if d := w.body().claims.Began - than.body().claims.Began; d != 0 {
+		return d < 0
+	}
+	return w.ID() < than.ID()
+}
