@@ -15,7 +15,8 @@ const (
 	tabs    = 3
 	perTab  = 50
 	changes = tabs * perTab
-	longest = 40 // ms of a handler
+	longest = 40  // ms of a handler
+	latest  = 300 // ms until a request is aborted
 )
 
 // contender is a way to keep a client's state, under the same script.
@@ -29,10 +30,10 @@ type contender struct {
 
 var contenders = []contender{
 	{name: "HttpOnly cookies, no script", replicas: cookieEdges, how: "fetch"},
-	{name: "the same, a third of the requests aborted", replicas: cookieEdges, how: "fetch", aborts: true},
+	{name: "HttpOnly cookies, a third aborted", replicas: cookieEdges, how: "fetch", aborts: true},
 	{name: "cookies, the module queues", replicas: cookieEdges, how: "queue"},
 	{name: "module in memory, a journey for each tab", replicas: headerEdges, how: "module"},
-	{name: "the same, a third of the requests aborted", replicas: headerEdges, how: "module", aborts: true},
+	{name: "module in memory, a third aborted", replicas: headerEdges, how: "module", aborts: true},
 	{name: "one cookie, the last update wins", replicas: oneCookie, how: "fetch", loses: true},
 	{name: "scs/v2, memory store", replicas: scsSessions, how: "fetch", loses: true},
 	{name: "gorilla/sessions, CookieStore", replicas: gorillaSessions, how: "fetch", loses: true},
@@ -117,7 +118,7 @@ func script(c contender, from int, random *rand.Rand) string {
 	for n := from; n < from+perTab; n++ {
 		abort := "undefined"
 		if c.aborts && n%3 == 0 {
-			abort = fmt.Sprint(random.IntN(100))
+			abort = fmt.Sprint(random.IntN(latest))
 		}
 		fmt.Fprintf(&b, "change(%q, %d, %d, %s).then((ok) => ok ? [%[2]d] : []),", c.how, n, random.IntN(longest+1), abort)
 	}
