@@ -41,19 +41,15 @@ func (e *edits) setTime(name string, t time.Time) {
 	e.set(name, strconv.AppendInt(nil, t.Unix(), 10))
 }
 
-// strip removes the claims of edges.
-func (e *edits) strip() {
-	for _, name := range edgeClaims {
-		e.set(name, nil)
-	}
-}
-
-// rewrite returns the payload of from with the edits applied, registered claims included. All other claims
-// stay byte for byte.
+// rewrite returns the payload of from with the edits applied, registered claims included, and without the
+// claims that concern a single token. All other claims stay byte for byte.
 func (e edits) rewrite(from *Waybill) []byte {
 	var p jose.Builder
 	p.Grow(len(from.body().claims.Payload()) + e.size() + 40)
 	from.body().claims.All(func(name, value []byte) bool {
+		if ofOneToken(name) {
+			return true
+		}
 		if x, ok := e.find(string(name)); !ok {
 			p.Raw(string(name), value)
 		} else if x.raw != nil {
@@ -120,8 +116,11 @@ func (e edits) appendNew(p *jose.Builder) {
 }
 
 // amend returns the payload of from with the edits applied and a new "bas"; all other claims stay
-// byte for byte. If now is not zero, it also renews the token's times.
-func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duration) (payload []byte, exp time.Time) {
+// byte for byte, except for the history that edges write if lean is set. If now is not zero, it also renews the token's
+// times.
+func (e edits) amend(
+	from *Waybill, bas string, now time.Time, life time.Duration, lean bool,
+) (payload []byte, exp time.Time) {
 	var p jose.Builder
 	p.Grow(len(from.body().claims.Payload()) + e.size() + 40)
 	exp = from.Expires()
@@ -142,6 +141,10 @@ func (e edits) amend(from *Waybill, bas string, now time.Time, life time.Duratio
 			p.Seconds(jose.Exp, exp.Unix())
 			if bas != "" {
 				p.Plain(jose.Bas, bas)
+			}
+		case jose.Rev, jose.Has, jose.Was, jose.Upd:
+			if x, ok := e.find(string(name)); !lean && (!ok || x.raw != nil) {
+				p.Raw(string(name), value)
 			}
 		default:
 			if x, ok := e.find(string(name)); !ok {

@@ -19,16 +19,24 @@ type Ended struct {
 // life or protection may be one that is no longer accepted. Everything else is refused as by
 // [Authority.Open].
 func (a *Authority) OpenEnded(token string) (*Ended, error) {
+	e := new(Ended)
+	if err := a.openEnded(e, token); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (a *Authority) openEnded(e *Ended, token string) error {
 	now := a.now()
 	w, err := a.verify(token, now, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	e := &Ended{wb: w, err: a.judge(&w.body().claims, now.Unix())}
+	e.wb, e.err = w, a.judge(&w.body().claims, now.Unix())
 	if !a.accepts[w.Protection()] {
 		e.err = ErrProtection
 	}
-	return e, nil
+	return nil
 }
 
 // ID returns the "sid" of the journey.

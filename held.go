@@ -3,6 +3,7 @@ package waybill
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"iter"
 	"slices"
 	"strings"
 
@@ -14,19 +15,28 @@ type held struct {
 	raw  string
 	wb   *Waybill // nil if it is not genuine
 	err  error    // why it is not accepted
-	name string
+	name string   // of a token that is one of several; see named
 }
 
 // openHeld opens a token that came from a client.
 func (a *Authority) openHeld(raw string) held {
 	h := held{raw: raw}
-	e, err := a.OpenEnded(raw)
-	if err != nil {
-		h.err, h.name = err, nameOf(raw)
-		return h
+	var e Ended
+	if h.err = a.openEnded(&e, raw); h.err == nil {
+		h.wb, h.err = e.wb, e.err
 	}
-	h.wb, h.err = e.wb, e.err
-	h.name = h.wb.Name()
+	return h
+}
+
+// named returns the token with its name.
+func (h held) named() held {
+	switch {
+	case h.name != "":
+	case h.wb == nil:
+		h.name = nameOf(h.raw)
+	default:
+		h.name = h.wb.Name()
+	}
 	return h
 }
 
@@ -34,12 +44,11 @@ func (a *Authority) openHeld(raw string) held {
 // alphabet. Tokens that renew or merge the same tokens have the same name, so that their cookies replace
 // one another. See docs/token.md.
 func (w *Waybill) Name() string {
-	has := w.text(jose.Has)
-	if has == "" || w.stepped() {
+	if w.raw(jose.Has) == nil || w.stepped() {
 		return nameOf(w.Token())
 	}
-	names := make([]string, 0, len(has)/jose.NameLen)
-	for name := range slices.Chunk([]byte(has), jose.NameLen) {
+	var names []string
+	for name := range w.includes() {
 		names = append(names, string(name))
 	}
 	slices.Sort(names)
@@ -68,18 +77,13 @@ func (w *Waybill) step() int64 {
 // snapshot returns how many changes the token's request started from.
 func (w *Waybill) snapshot() int64 { return w.body().claims.Rev - w.step() }
 
-// includes reports whether the token's request carried the token of that name.
-func (w *Waybill) includes(name string) bool {
+// includes returns the names of the tokens that the token's request carried.
+func (w *Waybill) includes() iter.Seq[[]byte] {
 	has := w.raw(jose.Has)
 	if has == nil {
-		return false
+		return func(func([]byte) bool) {}
 	}
-	for known := range slices.Chunk(has[1:len(has)-1], jose.NameLen) {
-		if string(known) == name {
-			return true
-		}
-	}
-	return false
+	return slices.Chunk(has[1:len(has)-1], jose.NameLen)
 }
 
 // compare orders the tokens of one journey for their merge: the one whose request started from the most

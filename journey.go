@@ -122,7 +122,7 @@ func (s *scope) fill(empty *Waybill, e edits, due bool) error {
 		return err
 	}
 	v.began = true
-	s.base = empty
+	s.base = w // an answer that failed keeps the first claims
 	s.set(w)
 	return nil
 }

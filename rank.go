@@ -16,8 +16,8 @@ const (
 	kinds
 )
 
-// together is how far the begins of two journeys may be apart that count as one: first visits in parallel,
-// and parts of one page.
+// togetherSeconds is how far apart the begins of two journeys may be that count as one, such as first visits
+// in parallel.
 const togetherSeconds = 60
 
 // The reasons why a client's genuine token is not used.
@@ -48,18 +48,21 @@ func (v *visit) choose(genuine []held) []held {
 			leader = h
 		}
 	}
-	chosen := genuine[:0]
+	v.next = top/kinds + 1
+	if len(genuine) == 1 {
+		return genuine
+	}
+	var chosen []held
 	for _, h := range genuine {
 		switch {
 		case h.wb.rank() < top:
-			v.drop(h, errSuperseded)
+			v.drop(errSuperseded)
 		case v.auth.oneJourney(h.wb, leader.wb):
 			chosen = append(chosen, h)
 		default:
-			v.drop(h, errOtherJourney)
+			v.drop(errOtherJourney)
 		}
 	}
-	v.next = top/kinds + 1
 	return chosen
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -292,14 +291,10 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 		return nil, nil
 	}
 	bas := ""
-	switch {
-	case s.visit != nil:
-		e = slices.Clone(e)
-		e.strip()
-	case s.base != nil:
+	if s.base != nil && s.visit == nil {
 		bas = s.base.base()
 	}
-	payload, exp := e.amend(from, bas, renew, s.auth.life)
+	payload, exp := e.amend(from, bas, renew, s.auth.life, s.visit != nil)
 	reserve := 0
 	if bas == "" {
 		reserve = basRoom
@@ -309,7 +304,7 @@ func (s *scope) version(from *Waybill, e edits, renew time.Time) (*Waybill, erro
 
 // renewal returns w with a new life, for calls: it names no base, because it does not go back.
 func (s *scope) renewal(w *Waybill, now time.Time) (*Waybill, error) {
-	payload, exp := edits(nil).amend(w, "", now, s.auth.life)
+	payload, exp := edits(nil).amend(w, "", now, s.auth.life, s.visit != nil)
 	return s.auth.protect(w.Protection(), payload, exp, basRoom)
 }
 

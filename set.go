@@ -12,8 +12,14 @@ import (
 // A client may hold several tokens of its journey, because several of its requests changed the journey at
 // the same time. An edge merges them. docs/token.md specifies the merge, under "Sets".
 
-// edgeClaims are the registered claims that only an edge writes.
-var edgeClaims = []string{jose.Rev, jose.Has, jose.Was, jose.Upd, jose.Sup}
+// ofOneToken reports whether a claim describes how one token was made.
+func ofOneToken(name []byte) bool {
+	switch string(name) {
+	case jose.Bas, jose.Rev, jose.Has, jose.Was, jose.Upd:
+		return true
+	}
+	return false
+}
 
 // recentRevs is for how many changes a token remembers which change wrote a claim last.
 const recentRevs = 32
@@ -49,21 +55,30 @@ func (a *Authority) mergeSet(tokens []held) *set {
 	return s
 }
 
-// newest returns the tokens that no other one includes, in the order of their merge, and the others.
-func newest(tokens []held) (left, included []held) {
+// newest returns the tokens that no other one includes, in the order of their merge.
+func newest(tokens []held) []held {
+	if len(tokens) == 1 {
+		return tokens
+	}
 	slices.SortFunc(tokens, held.compare)
+	included := map[string]struct{}{}
 	for _, h := range tokens {
-		known := func(other held) bool { return other.name != h.name && other.wb.includes(h.name) }
-		if slices.ContainsFunc(tokens, known) {
-			included = append(included, h)
-		} else {
+		for name := range h.wb.includes() {
+			if string(name) != h.name {
+				included[string(name)] = struct{}{}
+			}
+		}
+	}
+	var left []held
+	for _, h := range tokens {
+		if _, ok := included[h.name]; !ok {
 			left = append(left, h)
 		}
 	}
 	if left == nil { // names that collide: only a client can make such tokens, and only its own
-		return included, nil
+		return tokens
 	}
-	return left, included
+	return left
 }
 
 // writtenBy returns the entries of a waybill's "upd".

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -23,9 +22,6 @@ type Client struct {
 	MaxTokens, MaxBytes int
 }
 
-// maxVerified bounds the public tokens of one request whose signatures are verified: one costs 54 µs.
-const maxVerified = 32
-
 // visit is the state of a client's request at an edge. A scope refers to it by pointer, because package fmt
 // prints the unexported fields of a struct without calling their methods.
 type visit struct {
@@ -33,8 +29,9 @@ type visit struct {
 	at   time.Time // when the request came
 	idle time.Duration
 
-	names     string  // of all tokens that came, the newest first
-	forgotten []error // why tokens that came are not used
+	came      []held  // the tokens that came: the genuine ones, the newest first, and the others
+	forgotten []error // why tokens that came are not used, at most maxForgotten
+	lost      []error // changes that could not be merged
 	away      bool    // the keys are not available: nothing is decided
 	ahead     bool    // a token's "iat" is ahead of the clock
 	next      int64   // the n of a journey that takes the place of what came; 0 if nothing genuine came
@@ -79,10 +76,8 @@ func (a *Authority) ReceiveClient(ctx context.Context, c Client) (context.Contex
 	r.visit.auth, r.visit.at, r.visit.idle = a, a.now(), c.Idle
 	s.base, s.err = r.visit.receive(c)
 	s.cur.Store(s.base)
-	for _, err := range r.visit.forgotten {
-		if r, ok := errors.AsType[*refusal](err); !ok || r.class == OK {
-			s.lose(err)
-		}
+	for _, err := range r.visit.lost {
+		s.lose(err)
 	}
 	return s, Hop{s: s, fresh: true, outermost: true}
 }
@@ -94,72 +89,54 @@ func (v *visit) receive(c Client) (*Waybill, error) {
 		v.away = true
 		return nil, err
 	}
+	if len(genuine)+len(others) > 1 {
+		for i, h := range genuine {
+			genuine[i] = h.named()
+		}
+		slices.SortFunc(genuine, held.compare)
+	}
+	v.came = slices.Concat(genuine, others)
 	if len(genuine) == 0 {
-		v.name(nil, others)
 		if len(others) == 0 {
 			return nil, ErrNoWaybill
 		}
 		v.why = others[0].err
 		return nil, v.why
 	}
-	came := slices.Clone(genuine)
-	slices.SortStableFunc(came, held.compare)
 	journey := v.choose(v.bound(genuine, c))
 	usable := v.usable(journey)
 	if len(usable) == 0 {
-		v.name(came, others)
-		slices.SortFunc(journey, held.compare)
-		last := journey[0]
-		v.why = last.err
-		v.due = true
-		if !last.wb.vacant() {
-			v.previous = &Ended{last.wb, last.err}
-		}
-		return nil, v.why
+		return nil, v.over(journey[0], journey[0].err)
 	}
-	left, _ := newest(usable)
-	v.name(came, others)
-	return v.merge(left, len(came)+len(others) > 1)
+	return v.merge(newest(usable), len(v.came) > 1)
 }
 
-// open opens each token once.
-func (v *visit) open(c Client) (genuine, others []held, err error) {
-	genuine = make([]held, 0, min(len(c.Tokens), 8))
-	tokens := c.Tokens
-	if len(tokens) > maxVerified {
-		tokens = v.thin(tokens)
+// over records that the journey of a genuine token is over, and why. What takes its place goes to the client
+// in any case.
+func (v *visit) over(h held, why error) error {
+	v.why, v.due = why, true
+	if !h.wb.vacant() {
+		v.previous = &Ended{h.wb, why}
 	}
-	for i, raw := range tokens {
-		if raw == "" || slices.Contains(tokens[:i], raw) {
-			continue
-		}
-		h := v.auth.openHeld(raw)
-		switch {
-		case h.wb != nil:
-			genuine = append(genuine, h)
-		case ClassOf(h.err) == Unavailable:
-			return nil, nil, h.err
-		default:
-			v.forgotten = append(v.forgotten, h.err)
-			others = append(others, h)
-		}
-	}
-	return genuine, others, nil
+	return why
 }
 
-// name records the names of the tokens that came.
-func (v *visit) name(genuine, others []held) {
-	if len(genuine) == 1 && len(others) == 0 {
-		v.names = genuine[0].name
-		return
+// names returns the names of the tokens that came, those of genuine tokens first.
+func (v *visit) names() string {
+	switch len(v.came) {
+	case 0:
+		return ""
+	case 1:
+		return v.came[0].named().name
 	}
-	var names []string
-	for _, h := range slices.Concat(genuine, others) {
-		if !slices.Contains(names, h.name) && len(names) < jose.MaxNames {
-			names = append(names, h.name)
+	names := make([]byte, 0, jose.NameLen*min(len(v.came), jose.MaxNames))
+	for _, h := range v.came {
+		if len(names) == cap(names) {
+			break
 		}
+		names = append(names, h.named().name...)
 	}
-	v.names = strings.Join(names, "")
+	return string(names)
 }
 
 // usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
@@ -182,7 +159,7 @@ func (v *visit) usable(journey []held) []held {
 		case errors.Is(h.err, ErrNotYetValid) && c.Iat > now && c.Nbf <= now:
 			v.ahead = true
 		default:
-			v.drop(h, h.err)
+			v.drop(h.err)
 			continue
 		}
 		usable = append(usable, h)
@@ -190,41 +167,53 @@ func (v *visit) usable(journey []held) []held {
 	return usable
 }
 
+// maxForgotten bounds the reasons that are kept.
+const maxForgotten = 1024
+
 // drop records why a token is not used.
-func (v *visit) drop(_ held, err error) { v.forgotten = append(v.forgotten, err) }
+func (v *visit) drop(err error) {
+	if len(v.forgotten) < maxForgotten {
+		v.forgotten = append(v.forgotten, err)
+	}
+}
 
 // merge returns the merge of the tokens. It is a new waybill with a new life, unless one token is all that
 // the client holds and has enough life left.
 func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
-	now := v.at
 	main := tokens[0]
-	fresh := main.err == nil && main.wb.Expires().Sub(now) >= v.auth.life/2 || !now.Before(main.wb.Ends())
-	if len(tokens) == 1 && !several && (fresh || main.err == nil && !main.wb.Expires().Before(main.wb.Ends())) {
-		v.base, v.rev, v.upd = main.wb, main.wb.body().claims.Rev, writtenBy(main.wb)
+	if main.err == nil && !several && !v.renews(main.wb) {
+		v.base, v.rev = main.wb, main.wb.body().claims.Rev
 		return main.wb, nil
 	}
 	for {
 		s := v.auth.mergeSet(tokens)
-		w, err := s.waybill(tokens, now)
-		if err == nil {
-			v.forgotten = append(v.forgotten, s.lost...)
+		w, err := s.waybill(tokens, v.at)
+		switch {
+		case err == nil:
+			v.lost = append(v.lost, s.lost...)
 			v.base, v.rev, v.upd, v.due = w, s.rev, s.upd, true
 			return w, nil
-		}
-		if len(tokens) > 1 && errors.Is(err, ErrTooLarge) {
-			// Together the changes fit into no token. The client keeps what its latest requests made.
-			v.forgotten = append(v.forgotten, err)
+		case len(tokens) > 1 && errors.Is(err, ErrTooLarge):
+			// Together the changes fit into no token. The client keeps the ones that started from the most.
+			v.lost = append(v.lost, err)
+			v.drop(err)
 			tokens = tokens[:len(tokens)-1]
-			continue
-		}
-		if main.err == nil {
-			v.forgotten = append(v.forgotten, err)
-			v.base, v.rev, v.upd = main.wb, main.wb.body().claims.Rev, writtenBy(main.wb)
+		case main.err == nil:
+			v.lost = append(v.lost, err)
+			v.base, v.rev = main.wb, main.wb.body().claims.Rev
 			return main.wb, nil
+		case ClassOf(err) == Unavailable:
+			v.away = true
+			return nil, err
+		default:
+			return nil, v.over(main, err)
 		}
-		v.away = ClassOf(err) == Unavailable
-		return nil, err
 	}
+}
+
+// renews reports whether less than half of the waybill's life is left, and more is possible.
+func (v *visit) renews(w *Waybill) bool {
+	return w.Expires().Sub(v.at) < v.auth.life/2 && w.Expires().Before(w.Ends()) && v.at.Before(w.Ends())
 }
 
 // waybill returns the merged waybill, with a new life. The tokens may be of several journeys that count as
@@ -247,8 +236,6 @@ func (s *set) waybill(tokens []held, now time.Time) (*Waybill, error) {
 		exp = ends
 	}
 	e := slices.Clone(s.edits)
-	e.strip()
-	e.set(jose.Bas, nil)
 	e.set(jose.Sid, first.raw(jose.Sid))
 	e.set(jose.Sub, sub)
 	e.setTime(jose.Iat, now)

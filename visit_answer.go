@@ -3,7 +3,6 @@ package waybill
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -31,7 +30,7 @@ func (s *scope) answered(r Result) []string {
 		cur = s.withoutOnSuccess(cur)
 	}
 	if cur == nil || !v.due && !v.changes(cur) {
-		if v.names == "" || v.told || v.onlyGood() {
+		if len(v.came) == 0 || v.told || v.onlyGood() {
 			return nil
 		}
 		v.told = true
@@ -118,7 +117,10 @@ type history struct {
 // history compares cur with the journey that the request started from.
 func (v *visit) history(cur *Waybill) history {
 	base := v.baseOr()
-	h := history{rev: v.rev, has: v.names[:min(len(v.names), jose.MaxNames*jose.NameLen)], upd: slices.Clone(v.upd)}
+	h := history{rev: v.rev, has: v.names(), upd: slices.Clone(v.upd)}
+	if v.upd == nil {
+		h.upd = writtenBy(base)
+	}
 	if v.changes(cur) {
 		h.rev++
 		h.was = new(jose.Builder)
@@ -156,31 +158,33 @@ func (h *history) keep(revs int64) {
 
 // issue makes the client's token.
 func (v *visit) issue(cur *Waybill, h history) (*Waybill, error) {
-	var e edits
-	e.strip()
-	e.set(jose.Bas, nil)
-	e.set(jose.Rev, strconv.AppendInt(nil, h.rev, 10))
+	var p jose.Builder
+	p.Grow(len(cur.body().claims.Payload()) + len(h.has) + 48 + 32*len(h.upd))
+	cur.body().claims.All(func(name, value []byte) bool {
+		if !ofOneToken(name) {
+			p.Raw(string(name), value)
+		}
+		return true
+	})
+	p.Number(jose.Rev, h.rev)
 	reserve := basRoom
 	if h.has != "" {
-		e.set(jose.Has, []byte(`"`+h.has+`"`))
+		p.Plain(jose.Has, h.has)
 	} else {
 		reserve += hasRoom
 	}
 	if h.was != nil {
-		e.set(jose.Was, h.was.Payload())
+		p.Raw(jose.Was, h.was.Payload())
 	}
 	if len(h.upd) > 0 {
 		slices.SortFunc(h.upd, func(a, b written) int { return strings.Compare(a.name, b.name) })
 		var upd jose.Builder
 		for _, w := range h.upd {
-			upd.Raw(w.name, strconv.AppendInt(nil, w.rev, 10))
+			upd.Number(w.name, w.rev)
 		}
-		e.set(jose.Upd, upd.Payload())
+		p.Raw(jose.Upd, upd.Payload())
 	}
-	if sup := cur.rank(); sup > 0 {
-		e.set(jose.Sup, strconv.AppendInt(nil, sup, 10))
-	}
-	return v.auth.protect(cur.Protection(), e.rewrite(cur), cur.Expires(), reserve)
+	return v.auth.protect(cur.Protection(), p.Payload(), cur.Expires(), reserve)
 }
 
 // hasRoom is the size of a "has" member with one name.

@@ -160,6 +160,17 @@ func TestEndAndBegin(t *testing.T) {
 		if now(t, r.ctx).ID() == sid {
 			t.Error("Begin keeps the sid")
 		}
+		slow = v.change(Cell.To("slow"))
+		out, late := v.send(), v.change(Seats.To(9))
+		if err := waybill.Begin(out.ctx, Seats.To(2)); err != nil {
+			t.Fatal(err)
+		}
+		slow.answer()
+		out.answer()
+		v.visit(Price.To(7))
+		late.answer()
+		r = v.send()
+		wantState(t, r.ctx, `{"price":7,"seats":2}`)
 	})
 }
 

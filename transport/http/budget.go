@@ -22,7 +22,10 @@ const (
 )
 
 // fits reports whether the response header with the token stays within the budget.
-func (w *writer) fits(h http.Header, tokens []string) bool {
+func (w *writer) fits(h http.Header, tokens []string) bool { return w.size(h, tokens) <= w.m.budget }
+
+// size returns the size of the response header with the tokens in our header.
+func (w *writer) size(h http.Header, tokens []string) int {
 	size := serverFields + fieldsSize(returnKey, tokens) + fieldSize("Cache-Control", "no-store")
 	for key, values := range h {
 		if key == returnKey || strings.HasPrefix(key, http.TrailerPrefix) {
@@ -32,7 +35,7 @@ func (w *writer) fits(h http.Header, tokens []string) bool {
 			size += fieldSize(key, value)
 		}
 	}
-	return size <= w.m.budget
+	return size
 }
 
 // trailerFits reports whether the trailer with the token stays within the budget.

@@ -12,12 +12,22 @@ func forbidCaching(h http.Header) {
 	if !onlyNoStore(h) {
 		h["Cache-Control"] = []string{"no-store"}
 	}
+	forbidTargeted(h)
+	for key := range h {
+		if strings.EqualFold(key, "Expires") {
+			h[key] = []string{"0"}
+		}
+	}
+}
+
+// forbidTargeted makes the fields for CDNs and proxies forbid the storage of the response.
+func forbidTargeted(h http.Header) {
 	for key := range h {
 		switch {
 		case key == "Cache-Control":
 		case isCacheControl(key):
 			h[key] = []string{"no-store"}
-		case strings.EqualFold(key, "X-Accel-Expires"), strings.EqualFold(key, "Expires"):
+		case strings.EqualFold(key, "X-Accel-Expires"):
 			h[key] = []string{"0"}
 		}
 	}
@@ -81,8 +91,8 @@ func allows(values []string, h http.Header) (storable, said bool) {
 	return true, said
 }
 
-// setVary adds our header to Vary, because the response may depend on the waybill. A response that
-// is not stored does not need it.
+// setVary adds the headers that carry tokens to Vary, because the response may depend on the waybill. A
+// response that is not stored does not need it.
 func (w *writer) setVary(h http.Header) {
 	if !w.varies {
 		return
@@ -92,16 +102,26 @@ func (w *writer) setVary(h http.Header) {
 	}
 	vary := h["Vary"]
 	if vary == nil {
-		w.vary[0] = headerKey
+		w.vary[0] = w.m.vary
 		h["Vary"] = w.vary[:]
 		return
 	}
+	for key := range strings.SplitSeq(w.m.vary, ", ") {
+		if !varies(vary, key) {
+			vary = append(vary[:len(vary):len(vary)], key)
+		}
+	}
+	h["Vary"] = vary
+}
+
+// varies reports whether the values of Vary name a header, or all.
+func varies(vary []string, header string) bool {
 	for _, value := range vary {
 		for key := range strings.SplitSeq(value, ",") {
-			if key = strings.Trim(key, " \t"); key == "*" || strings.EqualFold(key, headerKey) {
-				return
+			if key = strings.Trim(key, " \t"); key == "*" || strings.EqualFold(key, header) {
+				return true
 			}
 		}
 	}
-	h["Vary"] = append(vary[:len(vary):len(vary)], headerKey)
+	return false
 }

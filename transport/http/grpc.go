@@ -63,10 +63,21 @@ func callFailed(resp *http.Response) bool {
 }
 
 // refuseRPC refuses a call of gRPC or gRPC-Web, with the status that package waybillgrpc uses.
-func refuseRPC(w http.ResponseWriter, r *http.Request, err error) {
+func refuseRPC(w http.ResponseWriter, r *http.Request, reason string, code uint32) {
 	h := w.Header()
 	h.Set("Content-Type", r.Header.Get("Content-Type"))
-	h.Set(grpcStatus, strconv.FormatUint(uint64(admission.GRPCCode(err)), 10))
-	h.Set("Grpc-Message", "waybill refused: "+waybill.Reason(err))
+	h.Set(grpcStatus, strconv.FormatUint(uint64(code), 10))
+	h.Set("Grpc-Message", "waybill refused: "+reason)
 	w.WriteHeader(http.StatusOK)
+}
+
+// grpcCode returns the gRPC status code of a refusal.
+func grpcCode(status int, err error) uint32 {
+	switch status {
+	case http.StatusUnauthorized:
+		return admission.GRPCCode(waybill.ErrNoWaybill)
+	case http.StatusForbidden:
+		return admission.GRPCCode(waybill.ErrMissingClaim)
+	}
+	return admission.GRPCCode(err)
 }

@@ -22,12 +22,13 @@ type middleware struct {
 	rules  admission.Rules
 	skip   func(*http.Request) bool // nil: none
 	edge   *Edge                    // nil: a Server
+	vary   string                   // the headers of a request that carry tokens
 	budget int                      // of the headers of a response, in bytes
 	large  *sync.Once               // logs the first token that does not fit
 }
 
 func newMiddleware(c common) middleware {
-	return middleware{common: c, budget: defaultBudget, large: new(sync.Once)}
+	return middleware{common: c, vary: headerKey, budget: defaultBudget, large: new(sync.Once)}
 }
 
 // middleware returns the handler around next. If no constructor made the middleware, the handler
@@ -42,13 +43,18 @@ func (m *middleware) around(next http.Handler, constructor string) http.Handler 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
 }
 
-// serve handles one request. Of nested middlewares, the outermost one ends the hop; each applies
+// serve handles one request: as a hop, or as the request of an edge's client. Of nested middlewares, the outermost one ends the hop; each applies
 // its own rules.
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	came := arrive(w, r.Header)
+	if m.edge != nil && !came.hop {
+		m.edge.serveClient(w, r, came.source, next)
+		return
+	}
 	original := r
 	shareTrailer(r)
 	if m.skip != nil && m.skip(r) {
-		if header, changed := withoutWaybill(r.Header); changed {
+		if header, changed := m.withoutTokens(r.Header); changed {
 			r = r.WithContext(r.Context())
 			r.Header = header
 		}
@@ -56,13 +62,12 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	came := arrive(w, r.Header)
 	r, hop := m.receive(r, came.source)
-	if err := m.admit(r, hop, came.hop); err != nil {
+	if err := m.rules.Admit(r.Context(), m.rec); err != nil {
 		if hop.Outermost() {
 			hop.Discard()
 		}
-		m.logger.DebugContext(r.Context(), "waybill: request refused", "reason", waybill.Reason(err), "error", err)
+		m.logRefusal(r, err)
 		refuse(w, r, err)
 		return
 	}
@@ -71,7 +76,13 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		next.ServeHTTP(w, r)
 		return
 	}
-	m.answer(w, r, hop, came.hop, next)
+	m.answer(w, r, hop, came, nil, next)
+}
+
+// logRefusal logs why a request is refused.
+func (m *middleware) logRefusal(r *http.Request, err error) {
+	_, reason := verdict(err)
+	m.logger.DebugContext(r.Context(), "waybill: request refused", "reason", reason, "error", err)
 }
 
 // shareTrailer gives the request a trailer map, if net/http would otherwise make one when it has
@@ -89,7 +100,7 @@ func shareTrailer(r *http.Request) {
 func (m *middleware) receive(r *http.Request, source http.Header) (*http.Request, waybill.Hop) {
 	ctx, hop := m.auth.Receive(r.Context(), r.Header[headerKey], source)
 	m.rec.Opened(ctx, hop)
-	header, changed := withoutWaybill(r.Header)
+	header, changed := m.withoutTokens(r.Header)
 	if changed {
 		hop.Stripped(header)
 	}
@@ -113,6 +124,17 @@ func withoutWaybill(h http.Header) (stripped http.Header, changed bool) {
 	return h, true
 }
 
+// withoutTokens is withoutWaybill, and removes the cookies of an edge as well.
+func (m *middleware) withoutTokens(h http.Header) (stripped http.Header, changed bool) {
+	if m.edge == nil || m.edge.cookies == nil {
+		return withoutWaybill(h)
+	}
+	v := visit{edge: m.edge, header: h}
+	v.dropHeader()
+	v.dropCookies()
+	return v.header, v.copied
+}
+
 // copyBack copies to the original request what net/http and outer layers read there after the
 // handler has returned: the form whose files are removed, and the pattern that instrumentation
 // names its spans by.
@@ -123,30 +145,19 @@ func copyBack(original, r *http.Request) {
 	original.Pattern = r.Pattern
 }
 
-// admit decides whether the handler sees the request. An edge begins and renews journeys of clients
-// only.
-func (m *middleware) admit(r *http.Request, hop waybill.Hop, fromHop bool) error {
-	ctx := r.Context()
-	if m.edge != nil && !fromHop {
-		if err := m.edge.begin(r, hop); err != nil {
-			return m.rules.Refuse(ctx, m.rec, err)
-		}
-	}
-	return m.rules.Admit(ctx, m.rec)
-}
-
-// answer runs the handler and sends back what it changed. If the handler panics, nothing is sent
-// back.
+// answer runs the handler and sends back what it changed. If the handler panics, nothing is sent back.
+// The visit is nil if the request does not come from a client of an edge.
 func (m *middleware) answer(
-	w http.ResponseWriter, r *http.Request, hop waybill.Hop, fromHop bool, next http.Handler,
+	w http.ResponseWriter, r *http.Request, hop waybill.Hop, came arriving, v *visit, next http.Handler,
 ) {
 	rw, out := wrap(w, writer{
 		ResponseWriter: w,
 		m:              m,
 		ctx:            r.Context(),
 		hop:            hop,
+		visit:          v,
 		seen:           r.Header,
-		fromHop:        fromHop,
+		fromHop:        came.hop,
 		trailers:       wantsTrailers(r),
 		http2:          r.ProtoMajor >= 2,
 		varies:         r.Method == http.MethodGet || r.Method == http.MethodHead,

@@ -131,23 +131,6 @@ func HeaderBudget(bytes int) ServerOption {
 	})
 }
 
-// StartWith sets the function that returns the first claims of a new journey. By default a journey
-// begins without claims.
-//
-// An error of start refuses the request: with status 503, or with the status of the refusal if the
-// error is one of package waybill's. To allow no new journey for a request, return
-// [waybill.ErrNoWaybill], which answers 401. The cause is logged and never sent to the client.
-func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
-	return edgeOption(func(e *Edge) error {
-		if start == nil {
-			return errors.New("waybillhttp: StartWith needs a function that returns the first claims; " +
-				"leave the option out to begin journeys without claims")
-		}
-		e.start = start
-		return nil
-	})
-}
-
 // AllowHosts allows waybills to be sent to these hosts. By default no host gets one.
 //
 // A pattern is a host name, a wildcard or an IP address. In the wildcard "*.shop.internal", the

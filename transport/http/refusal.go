@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/waybill-go/waybill"
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
 // retryAfter is the Retry-After of a refusal that is not the client's fault, in seconds. It is long
@@ -30,17 +31,34 @@ var statuses = [...]int{
 	waybill.Unavailable:     http.StatusServiceUnavailable,
 }
 
+// verdict returns the status and the reason of a refusal.
+func verdict(err error) (status int, reason string) {
+	switch err.(type) {
+	case crossOrigin:
+		return http.StatusForbidden, telemetry.CrossOrigin
+	case unusable:
+		return http.StatusUnauthorized, waybill.Reason(err)
+	}
+	return statuses[waybill.ClassOf(err)], waybill.Reason(err)
+}
+
 // refuse answers a request that is refused because of err.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status, reason := verdict(err)
 	if isGRPC(r.Header) || isGRPCWeb(r.Header) {
-		refuseRPC(w, r, err)
+		refuseRPC(w, r, reason, grpcCode(status, err))
 		return
 	}
-	status, reason := statuses[waybill.ClassOf(err)], waybill.Reason(err)
+	refusalHeader(w.Header(), status, reason)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
 	// Strings and a number always marshal.
 	body, _ := json.Marshal(problem{"about:blank", http.StatusText(status), status, reason})
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
+	w.Write(body)
+}
+
+// refusalHeader sets the fields of a refusal, but for its content.
+func refusalHeader(h http.Header, status int, reason string) {
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusUnauthorized:
@@ -48,6 +66,4 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	w.WriteHeader(status)
-	w.Write(body)
 }

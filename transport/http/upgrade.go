@@ -33,16 +33,25 @@ func (w *writer) offer(h http.Header) {
 	if w.status != 0 || w.hijacked {
 		return
 	}
-	w.renew()
-	if tokens := w.hop.Return(waybill.Succeeded); tokens != nil {
+	w.renew(true)
+	tokens := w.hop.Return(waybill.Succeeded)
+	if tokens == nil {
+		return
+	}
+	if w.visit != nil && w.visit.by == byCookie {
+		if h["Set-Cookie"] = w.cookieLines(h, tokens); h["Set-Cookie"] == nil {
+			delete(h, "Set-Cookie")
+			return
+		}
+	} else {
 		if !w.fits(h, tokens) {
 			w.tooLarge()
 			return
 		}
-		w.offered = tokens
 		h[returnKey] = tokens
-		h["Cache-Control"] = []string{"no-store"}
 	}
+	w.offered = tokens
+	h["Cache-Control"] = []string{"no-store"}
 }
 
 // hijack hijacks the connection, and ends the time in which a token can be returned.

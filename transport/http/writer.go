@@ -23,6 +23,13 @@ type writer struct {
 	hop  waybill.Hop
 	seen http.Header // of the request, as inner layers see it
 
+	visit   *visit   // of a client of an edge; else nil
+	cookies []string // the lines that set and expire cookies
+	paged   bool     // the response, or its request's URL, contains a token
+	long    bool     // the response was flushed before its end
+
+	reported bool // shared caches may store the response, and that was logged
+
 	fromHop  bool // a Transport sent the request
 	trailers bool // the client accepts them
 	http2    bool
@@ -68,6 +75,7 @@ func (w *writer) FlushError() error {
 	if !canFlush(w.ResponseWriter) {
 		return fmt.Errorf("waybillhttp: %w", http.ErrNotSupported)
 	}
+	w.long = true
 	w.first()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
@@ -82,10 +90,10 @@ func (w *writer) first() {
 // head completes the header of the final response.
 func (w *writer) head(status int) {
 	w.status = status
-	w.renew()
 	h := w.Header()
 	unannounce(h)
 	w.grpc = w.http2 && isGRPC(h)
+	w.renew(w.visit != nil && w.lasts(h))
 	w.trailing = w.canHaveTrailer(h)
 	switch {
 	case !w.trailing:
@@ -110,24 +118,37 @@ func (w *writer) orOffered(tokens []string) []string {
 	return tokens
 }
 
-// renew renews the waybill of an edge's client.
-func (w *writer) renew() {
-	if w.m.edge != nil && !w.fromHop {
-		w.m.edge.renew(w.ctx, w.hop)
+// renew renews the waybill of an edge's client if it is due, or always.
+func (w *writer) renew(always bool) {
+	if w.visit != nil {
+		w.visit.edge.renew(w.ctx, w.hop, always)
 	}
+}
+
+// lasts reports whether the response can last for long, so that its client should begin with a whole
+// life: a stream of events, another protocol, or a response that is flushed before its end.
+func (w *writer) lasts(h http.Header) bool {
+	return w.status == http.StatusSwitchingProtocols || !w.grpc && (w.long || mediaType(h) == "text/event-stream")
 }
 
 // emit sets the returned tokens. They replace values that the handler copied from other responses.
 func (w *writer) emit(h http.Header, tokens []string) {
-	switch {
-	case tokens == nil:
-	case w.fits(h, tokens):
-		w.sent = tokens
-		w.m.rec.Returned(w.ctx, telemetry.Answered)
-	default:
-		w.tooLarge()
+	if w.visit != nil {
+		w.emitToClient(h, tokens)
+	} else if tokens != nil {
+		w.emitHeader(h, tokens)
 	}
 	w.settle(h)
+}
+
+// emitHeader sets the returned tokens in our header.
+func (w *writer) emitHeader(h http.Header, tokens []string) {
+	if !w.fits(h, tokens) {
+		w.tooLarge()
+		return
+	}
+	w.sent = tokens
+	w.m.rec.Returned(w.ctx, telemetry.Answered)
 }
 
 // settle sets our names in the header to the values of the response, whatever the handler did to
@@ -137,11 +158,22 @@ func (w *writer) settle(h http.Header) {
 	delete(h, http.TrailerPrefix+returnKey)
 	if w.sent == nil {
 		delete(h, returnKey)
-		w.setVary(h)
-		return
+	} else {
+		h[returnKey] = w.sent
 	}
-	h[returnKey] = w.sent
-	forbidCaching(h)
+	if e := w.m.edge; e != nil && e.cookies != nil {
+		e.cookies.replace(h, w.cookies)
+	}
+	if w.paged {
+		h["Referrer-Policy"] = []string{"same-origin"}
+	}
+	switch {
+	case w.sent != nil, w.cookies != nil, w.paged:
+		forbidCaching(h)
+	default:
+		w.keepPrivate(h)
+		w.setVary(h)
+	}
 }
 
 // result returns the result of the request, as far as the response shows it.
@@ -157,7 +189,7 @@ func (w *writer) result() waybill.Result {
 // because a token must not be cached.
 func (w *writer) canHaveTrailer(h http.Header) bool {
 	switch {
-	case !w.trailers, !w.fromHop && !w.grpc:
+	case !w.trailers, !w.fromHop && !w.grpc, w.visit != nil && w.visit.by != byHeader:
 		return false
 	case w.status < 200, w.status == http.StatusNoContent, w.status == http.StatusNotModified:
 		return false
@@ -208,7 +240,7 @@ func (w *writer) finish() {
 	h := w.Header()
 	w.settle(h)
 	if w.trailing {
-		w.renew() // a long stream may have used up the life that it began with
+		w.renew(false) // a long stream may have used up the life that it began with
 	}
 	tokens := w.hop.Commit(w.result())
 	if tokens == nil {
@@ -242,7 +274,7 @@ func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
-		w.sent = nil
+		w.sent, w.cookies, w.paged = nil, nil, false
 		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
 }

@@ -50,6 +50,8 @@ type Recorder struct {
 
 	open, refuse, observe, inject, returns counter
 
+	client client
+
 	size     metric.Int64Histogram
 	sizeOpts []metric.RecordOption
 
@@ -101,16 +103,19 @@ func New(transport string, provider metric.MeterProvider, logger *slog.Logger) *
 		otel.Handle(err)
 	}
 	r.sizeOpts = []metric.RecordOption{metric.WithAttributes(label)}
+	r.client.make(m, label)
 	return r
 }
 
-func (c *counter) add(ctx context.Context, outcome string) {
+func (c *counter) add(ctx context.Context, outcome string) { c.addN(ctx, outcome, 1) }
+
+func (c *counter) addN(ctx context.Context, outcome string, n int64) {
 	opts, ok := c.opts.Load(outcome)
 	if !ok {
 		set := metric.WithAttributes(attribute.String("outcome", outcome), c.transport)
 		opts, _ = c.opts.LoadOrStore(outcome, []metric.AddOption{set})
 	}
-	c.Add(ctx, 1, opts.([]metric.AddOption)...)
+	c.Add(ctx, n, opts.([]metric.AddOption)...)
 }
 
 // Opened counts the outcome of a fresh hop, and describes every hop on the current span. A hop that

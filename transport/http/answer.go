@@ -1,0 +1,77 @@
+package waybillhttp
+
+import (
+	"net/http"
+
+	"github.com/waybill-go/waybill/internal/carrier/telemetry"
+)
+
+// emitToClient answers a client of an edge in the way in which the client holds its tokens. An empty
+// token tells the client to forget the ones that its request carried.
+func (w *writer) emitToClient(h http.Header, tokens []string) {
+	switch w.visit.by {
+	case byCookie:
+		if tokens != nil {
+			w.cookies = w.cookieLines(h, tokens)
+			w.answered(tokens, w.cookies != nil)
+		}
+	case byPage:
+		w.emitPage(h, tokens)
+	default:
+		w.emitList(h, tokens)
+	}
+}
+
+// answered counts a token that was returned.
+func (w *writer) answered(tokens []string, sent bool) {
+	if sent && tokens[0] != "" {
+		w.m.rec.Returned(w.ctx, telemetry.Answered)
+	}
+}
+
+// emitList answers by header. The Location of a redirect carries the token as well.
+func (w *writer) emitList(h http.Header, tokens []string) {
+	if tokens != nil {
+		if !w.fits(h, tokens) {
+			w.tooLarge()
+		} else {
+			w.sent = tokens
+			w.answered(tokens, true)
+			w.paged = redirects(w.status) && handOver(h, w.visit.origin(), tokens[0])
+		}
+	}
+	w.paged = w.paged || w.visit.target.url != nil
+}
+
+// emitPage answers with links and forms, which the handler writes, and with the Location of a redirect.
+func (w *writer) emitPage(h http.Header, tokens []string) {
+	token := w.visit.page.returned(tokens)
+	if redirects(w.status) {
+		handOver(h, w.visit.origin(), token)
+	}
+	w.answered([]string{token}, tokens != nil)
+	w.paged = token != "" || w.visit.tokens != nil
+}
+
+// cookieLines returns the lines that set the cookie of a token and then remove the ones that came. It
+// returns nil if the token does not fit: the client then keeps what it has.
+func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
+	e := w.visit.edge
+	room := e.budget - w.size(h, nil)
+	set := ""
+	if tokens[0] != "" {
+		wb := w.hop.Returned()
+		line := e.cookies.set(wb.Name(), tokens[0], e.auth.Now(), wb.Ends())
+		size := fieldSize("Set-Cookie", line)
+		if line == "" || size > room {
+			w.tooLarge()
+			return nil
+		}
+		set = e.cookies.prefix + wb.Name()
+		lines = append(lines, line)
+		room -= size
+	}
+	// Expiries are much shorter than the cookies of tokens, so this is room enough for all of them.
+	room = max(room, w.visit.size/4)
+	return append(lines, e.cookies.expire(w.visit.cookies, set, room)...)
+}

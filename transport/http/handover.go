@@ -1,0 +1,63 @@
+package waybillhttp
+
+import (
+	"net/http"
+	"slices"
+)
+
+// A script's fetch follows a redirect by itself: it repeats the header Waybill, and the script never
+// sees the update of the first answer. So the redirect hands the update over: its Location carries the
+// token as a parameter, which the edge takes out of the next request.
+
+// takeHandover takes the token out of the parameter of a request that a redirect led to. A token that does
+// not follow from the ones in the header is not used: a link must not put a client on another one's
+// journey.
+func (v *visit) takeHandover(r *http.Request) {
+	if r.Header[headerKey] == nil {
+		return
+	}
+	looksLikeToken := func(value string) bool { return plausible(value, v.edge.auth.AcceptsUpTo()) }
+	values := v.target.cut(r, looksLikeToken)
+	v.cutReferer(looksLikeToken)
+	for _, token := range values {
+		if !v.follows(token) {
+			v.ignored++
+			continue
+		}
+		v.add(token)
+	}
+}
+
+// follows reports whether a token can be the update of a request that carried what the header has now:
+// it is of the same journey, or answers one of these tokens, as the token of a login does. A client that
+// has no tokens yet gets its first one.
+func (v *visit) follows(next string) bool {
+	if len(v.tokens) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(v.tokens, func(held string) bool { return v.edge.auth.Follows(next, held) })
+}
+
+// redirects reports whether a status sends the client to the response's Location.
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// handOver adds a token to the Location of a redirect, and reports whether it did.
+func handOver(h http.Header, o origin, token string) bool {
+	location := h["Location"]
+	if token == "" || len(location) != 1 {
+		return false
+	}
+	with := o.with(location[0], token)
+	if with == location[0] {
+		return false
+	}
+	h["Location"] = []string{with}
+	return true
+}

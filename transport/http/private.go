@@ -1,0 +1,60 @@
+package waybillhttp
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/waybill-go/waybill"
+)
+
+// maxRoutes bounds the routes that are logged because shared caches may store their responses.
+const maxRoutes = 256
+
+// keepPrivate keeps the response to a client that is on a journey out of shared caches, because its
+// handler may have used the claims, and some caches ignore Vary. The browser's own cache may store it.
+// The fields for CDNs, which take precedence over Cache-Control, forbid to store it.
+func (w *writer) keepPrivate(h http.Header) {
+	if w.visit == nil || !cacheable(h) {
+		return
+	}
+	if _, err := waybill.FromContext(w.ctx); err != nil && w.visit.tokens == nil {
+		return
+	}
+	w.visit.edge.reportShared(w)
+	h["Cache-Control"] = []string{private(h["Cache-Control"])}
+	forbidTargeted(h)
+}
+
+// private returns the directives of Cache-Control that concern private caches, and private.
+func private(values []string) string {
+	kept := []string{"private"}
+	for _, value := range values {
+		for directive := range strings.SplitSeq(value, ",") {
+			directive = strings.Trim(directive, " \t")
+			name, _, _ := strings.Cut(strings.ToLower(directive), "=")
+			switch strings.TrimRight(name, " \t") {
+			case "", "public", "private", "s-maxage", "proxy-revalidate":
+			default:
+				kept = append(kept, directive)
+			}
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+// reportShared logs once for each route that its response allows shared caches to store it.
+func (e *Edge) reportShared(w *writer) {
+	if w.reported {
+		return
+	}
+	w.reported = true
+	route := w.visit.route()
+	if _, known := e.shared.Load(route); known || e.routes.Load() >= maxRoutes {
+		return
+	}
+	if _, known := e.shared.LoadOrStore(route, struct{}{}); !known {
+		e.routes.Add(1)
+		e.logger.WarnContext(w.ctx, "waybill: the response to a client on a journey allows shared caches to store it; "+
+			"it was made private", "route", route)
+	}
+}
