@@ -3,6 +3,7 @@ package browser
 import (
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -37,6 +38,7 @@ type scene struct {
 	starts atomic.Int64  // calls of start
 	began  chan struct{} // /slow has begun
 	finish chan struct{} // /slow may go on
+	next   string        // target of /to
 }
 
 func newScene(t *testing.T) *scene {
@@ -54,11 +56,12 @@ func (s *scene) replicas(opts ...waybillhttp.EdgeOption) []http.Handler {
 	for _, c := range numbered {
 		declared = append(declared, c)
 	}
+	logger := slog.New(slog.NewTextHandler(waybilltest.NewCanary(s.t).Writer("the log"), nil))
 	var all []http.Handler
 	for range 2 {
 		auth := waybilltest.Authority(s.t, waybill.Claims(declared...), waybill.IssueLimit(issueLimit),
 			waybill.Clock(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }))
-		edge, err := waybillhttp.NewEdge(auth, opts...)
+		edge, err := waybillhttp.NewEdge(auth, append(opts, waybillhttp.Logger(logger))...)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -105,6 +108,9 @@ func (s *scene) app() http.Handler {
 	})
 	mux.HandleFunc("GET /hop", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/page", http.StatusSeeOther)
+	})
+	mux.HandleFunc("GET /to", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.next, http.StatusSeeOther)
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		if err := waybill.Begin(r.Context(), user.To("ann")); err != nil {

@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"slices"
 	"strings"
@@ -72,6 +74,48 @@ func TestRedirectModuleCrossOrigin(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A redirect to a target of the client's choice must not plant another journey: only the edge hands
+// over tokens.
+func TestRedirectPlanted(t *testing.T) {
+	sc := newScene(t)
+	s := serve(t, 1, sc.replicas()...)
+	sc.next = "/page?waybill=" + s.token(t)
+	tb := open(t, s, "/tab")
+	eval[bool](tb, `change("module", 1, 0)`)
+	eval[bool](tb, `by.module("/to").then((answer) => answer.ok)`)
+	if got := eval[[]int](tb, `claims("module")`); !slices.Equal(got, []int{1}) {
+		t.Errorf("after the redirect the journey has the claims %v, want [1]", got)
+	}
+}
+
+// token returns the token of another client of the site, whose journey has claim 100.
+func (s *site) token(t *testing.T) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.local+"/change?n=100&ms=0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header["Waybill"] = []string{""}
+	cert, err := certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(cert.pem)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	t.Cleanup(transport.CloseIdleConnections)
+	res, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	token := res.Header.Get("Waybill-Update")
+	if token == "" {
+		t.Fatalf("%s, without a token", res.Status)
+	}
+	return token
 }
 
 // allow is what a CORS middleware does for the module.
