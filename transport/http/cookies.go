@@ -34,6 +34,14 @@ type cookies struct {
 // cookie is one of our cookies as it came. The name need not be its token's.
 type cookie struct{ name, value string }
 
+// sizeOf returns how many bytes of a request the cookies took.
+func sizeOf(cookies []cookie) (size int) {
+	for _, c := range cookies {
+		size += len(c.name) + len("=") + len(c.value) + len("; ")
+	}
+	return size
+}
+
 // check completes the cookies, after the options were applied.
 func (c *cookies) check(acceptLimit int) error {
 	c.prefix = c.name + "-"
@@ -106,7 +114,7 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 // A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
 // header that a proxy rejects would lock the client out.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
-	known := make(map[string]bool, min(len(came), maxTaken))
+	known := make(map[string]bool, len(came))
 	for _, old := range came {
 		line := old.name + c.expiry
 		if old.name == set || known[old.name] {

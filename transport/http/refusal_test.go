@@ -114,8 +114,8 @@ func TestRefusalEndsTheHop(t *testing.T) {
 			inside = r.Context()
 			return nil, nil
 		})))
-	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] != nil {
-		t.Errorf("got %d, header %v; want 403 without a returned token", a.StatusCode, a.Header)
+	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] == nil {
+		t.Errorf("got %d, header %v; want 403 with the token of the journey", a.StatusCode, a.Header)
 	}
 	s.Close()
 	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {

@@ -28,13 +28,6 @@ func (c carrier) maxBytes() int {
 	return [...]int{byHeader: 32 << 10, byCookie: 96 << 10, byPage: 0}[c]
 }
 
-// maxTaken bounds the tokens that are looked at. No client holds so many: browsers keep less than 200
-// cookies for a host.
-const maxTaken = 512
-
-// maxRubbish bounds the values among them that are no tokens.
-const maxRubbish = 8
-
 // heavyTokens is the size of a client's tokens from which proxies with default settings may refuse the
 // request: nginx accepts a Cookie line of 8,000 bytes.
 const heavyTokens = 6 << 10
@@ -50,8 +43,6 @@ type visit struct {
 
 	cookies []cookie // the waybill cookies as they came; byCookie only
 	size    int      // of the tokens, in bytes
-	rubbish int      // values that are no tokens, and not in tokens
-	surplus int      // tokens that are not in tokens
 	ignored int      // tokens of carriers that do not count
 
 	header http.Header // as inner layers see it
@@ -104,7 +95,6 @@ func (v *visit) takeCookies() {
 	for _, c := range v.cookies {
 		v.add(cmp.Or(c.value, "-")) // a cookie without a value is malformed
 	}
-	v.trim()
 }
 
 // dropCookies takes our cookies out of the header.
@@ -132,37 +122,17 @@ func (v *visit) takeList(lines []string) {
 			v.add(strings.Trim(token, " \t"))
 		}
 	}
-	v.trim()
 }
 
-// add adds a token. Few values that are no tokens are enough to know what came; of too many tokens the
-// last ones stay.
+// add adds a token.
 func (v *visit) add(token string) {
-	if token == "" {
-		return
-	}
-	v.size += len(token)
-	if !plausible(token, v.edge.auth.AcceptsUpTo()) {
-		if v.rubbish++; v.rubbish > maxRubbish {
-			return
-		}
-	}
-	v.tokens = append(v.tokens, token)
-	if len(v.tokens) > 2*maxTaken {
-		v.trim()
+	if token != "" {
+		v.tokens = append(v.tokens, token)
+		v.size += len(token)
 	}
 }
 
-// trim leaves the last tokens.
-func (v *visit) trim() {
-	if over := len(v.tokens) - maxTaken; over > 0 {
-		v.surplus += over
-		v.tokens = append(v.tokens[:0], v.tokens[over:]...)
-	}
-}
-
-// plausible reports whether a value looks like a token. It is cheap, and decides only how many values
-// are looked at.
+// plausible reports whether a value looks like a token.
 func plausible(token string, limit int) bool {
 	if len(token) < 64 || len(token) > limit {
 		return false
@@ -202,10 +172,10 @@ func (v *visit) route() string { return cmp.Or(v.shown.Pattern, v.shown.URL.Path
 
 // count counts what became of the tokens of a client.
 func (e *Edge) count(ctx context.Context, hop waybill.Hop, v *visit) {
-	if len(v.tokens) == 0 && v.ignored == 0 && v.rubbish == 0 {
+	if len(v.tokens) == 0 && v.ignored == 0 {
 		return
 	}
-	e.rec.Carried(ctx, len(v.tokens)+v.surplus+max(0, v.rubbish-maxRubbish), v.size)
+	e.rec.Carried(ctx, len(v.tokens), v.size)
 	if v.size > heavyTokens {
 		e.heavy.Do(func() {
 			e.logger.WarnContext(ctx, "waybill: a client sends more than 6 KiB of tokens; proxies with default settings "+
@@ -213,8 +183,6 @@ func (e *Edge) count(ctx context.Context, hop waybill.Hop, v *visit) {
 		})
 	}
 	e.rec.Forgot(ctx, hop.Forgotten())
-	e.rec.ForgotSome(ctx, waybill.Reason(waybill.ErrMalformed), v.rubbish-maxRubbish)
-	e.rec.ForgotSome(ctx, telemetry.Overflow, v.surplus)
 	e.rec.ForgotSome(ctx, telemetry.IgnoredCarrier, v.ignored)
 	if hop.ClockAhead() {
 		e.rec.ForgotSome(ctx, telemetry.ClockAhead, 1)
