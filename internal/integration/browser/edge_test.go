@@ -116,11 +116,13 @@ func (s *scene) app() http.Handler {
 		if err := waybill.Begin(r.Context(), user.To("ann")); err != nil {
 			s.t.Error(err)
 		}
+		http.Redirect(w, r, "/who", http.StatusSeeOther)
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
 		if err := waybill.End(r.Context()); err != nil {
 			s.t.Error(err)
 		}
+		http.Redirect(w, r, "/who", http.StatusSeeOther)
 	})
 	mux.HandleFunc("POST /slow", func(w http.ResponseWriter, r *http.Request) {
 		s.began <- struct{}{}

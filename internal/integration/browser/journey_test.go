@@ -12,7 +12,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// A logout holds, although a request that was sent before it changes a claim after it.
+// A logout holds, although a request that was sent before it changes a claim after it. Login and
+// logout redirect, as they usually do.
 func TestLogout(t *testing.T) {
 	for _, p := range protocols {
 		for how, opts := range map[string][]waybillhttp.EdgeOption{
@@ -22,39 +23,87 @@ func TestLogout(t *testing.T) {
 				sc := newScene(t)
 				s := serve(t, p.major, sc.replicas(opts...)...)
 				tb := open(t, s, "/tab")
-				post := func(path string) string {
-					return fmt.Sprintf(`by.%s(%q, { method: "POST" }).then((answer) => answer.ok)`, how, path)
+				ask := func(method, path string) string {
+					return fmt.Sprintf(`by.%s(%q, { method: %q }).then((answer) => answer.text())`, how, path, method)
 				}
-				who := fmt.Sprintf(`by.%s("/who").then((answer) => answer.text())`, how)
-				change := post("/change?n=1&ms=0")
-				if !eval[bool](tb, change) || !eval[bool](tb, post("/login")) {
-					t.Fatal("no login")
-				}
-				if got := eval[string](tb, who); got != "ann" {
-					t.Fatalf("after the login the user is %q", got)
-				}
-				eval[bool](tb, `(window.slow = `+post("/slow")+`, true)`)
-				<-sc.began
-				if !eval[bool](tb, post("/logout")) {
-					t.Fatal("no logout")
-				}
-				close(sc.finish)
-				if !eval[bool](tb, `slow`) {
-					t.Error("the slow request failed")
-				}
-				for range 3 {
-					if got := eval[string](tb, who); got != "nobody" {
-						t.Errorf("after the logout the user is %q", got)
+				is := func(want, path string) {
+					t.Helper()
+					if got := eval[string](tb, ask("POST", path)); got != want {
+						t.Errorf("behind %s the user is %q, want %q", path, got, want)
+					}
+					for range 2 {
+						if got := eval[string](tb, ask("GET", "/who")); got != want {
+							t.Errorf("after %s the user is %q, want %q", path, got, want)
+						}
 					}
 				}
+				eval[bool](tb, fmt.Sprintf(`change(%q, 1, 0)`, how))
+				before := eval[string](tb, ask("GET", "/sid"))
+				is("ann", "/login")
+				if eval[string](tb, ask("GET", "/sid")) == before {
+					t.Error("the login keeps the journey's id")
+				}
+				eval[bool](tb, `(window.slow = `+ask("POST", "/slow")+`, true)`)
+				<-sc.began
+				is("nobody", "/logout")
+				close(sc.finish)
+				eval[string](tb, `slow`)
+				if got := eval[string](tb, ask("GET", "/who")); got != "nobody" {
+					t.Errorf("after the slow request the user is %q", got)
+				}
 				if got := eval[[]int](tb, fmt.Sprintf(`claims(%q)`, how)); len(got) > 0 {
-					t.Errorf("after the logout the journey has the claims %v", got)
+					t.Errorf("after the slow request the journey has the claims %v", got)
 				}
-				if !eval[bool](tb, post("/login")) || eval[string](tb, who) != "ann" {
-					t.Error("no second login")
-				}
+				is("ann", "/login")
+				is("nobody", "/logout")
 			})
 		}
+	}
+}
+
+// A journey is resumed after idle minutes, and begins anew after too many.
+func TestIdle(t *testing.T) {
+	sc := newScene(t)
+	s := serve(t, 2, sc.replicas(waybillhttp.Cookies())...)
+	tb := open(t, s, "/tab")
+	const sid = `fetch("/sid").then((answer) => answer.text())`
+	eval[bool](tb, `change("fetch", 1, 0)`)
+	before := eval[string](tb, sid)
+	for _, pause := range []time.Duration{16 * time.Minute, 119 * time.Minute} {
+		sc.ahead.Add(int64(pause))
+		if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1}) {
+			t.Errorf("after %v the claims are %v", pause, got)
+		}
+		if got := eval[string](tb, sid); got != before {
+			t.Errorf("after %v the journey is %s, want %s", pause, got, before)
+		}
+	}
+	sc.ahead.Add(int64(136 * time.Minute))
+	if got := eval[[]int](tb, `claims("fetch")`); len(got) > 0 {
+		t.Errorf("after 136 minutes the claims are %v", got)
+	}
+	eval[bool](tb, `change("fetch", 2, 0)`)
+	if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{2}) {
+		t.Errorf("the new journey has the claims %v", got)
+	}
+	if n := len(tb.cookies()); n != 1 {
+		t.Errorf("%d cookies", n)
+	}
+}
+
+// A page of a sibling domain, whose requests have the cookies, changes nothing.
+func TestForgery(t *testing.T) {
+	s := serve(t, 2, newScene(t).replicas(waybillhttp.Cookies())...)
+	tb, foreign := open(t, s, "/tab"), open(t, serve(t, 2), "/tab")
+	eval[bool](tb, `change("fetch", 1, 0)`)
+	eval[bool](foreign, fmt.Sprintf(`fetch("%s/change?n=2&ms=0",
+		{ method: "POST", mode: "no-cors", credentials: "include" }).then(() => true)`, s.url))
+	came := s.requests()
+	if last := came[len(came)-1]; last.Header.Get("Sec-Fetch-Site") != "same-site" || len(last.Cookies()) == 0 {
+		t.Errorf("the forged request came as %v", last.Header)
+	}
+	if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1}) {
+		t.Errorf("claims: %v", got)
 	}
 }
 
