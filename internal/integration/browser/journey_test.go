@@ -197,6 +197,34 @@ func TestLargeCookie(t *testing.T) {
 	}
 }
 
+// Cookies that are no tokens are removed by the next answer, and cost no change.
+func TestRubbish(t *testing.T) {
+	s := serve(t, 2, newScene(t).replicas(waybillhttp.Cookies())...)
+	tb := open(t, s, "/tab")
+	eval[bool](tb, `change("fetch", 1, 0)`)
+	good := tb.cookies()
+	rubbish := []*network.CookieParam{{Name: "__Host-wb-halfpart", Value: good[0].Value[:len(good[0].Value)/2]}}
+	for n := range 60 {
+		rubbish = append(rubbish, &network.CookieParam{Name: fmt.Sprintf("__Host-wb-%08d", n), Value: strings.Repeat("x", 300)})
+	}
+	for _, c := range rubbish {
+		c.URL, c.Path, c.Secure = s.url+"/", "/", true
+	}
+	tb.setCookies(rubbish...)
+	if n := len(tb.cookies()); n != 1+len(rubbish) {
+		t.Fatalf("%d cookies are planted", n)
+	}
+	if got := eval[[]int](tb, `claims("fetch")`); !slices.Equal(got, []int{1}) {
+		t.Errorf("claims: %v", got)
+	}
+	if n := len(tb.cookies()); n != 1 {
+		t.Errorf("%d cookies are left", n)
+	}
+	if !eval[bool](tb, `change("fetch", 2, 0)`) || !slices.Equal(eval[[]int](tb, `claims("fetch")`), []int{1, 2}) {
+		t.Error("the journey does not go on")
+	}
+}
+
 // Preflights, images and prefetches begin no journey; a page does.
 func TestBeginsNothing(t *testing.T) {
 	for _, p := range protocols {
