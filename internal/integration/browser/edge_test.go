@@ -45,8 +45,13 @@ func newScene(t *testing.T) *scene {
 	return &scene{t: t, began: make(chan struct{}, 1), finish: make(chan struct{})}
 }
 
-// cookieEdges and headerEdges are replicas of an edge for TestLostUpdates.
-func cookieEdges(t *testing.T) []http.Handler { return newScene(t).replicas(waybillhttp.Cookies()) }
+// cookieEdges and headerEdges are replicas of an edge for TestLostUpdates. A journey in cookies begins
+// with claims, so parallel first requests begin several.
+func cookieEdges(t *testing.T) []http.Handler {
+	s := newScene(t)
+	return s.replicas(waybillhttp.Cookies(), waybillhttp.StartWith(s.start))
+}
+
 func headerEdges(t *testing.T) []http.Handler { return newScene(t).replicas() }
 
 // replicas returns two replicas of the application, each with its own Authority.
