@@ -105,7 +105,7 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 	if len(c.prefix)+len(name)+len(token) > maxCookie {
 		return ""
 	}
-	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(int64(end.Sub(now)/time.Second), 10)
+	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(end.Unix()-now.Unix(), 10)
 }
 
 // expire returns the lines that remove cookies, in the order in which they came, but for the one that

@@ -48,6 +48,7 @@ type visit struct {
 	header http.Header // as inner layers see it
 	copied bool        // the header is a copy
 	target target      // the URL, if a parameter was taken out of it
+	handed bool        // the only token was handed over by a redirect: the client does not hold it
 	form   *form       // the body, if it was read
 }
 
