@@ -111,7 +111,7 @@ func (a *Authority) oneJourney(w, leader *Waybill) bool {
 	if w.Protection() != leader.Protection() {
 		return false
 	}
-	if w.ID() != leader.ID() {
+	if w.ID() != leader.ID() && !sameButBegun(w.ID(), leader.ID()) {
 		apart := w.body().claims.Began - leader.body().claims.Began
 		if w.rank()%kinds == begunByBegin || apart > togetherSeconds || apart < -togetherSeconds {
 			return false

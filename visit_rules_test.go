@@ -283,3 +283,102 @@ func TestEnded(t *testing.T) {
 		}
 	})
 }
+
+// TestVisitClockAhead lets a node begin a journey whose clock is ahead of all others.
+func TestVisitClockAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := authority(t, waybill.Clock(func() time.Time { return time.Now().Add(time.Hour) }))
+		auth := authority(t)
+		for _, login := range []bool{false, true} {
+			v := &visitor{t: t, auth: ahead}
+			r := v.change(Cell.To("eu"))
+			if login {
+				if err := waybill.Begin(r.ctx, Cell.To("eu")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.answer()
+			v.auth = auth
+			a := v.change(Seats.To(2))
+			time.Sleep(2 * time.Second)
+			b := v.change(Price.To(7)) // carries the same token, and corrects it 2 s later
+			if !a.hop.ClockAhead() || len(a.hop.Forgotten()) > 0 {
+				t.Errorf("ClockAhead: %v, forgotten %q", a.hop.ClockAhead(), reasons(a.hop))
+			}
+			receive(t, auth, send(t, auth, a.ctx).Token()) // other services accept it
+			a.answer()
+			b.answer()
+			r = v.send()
+			wantState(t, r.ctx, `{"cell":"eu","price":7,"seats":2}`)
+		}
+	})
+}
+
+// TestVisitSlowStart checks that a token is accepted although beginning its journey took long.
+func TestVisitSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := authority(t, waybill.Journey(24*time.Hour))
+		ctx, hop := visitWith(t, auth)
+		time.Sleep(5 * time.Second)
+		if _, err := auth.Start(ctx, Cell.To("eu")); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, auth, hop.Commit(waybill.Succeeded)[0])
+	})
+}
+
+// TestVisitNames checks which tokens replace one another in a client that keeps them by name.
+func TestVisitNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{t: t, auth: authority(t)}
+		v.visit(Cell.To("eu"))
+		time.Sleep(8 * time.Minute)
+		names := map[string]string{}
+		for _, do := range []string{"renewal", "renewal again", "end", "end again", "change", "begin"} {
+			r := v.send()
+			switch do {
+			case "end", "end again":
+				must(0, waybill.End(r.ctx))(t)
+			case "change":
+				change(t, r.ctx, Cell.To("us"))
+			case "begin":
+				must(0, waybill.Begin(r.ctx, Cell.To("us")))(t)
+			}
+			r.hop.Commit(waybill.Succeeded)
+			name := r.hop.Returned().Name()
+			if before, ok := names[name]; ok != (do == "renewal again") {
+				t.Errorf("%s has the name of %s", do, before)
+			}
+			names[name] = do
+		}
+	})
+}
+
+// TestVisitRolling mixes replicas with the claims of today and of the day before, when seats had no merge
+// rule and price was not declared. The replicas may disagree on these claims, and lose no other one.
+func TestVisitRolling(t *testing.T) {
+	today := authority(t)
+	before := waybilltest.Authority(t, waybill.Claims(Cell, waybill.NewClaim[int]("seats"), Tags, Tenant, Receipt, Stamp))
+	for _, merger := range []*waybill.Authority{today, before} {
+		v := &visitor{t: t, auth: today}
+		v.visit(Cell.To("eu"), Seats.To(1), Price.To(9))
+		a := v.change(Seats.To(5), Tags.To([]string{"a"}))
+		b := v.change(Price.To(7))
+		v.auth = before
+		c := v.change(waybill.NewClaim[int]("seats").To(3), Tags.To([]string{"c"}))
+		for _, r := range []*visiting{a, b, c} {
+			r.answer()
+		}
+		v.auth = merger
+		r := v.send()
+		if err := waybill.Lost(r.ctx); err != nil {
+			t.Error(err)
+		}
+		wb := now(t, r.ctx)
+		tags, _ := Tags.Of(wb)
+		seats, _ := Seats.Of(wb)
+		if price, _ := Price.Of(wb); price != 7 || !slices.Equal(tags, []string{"a", "c"}) || seats != 5 && seats != 3 {
+			t.Errorf("got seats %d, price %d, tags %q", seats, price, tags)
+		}
+	}
+}
