@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
 const (
@@ -70,13 +73,20 @@ type result struct {
 	most               load
 }
 
-// storm runs the script.
+// storm runs the script on a new site.
 func storm(t *testing.T, c contender, major int) result {
 	s := serve(t, major, c.replicas(t)...)
 	var pages [tabs]*tab
 	for i := range pages {
 		pages[i] = open(t, s, "/tab")
 	}
+	r := run(t, c, pages)
+	r.most = s.most
+	return r
+}
+
+// run sends the changes of all pages at once, and then reads.
+func run(t *testing.T, c contender, pages [tabs]*tab) (r result) {
 	seed := uint64(time.Now().UnixNano())
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -96,7 +106,6 @@ func storm(t *testing.T, c contender, major int) result {
 		})
 	}
 	wg.Wait()
-	var r result
 	for i, page := range pages {
 		read := eval[[]int](page, fmt.Sprintf(`claims(%q)`, c.how))
 		r.acknowledged += len(acknowledged[i])
@@ -106,8 +115,36 @@ func storm(t *testing.T, c contender, major int) result {
 			}
 		}
 	}
-	r.most = s.most
 	return r
+}
+
+// TestLostUpdatesWhileRenewing does the same while the tokens grow old three times. A change in a
+// request that takes longer than a token's life is refused, and not acknowledged.
+func TestLostUpdatesWhileRenewing(t *testing.T) {
+	for how, opts := range map[string][]waybillhttp.EdgeOption{"fetch": {waybillhttp.Cookies()}, "module": nil} {
+		t.Run(how, func(t *testing.T) {
+			sc := newScene(t)
+			replicas := sc.replicas(opts...)
+			var came atomic.Int64
+			aging := func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if came.Add(1)%40 == 0 {
+						sc.ahead.Add(int64(8 * time.Minute))
+					}
+					next.ServeHTTP(w, r)
+				})
+			}
+			s := serve(t, 2, aging(replicas[0]), aging(replicas[1]))
+			var pages [tabs]*tab
+			for i := range pages {
+				pages[i] = open(t, s, "/tab")
+				eval[bool](pages[i], fmt.Sprintf(`change(%q, %d, 0)`, how, i*perTab))
+			}
+			if r := run(t, contender{how: how}, pages); r.lost > 0 || r.acknowledged < changes/2 {
+				t.Errorf("%d of %d acknowledged changes are lost", r.lost, r.acknowledged)
+			}
+		})
+	}
 }
 
 // script returns the expression that sends a tab's changes at once. Its value is the numbers of the
