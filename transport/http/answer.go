@@ -31,14 +31,18 @@ func (w *writer) answered(tokens []string, sent bool) {
 
 // emitList answers by header. The Location of a redirect carries the token as well.
 func (w *writer) emitList(h http.Header, tokens []string) {
+	token := ""
 	if tokens != nil {
 		if !w.fits(h, tokens) {
 			w.tooLarge()
 		} else {
 			w.sent = tokens
 			w.answered(tokens, true)
-			w.paged = redirects(w.status) && handOver(h, w.visit.origin(), tokens[0])
+			token = tokens[0]
 		}
+	}
+	if redirects(w.status) {
+		w.paged = handOver(h, w.visit.origin(), token)
 	}
 	w.paged = w.paged || w.visit.target.url != nil
 }
