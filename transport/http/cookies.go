@@ -13,8 +13,9 @@ const (
 	// is 4,096 bytes, and some count the attributes.
 	maxCookie = 4000
 
-	// maxCookies is how many cookies of a request are read, as net/http does. What follows is dropped.
-	maxCookies = 3000
+	// maxCookies is how many cookies of a request are read. Browsers keep less than 200 for a host, and
+	// net/http reads 3,000. The header is dropped behind them.
+	maxCookies = 1000
 
 	// nameLen is the length of a token's name.
 	nameLen = 8
@@ -114,22 +115,19 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 // A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
 // header that a proxy rejects would lock the client out.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
-	known := make(map[string]bool, len(came))
+	known := make(map[string]bool, min(len(came), maxOpened))
+	least := fieldSize("Set-Cookie", c.prefix+c.expiry)
 	for _, old := range came {
-		line := old.name + c.expiry
-		if old.name == set || known[old.name] {
-			continue
+		if room < least || len(lines) == maxOpened {
+			break
 		}
-		size := fieldSize("Set-Cookie", line)
-		if size > room {
-			if room < len(c.prefix)+nameLen+len(c.expiry) {
-				break
-			}
+		size := least - len(c.prefix) + len(old.name)
+		if size > room || old.name == set || known[old.name] {
 			continue
 		}
 		known[old.name] = true
 		room -= size
-		lines = append(lines, line)
+		lines = append(lines, old.name+c.expiry)
 	}
 	return lines
 }
