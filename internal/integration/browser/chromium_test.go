@@ -106,7 +106,15 @@ func open(t *testing.T, s *site, path string) *tab {
 	if err := chromedp.Listen(ctx, tb.hear); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(tb.quiet)
+	t.Cleanup(func() { tb.T = t; tb.quiet() })
+	tb.visit(path)
+	return tb
+}
+
+// moved returns the tab at a page of another site, for another test.
+func (tb *tab) moved(t *testing.T, s *site, path string) *tab {
+	t.Helper()
+	tb.T, tb.site = t, s
 	tb.visit(path)
 	return tb
 }

@@ -46,12 +46,21 @@ var contenders = []contender{
 // a later read does not see.
 func TestLostUpdates(t *testing.T) {
 	browse(t)
+	var pages [tabs]*tab
+	for i := range pages {
+		pages[i] = open(t, serve(t, 2), "/tab")
+	}
 	results := map[string]map[string]result{}
 	for _, c := range contenders {
 		results[c.name] = map[string]result{}
 		for _, p := range protocols {
 			t.Run(c.name+"/"+p.name, func(t *testing.T) {
-				r := storm(t, c, p.major)
+				s := serve(t, p.major, c.replicas(t)...)
+				for _, page := range pages {
+					page.moved(t, s, "/tab")
+				}
+				r := run(t, c, pages)
+				r.most = s.most
 				results[c.name][p.name] = r
 				if c.loses != (r.lost > 0) {
 					t.Errorf("%d of %d acknowledged changes are lost", r.lost, r.acknowledged)
@@ -71,18 +80,6 @@ func TestLostUpdates(t *testing.T) {
 type result struct {
 	acknowledged, lost int
 	most               load
-}
-
-// storm runs the script on a new site.
-func storm(t *testing.T, c contender, major int) result {
-	s := serve(t, major, c.replicas(t)...)
-	var pages [tabs]*tab
-	for i := range pages {
-		pages[i] = open(t, s, "/tab")
-	}
-	r := run(t, c, pages)
-	r.most = s.most
-	return r
 }
 
 // run sends the changes of all pages at once, and then reads.
