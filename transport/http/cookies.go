@@ -35,14 +35,6 @@ type cookies struct {
 // cookie is one of our cookies as it came. The name need not be its token's.
 type cookie struct{ name, value string }
 
-// sizeOf returns how many bytes of a request the cookies took.
-func sizeOf(cookies []cookie) (size int) {
-	for _, c := range cookies {
-		size += len(c.name) + len("=") + len(c.value) + len("; ")
-	}
-	return size
-}
-
 // check completes the cookies, after the options were applied.
 func (c *cookies) check(acceptLimit int) error {
 	c.prefix = c.name + "-"
