@@ -221,7 +221,7 @@ func testRefusals(t *testing.T, a api) {
 	if status, _ := a.ask(http.MethodGet, "trace/00"); status != http.StatusNotFound {
 		t.Errorf("an unknown trace: status %d, want 404", status)
 	}
-	a.post("journey")
+	a.post("journey/over")
 	for _, path := range []string{"tamper", "replay", "abroad"} {
 		if status, body := a.ask(http.MethodPost, path); status != http.StatusConflict {
 			t.Errorf("%s without a waybill: status %d (%s), want 409", path, status, body)

@@ -17,6 +17,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/demo/services/gateway"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
 // TestMain makes the test binary the demo itself, for the tests that run it and for the processes that it starts.
@@ -35,18 +36,16 @@ func sabotage(fault string) {
 	var once atomic.Bool
 	switch fault {
 	case "drop": // an answer's update is thrown away
-		driver.Interfere = func(step, came, _ string) string {
+		driver.Interfere = func(step string, jar *waybillhttp.Jar, sent, _ []string) {
 			if step == gateway.Currency && once.CompareAndSwap(false, true) {
-				return ""
+				jar.Restore(sent)
 			}
-			return came
 		}
 	case "replay": // an answer's update is replaced by an older one
-		driver.Interfere = func(step, came, before string) string {
+		driver.Interfere = func(step string, jar *waybillhttp.Jar, _, before []string) {
 			if step == gateway.Pay && once.CompareAndSwap(false, true) {
-				return before
+				jar.Restore(before)
 			}
-			return came
 		}
 	case "forge": // a valid token is passed off as a forged one
 		visitor.Forge = func(token string) []visitor.Forgery { return []visitor.Forgery{{What: "nothing", Token: token}} }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"strings"
@@ -56,11 +57,17 @@ func serve(t *testing.T, cmd *exec.Cmd) string {
 	return url
 }
 
-// api is the demo from outside.
+// api is the demo from outside. Its requests have the cookies of one browser.
 type api struct {
 	t   *testing.T
 	url string
 }
+
+// browser holds the cookies.
+var browser = func() http.Client {
+	jar, _ := cookiejar.New(nil)
+	return http.Client{Jar: jar}
+}()
 
 // ask sends a request to the API and returns the status and the body.
 func (a api) ask(method, path string) (int, string) {
@@ -69,7 +76,7 @@ func (a api) ask(method, path string) (int, string) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := browser.Do(req)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/services/gateway"
 	"github.com/waybill-go/waybill/demo/services/lb"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
 // Trouble is what travellers were told of, or noticed themselves.
@@ -27,41 +29,61 @@ type Trouble struct {
 	PaidTwice atomic.Int64 // journeys whose traveller clicked twice
 }
 
-// Client is a traveller's browser.
+// Client is the way to a lane, for any number of browsers.
 type Client struct {
 	lane    Lane
-	url     string
-	http    *http.Client
+	url     *url.URL
+	base    http.RoundTripper
 	trouble *Trouble
 	outage  outage
 }
 
-// NewClient returns a browser for the balancer at a URL.
-func NewClient(url string, lane Lane, trouble *Trouble) *Client {
+// NewClient returns the way to a lane by the balancer at a URL.
+func NewClient(balancer *url.URL, lane Lane, trouble *Trouble) *Client {
 	base := &http.Transport{MaxIdleConnsPerHost: 64, ResponseHeaderTimeout: 15 * time.Second}
-	return &Client{lane: lane, url: url, http: &http.Client{Transport: otelhttp.NewTransport(base)}, trouble: trouble}
+	return &Client{lane: lane, url: balancer, base: otelhttp.NewTransport(base), trouble: trouble}
+}
+
+// Browser is a traveller's browser. One goroutine uses it.
+type Browser struct {
+	*Client
+	Jar       *waybillhttp.Jar // nil if the browser holds cookies
+	SetCookie []string         // the cookies that came, as they came
+	http      http.Client
+}
+
+// Browser returns a browser that holds these cookies, or nothing.
+func (c *Client) Browser(cookies ...*http.Cookie) (*Browser, error) {
+	b := &Browser{Client: c, http: http.Client{Transport: c.base}}
+	var err error
+	if c.lane.cookies {
+		b.http.Jar, _ = cookiejar.New(nil) // the error is always nil
+		b.http.Jar.SetCookies(c.url, cookies)
+	} else if b.Jar, err = waybillhttp.NewJar(c.base, c.url.String()); err == nil {
+		b.http.Transport = b.Jar
+	}
+	return b, err
 }
 
 // Reply is what a step came to.
 type Reply struct {
 	Status  int
 	Answer  gateway.Answer
-	Update  string // what the browser keeps from now on; empty if it is the same
 	Retries int64  // by the traveller or the balancer
-	Refusal string // why the gateway's middleware did not let the request in, as it says so
+	Refusal string // why the gateway's edge did not let the request in, as it says so
 	sent    ledger.Sent
 }
 
-// Post does a step, again and again with the same token until it is answered, at first soon, and
-// later once a second, so that those who wait for a service do not keep it from coming back. To
-// repeat a step is harmless: the token and the step make the idempotency key.
-func (c *Client) Post(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
+// Post does a step, again and again until it is answered, at first soon, and later once a second, so
+// that those who wait for a service do not keep it from coming back. To repeat a step is harmless:
+// the journey and the step make the idempotency key.
+func (b *Browser) Post(ctx context.Context, step string, q url.Values) (Reply, error) {
 	var retries int64
-	c.outage.asked()
+	b.outage.asked()
 	answered := false
-	defer func() { c.outage.over(answered) }()
+	defer func() { b.outage.over(answered) }()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		r, err := c.once(ctx, step, q, token)
+		r, err := b.once(ctx, step, q)
 		if err == nil && r.Status < 500 {
 			answered = true
 			r.Retries += retries
@@ -71,46 +93,44 @@ func (c *Client) Post(ctx context.Context, step string, q url.Values, token stri
 			err = fmt.Errorf("%s: status %d: %s", step, r.Status, r.Answer.Error)
 		}
 		if pause(ctx, wait) != nil {
-			c.trouble.Failed.Add(1)
+			b.trouble.Failed.Add(1)
 			return r, err
 		}
 		retries++
-		c.trouble.Retries.Add(1)
+		b.trouble.Retries.Add(1)
 	}
 }
 
-// Take does a step until it is done: while the answer is that it is not done yet, it asks again
-// with the token of that answer, and tells pending.
-func (c *Client) Take(ctx context.Context, step string, q url.Values, token string, pending func(Reply)) (Reply, error) {
+// Take does a step until it is done: while the answer is that it is not done yet, it asks again, and
+// tells pending.
+func (b *Browser) Take(ctx context.Context, step string, q url.Values, pending func(Reply)) (Reply, error) {
 	for {
-		r, err := c.Post(ctx, step, q, token)
+		r, err := b.Post(ctx, step, q)
 		if err != nil || r.Status != http.StatusAccepted {
 			return r, err
 		}
 		pending(r)
-		if r.Update != "" {
-			token = r.Update
-		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return r, fmt.Errorf("%s: not done yet: %w", step, err)
 		}
 	}
 }
 
-func (c *Client) once(ctx context.Context, step string, q url.Values, token string) (Reply, error) {
-	r := Reply{sent: ledger.Sent{KID: keyID(token), At: time.Now()}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+c.lane.path+step+"?"+q.Encode(), nil)
+func (b *Browser) once(ctx context.Context, step string, q url.Values) (Reply, error) {
+	r := Reply{sent: ledger.Sent{At: time.Now()}}
+	for _, token := range b.Tokens() {
+		r.sent.KID = keyID(token)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url.String()+b.lane.path+step+"?"+q.Encode(), nil)
 	if err != nil {
 		return r, err
 	}
-	if token != "" {
-		c.lane.send(req.Header, token)
-	}
-	res, err := c.http.Do(req)
+	res, err := b.http.Do(req)
 	if err != nil {
 		return r, err
 	}
 	defer res.Body.Close()
+	b.SetCookie = append(b.SetCookie, res.Header["Set-Cookie"]...)
 	var body struct {
 		gateway.Answer
 		Reason string // of a problem, RFC 9457
@@ -120,13 +140,21 @@ func (c *Client) once(ctx context.Context, step string, q url.Values, token stri
 	if err != nil && res.StatusCode < 500 {
 		return r, err // the balancer died in the middle of it: nothing was acknowledged
 	}
-	r.Status, r.Update = res.StatusCode, c.lane.keep(res.Header, token)
+	r.Status = res.StatusCode
 	r.Retries, _ = strconv.ParseInt(res.Header.Get(lb.HeaderRetries), 10, 64)
-	c.trouble.Retries.Add(r.Retries)
+	b.trouble.Retries.Add(r.Retries)
 	if r.Status == http.StatusMisdirectedRequest {
-		c.trouble.Misrouted.Add(1)
+		b.trouble.Misrouted.Add(1)
 	}
 	return r, nil
+}
+
+// Tokens returns the waybill that the browser holds, if any. Requests at once may have left several.
+func (b *Browser) Tokens() []string {
+	if b.Jar != nil {
+		return b.Jar.Tokens()
+	}
+	return gateway.Tokens(b.http.Jar.Cookies(b.url))
 }
 
 // keyID reads the kid of a token. A signed token hides nothing from its bearer.

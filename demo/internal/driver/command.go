@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +94,8 @@ func Command(ctx context.Context, args []string, w io.Writer) error {
 		}
 		defer flush()
 	}
-	d := newDrive(strings.TrimSuffix(*where, "/"), lane)
+	u.Path = ""
+	d := newDrive(u, lane)
 	d.run(ctx, *seconds, *rate, w, *format == "json")
 	r := d.report()
 	if *file != "" {
@@ -118,10 +118,10 @@ func Command(ctx context.Context, args []string, w io.Writer) error {
 	return nil
 }
 
-func newDrive(url string, lane Lane) *drive {
-	d := &drive{url: url, began: time.Now(), replicas: map[string]int{}, keys: map[string]int{}}
+func newDrive(balancer *url.URL, lane Lane) *drive {
+	d := &drive{url: balancer.String(), began: time.Now(), replicas: map[string]int{}, keys: map[string]int{}}
 	d.driver = Driver{Lane: lane, Ledger: &ledger.Ledger{}, Seed: 1, Think: 250 * time.Millisecond, Heard: d.heard}
-	d.driver.Connect(url)
+	d.driver.Connect(balancer)
 	return d
 }
 

@@ -1,5 +1,5 @@
-// Package driver is the travellers. Each keeps one thing of its journey: the last waybill that it
-// was given. Other travellers book the same trips in the other lanes, and keep cookies. The tests
+// Package driver is the travellers. Each keeps one thing of its journey: the waybill, in a
+// [waybillhttp.Jar]. Other travellers book the same trips in the other lanes, and keep cookies. The tests
 // of [Command] are in the demo's root.
 package driver
 
@@ -15,11 +15,12 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/services/gateway"
+	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// Interfere returns the update that a traveller gets, of the one that came and the one before.
-// Tests replace it by a fault, to see that the ledger notices.
-var Interfere = func(step, came, before string) string { return came }
+// Interfere is called after each step with what the traveller holds, what it sent with the step, and
+// what it sent with the step before. Tests set it to a fault, to see that the ledger notices.
+var Interfere func(step string, jar *waybillhttp.Jar, sent, before []string)
 
 // Driver books trips in a lane.
 type Driver struct {
@@ -38,7 +39,7 @@ type Driver struct {
 }
 
 // Connect says where the balancer is.
-func (d *Driver) Connect(url string) { d.client = NewClient(url, d.Lane, &d.Trouble) }
+func (d *Driver) Connect(balancer *url.URL) { d.client = NewClient(balancer, d.Lane, &d.Trouble) }
 
 // Unavailable returns for how long the lane answered no request although there were some.
 func (d *Driver) Unavailable() time.Duration { return d.client.outage.sum() }
@@ -60,7 +61,11 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 	rng := rand.New(rand.NewPCG(d.Seed, uint64(n)))
 	page := d.Ledger.Begin()
 	defer page.Close()
-	var token, older string
+	b, err := d.client.Browser()
+	if err != nil {
+		return err
+	}
+	var sent, before []string
 	var flights []string
 	for _, v := range plan(rng) {
 		if v.step == gateway.Flight {
@@ -68,14 +73,18 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 			v.ask.Set("flight", flight)
 			v.want["flight"] = flight
 		}
+		before, sent = sent, b.Tokens()
 		if v.step == gateway.Pay && n%4 == 1 {
 			// A traveller who clicks twice. The first answer never reaches the page.
-			if _, err := d.client.Post(ctx, v.step, v.ask, token); err != nil {
+			if _, err := b.Post(ctx, v.step, v.ask); err != nil {
 				return fmt.Errorf("journey %d: %w", n, err)
+			}
+			if b.Jar != nil {
+				b.Jar.Restore(sent)
 			}
 			d.Trouble.PaidTwice.Add(1)
 		}
-		r, err := d.take(ctx, page, v, token)
+		r, err := d.take(ctx, page, v, b)
 		if err != nil {
 			return fmt.Errorf("journey %d: %w", n, err)
 		}
@@ -83,8 +92,8 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 		if v.step == gateway.Search {
 			flights = r.Answer.Flights
 		}
-		if update := Interfere(v.step, r.Update, older); update != "" {
-			token, older = update, token
+		if Interfere != nil && b.Jar != nil {
+			Interfere(v.step, b.Jar, sent, before)
 		}
 		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
 			return err
@@ -99,10 +108,10 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 const patience = 30 * time.Second
 
 // take does one step until it is done.
-func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, token string) (Reply, error) {
+func (d *Driver) take(ctx context.Context, page *ledger.Journey, v visit, b *Browser) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	r, err := d.client.Take(ctx, v.step, v.ask, token, func(r Reply) { page.Pending(v.step, r.Answer) })
+	r, err := b.Take(ctx, v.step, v.ask, func(r Reply) { page.Pending(v.step, r.Answer) })
 	if err != nil {
 		return r, err
 	}

@@ -13,7 +13,11 @@ type Action func(*http.Request) error
 
 // Controls is what can be done on a page. All functions may be called at the same time.
 type Controls struct {
+	// Step takes a step of a booking for the browser that asks for it: POST /api/journey/{step}.
+	Step func(w http.ResponseWriter, r *http.Request) error
+
 	Actions map[string]Action               // by the path below POST /api/, in the syntax of http.ServeMux
+	Clicks  http.Handler                    // serves the lists of the card about lost updates
 	Report  func() ([]byte, error)          // returns the report of the last show that is over, as JSON
 	Trace   func(id string) ([]Span, error) // returns the spans of a trace, a parent before its children
 }
@@ -27,6 +31,10 @@ var (
 
 // route adds the controls.
 func (c Controls) route(mux *http.ServeMux) {
+	mux.HandleFunc("POST /api/journey/{step}", func(w http.ResponseWriter, r *http.Request) { answer(w, c.Step(w, r), nil) })
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		mux.Handle(method+" /api/clicks/", http.StripPrefix("/api/clicks", c.Clicks))
+	}
 	for path, do := range c.Actions {
 		mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { answer(w, do(r), nil) })
 	}

@@ -26,10 +26,11 @@ func (r *recorder) controls() page.Controls {
 		Actions: map[string]page.Action{
 			"kill":           func(*http.Request) error { return r.note("kill") },
 			"kill/{replica}": func(q *http.Request) error { return r.note("kill " + q.PathValue("replica")) },
-			"journey/{step}": func(q *http.Request) error {
-				return r.note("step " + q.PathValue("step") + " " + q.URL.Query().Encode())
-			},
 		},
+		Step: func(_ http.ResponseWriter, q *http.Request) error {
+			return r.note("step " + q.PathValue("step") + " " + q.URL.Query().Encode())
+		},
+		Clicks: http.NotFoundHandler(),
 		Report: func() ([]byte, error) { return []byte("{}"), r.note("report") },
 		Trace: func(id string) ([]page.Span, error) {
 			return []page.Span{{ID: "a", Service: "lb-1"}}, r.note("trace " + id)

@@ -2,37 +2,20 @@ package page
 
 import "github.com/waybill-go/waybill/demo/internal/watch"
 
-// Journey is the visitor's own booking. Only the waybill keeps it; the demo plays the browser,
-// which keeps the last waybill that it was given.
+// Journey is a booking of a visitor. Only the waybill keeps it, which the visitor's browser holds.
 type Journey struct {
 	ID      string            `json:"id"`    // empty before the first step
-	Token   string            `json:"token"` // as the browser holds it: signed, and so readable
+	Token   string            `json:"token"` // signed, and so readable; without its signature if it is in a cookie
 	Claims  map[string]string `json:"claims"`
-	Left    float64           `json:"left"`  // seconds until the token expires
-	Life    float64           `json:"life"`  // seconds that a fresh one has
-	Steps   []Step            `json:"steps"` // done, the oldest first; at most 12
-	Offers  []Offer           `json:"offers"`
-	Busy    bool              `json:"busy"`    // a step is under way
+	Left    float64           `json:"left"`    // seconds until the token expires
+	Life    float64           `json:"life"`    // seconds that a fresh one has
+	Steps   []Step            `json:"steps"`   // done, the oldest first; at most 12
+	Flights []string          `json:"flights"` // what the last search found
 	Tickets int               `json:"tickets"` // issued for this journey, counted in the stream
 	Paid    int               `json:"paid"`    // times that the visitor paid
 	Tamper  *Result           `json:"tamper,omitempty"`
 	Replay  *Result           `json:"replay,omitempty"`
 	Abroad  *Result           `json:"abroad,omitempty"`
-}
-
-// Offer is a step that the visitor can take now. The first one is the next; others repeat
-// something.
-type Offer struct {
-	Step  string   `json:"step"`  // of gateway's
-	Label string   `json:"label"` // of the button: "Search", "Pay again"
-	Asks  []Choice `json:"asks"`
-}
-
-// Choice is a parameter of a step.
-type Choice struct {
-	Name    string   `json:"name"`  // "to"
-	Label   string   `json:"label"` // "Where to"
-	Options []string `json:"options"`
 }
 
 // Step is a step that was asked for.

@@ -8,6 +8,9 @@ import (
 	"net/netip"
 )
 
+// The browser module of the repository is copied, because an embedded file must be below this one.
+//
+//go:generate cp ../../../clients/waybill.mjs web/waybill.mjs
 //go:embed web
 var files embed.FS
 

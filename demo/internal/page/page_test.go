@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -230,5 +231,18 @@ func TestSlowStream(t *testing.T) {
 	}
 	if seen > last/2 {
 		t.Errorf("read %d snapshots of %d: they were queued", seen, last)
+	}
+}
+
+// TestModule checks that the page serves the browser module of this repository, unchanged.
+func TestModule(t *testing.T) {
+	want, err := os.ReadFile("../../../clients/waybill.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, srv := serve(t, &recorder{})
+	res, got := ask(t, "GET", srv.URL+"/waybill.mjs", nil)
+	if kind := res.Header.Get("Content-Type"); got != string(want) || !strings.HasPrefix(kind, "text/javascript") {
+		t.Errorf("got %d bytes as %s, want the %d bytes of clients/waybill.mjs; run go generate", len(got), kind, len(want))
 	}
 }

@@ -3,14 +3,15 @@ package page
 // Snapshot is everything that the page shows. All lists may be empty. A point in time is in seconds
 // since the demo started, as Uptime is.
 type Snapshot struct {
-	Uptime  float64 `json:"uptime"`
-	Fleet   Fleet   `json:"fleet"`
-	Verdict []Card  `json:"verdict"` // waybill, sticky, store: in this order, also those that are off
-	Journey Journey `json:"journey"`
-	Charts  Charts  `json:"charts"`
-	Keys    []Key   `json:"keys"` // the newest first; at most 12
-	Log     []Event `json:"log"`  // the newest last; at most 50
-	Show    *Show   `json:"show,omitempty"`
+	Uptime  float64   `json:"uptime"`
+	Fleet   Fleet     `json:"fleet"`
+	Verdict []Card    `json:"verdict"` // waybill, sticky, store: in this order, also those that are off
+	Journey Journey   `json:"journey"` // of the browser with cookies; all its tabs are on it
+	Scripts []Journey `json:"scripts"` // of tabs whose script holds the waybill; the latest last, at most 4
+	Charts  Charts    `json:"charts"`
+	Keys    []Key     `json:"keys"` // the newest first; at most 12
+	Log     []Event   `json:"log"`  // the newest last; at most 50
+	Show    *Show     `json:"show,omitempty"`
 }
 
 // Show is the 60-second show, while it runs and afterwards. Nil if there was none yet.

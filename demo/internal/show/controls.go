@@ -9,8 +9,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waybill-go/waybill/demo/internal/clicks"
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/visitor"
 )
+
+// page returns the page with its buttons.
+func (l *Live) page() (*page.Page, error) {
+	c := l.controls()
+	var err error
+	c.Clicks, err = clicks.New()
+	return page.New(c), err
+}
 
 // controls are the buttons of the page. Those of the visitor's own journey can be used during a
 // show, the others not.
@@ -31,7 +41,14 @@ func (l *Live) controls() page.Controls {
 			return do(r)
 		})
 	}
-	return page.Controls{Report: l.lastReport, Trace: l.trace, Actions: map[string]page.Action{
+	step := func(w http.ResponseWriter, r *http.Request) error {
+		return ready(func(r *http.Request) error { return l.stage.visitor.Serve(w, r, r.PathValue("step")) })(r)
+	}
+	held := func(r *http.Request) []string {
+		tokens, _ := visitor.Tokens(r)
+		return tokens
+	}
+	return page.Controls{Report: l.lastReport, Trace: l.trace, Step: step, Actions: map[string]page.Action{
 		"kill":              free(func(r *http.Request) error { return l.killAny(r.Context()) }),
 		"kill/{replica}":    free(func(r *http.Request) error { return l.kill(r.Context(), r.PathValue("replica")) }),
 		"restart/{replica}": free(func(r *http.Request) error { return l.restart(r.Context(), r.PathValue("replica")) }),
@@ -43,21 +60,17 @@ func (l *Live) controls() page.Controls {
 		"store/off":         free(func(r *http.Request) error { return l.setStore(r.Context(), false) }),
 		"show":              free(func(*http.Request) error { return l.show() }),
 
-		"journey": ready(func(*http.Request) error { return l.stage.visitor.New() }),
-		"journey/{step}": ready(func(r *http.Request) error {
-			return l.stage.visitor.Step(r.Context(), r.PathValue("step"), r.URL.Query())
-		}),
 		"tamper": ready(func(r *http.Request) error {
-			f, err := l.stage.visitor.Tamper(r.Context())
+			f, err := l.stage.visitor.Tamper(r.Context(), held(r))
 			return l.attacked(err, "tampering", "Sent %d forged waybills of your journey: %d accepted.",
 				f.Tried, len(f.Accepted))
 		}),
 		"replay": ready(func(r *http.Request) error {
-			n, err := l.stage.visitor.Replay(r.Context())
+			n, err := l.stage.visitor.Replay(r.Context(), held(r))
 			return l.attacked(err, "replay", "Paid once more with an old waybill of your journey, which has %d ticket.", n)
 		}),
 		"abroad": ready(func(r *http.Request) error {
-			stayed, err := l.stage.visitor.SendAbroad(r.Context())
+			stayed, err := l.stage.visitor.SendAbroad(r.Context(), held(r))
 			return l.attacked(err, "abroad", "Your journey called a foreign host: the waybill %s.", where(stayed))
 		}),
 	}}

@@ -72,7 +72,10 @@ func Serve(ctx context.Context, o Options, w io.Writer) error {
 
 	l := newLive(ctx, plan{seed: o.Seed, rate: easy, think: unhurried, period: calm, keep: remembered})
 	defer l.stage.close()
-	shown := page.New(l.controls())
+	shown, err := l.page()
+	if err != nil {
+		return err
+	}
 	srv := &http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}
 	go srv.Serve(lis)
 	defer srv.Close()
@@ -113,7 +116,11 @@ func Page(ctx context.Context, e *service.Env) error {
 		lis.Close()
 		return err
 	}
-	shown := page.New(l.controls())
+	shown, err := l.page()
+	if err != nil {
+		lis.Close()
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()

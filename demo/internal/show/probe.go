@@ -3,8 +3,10 @@ package show
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 
+	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 )
@@ -19,7 +21,7 @@ type probe struct {
 
 // booking is the probe's trip. It pays twice.
 var booking = []struct {
-	step string
+	name string
 	ask  url.Values
 }{
 	{"search", url.Values{"to": {"LIS"}, "cell": {"eu"}}},
@@ -34,25 +36,31 @@ var booking = []struct {
 // run books, and attacks.
 func (p *probe) run(ctx context.Context, s *stage) error {
 	v := &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: s.visitor.Abroad}
-	v.Connect(s.url)
-	for _, b := range booking {
-		if err := v.Step(ctx, b.step, b.ask); err != nil {
+	v.Connect(s.balancer)
+	b, err := v.Browser(&http.Request{Header: http.Header{waybill.Header: {""}}})
+	if err != nil {
+		return err
+	}
+	for _, step := range booking {
+		id, err := v.Step(ctx, b, step.name, step.ask)
+		if err != nil {
 			return err
 		}
-		steps := v.Journey(ctx).Steps
+		s.probes.Store(id, true)
+		_, journeys := v.Journeys(ctx)
+		steps := journeys[0].Steps
 		if last := steps[len(steps)-1]; !last.OK {
 			return fmt.Errorf("the visitor's %s: %s", last.Name, last.Text)
 		}
 	}
-	s.probes.Store(v.Journey(ctx).ID, true)
-	var err error
-	if p.forged, err = v.Tamper(ctx); err != nil {
+	tokens := b.Tokens()
+	if p.forged, err = v.Tamper(ctx, tokens); err != nil {
 		return err
 	}
-	if p.tickets, err = v.Replay(ctx); err != nil {
+	if p.tickets, err = v.Replay(ctx, tokens); err != nil {
 		return err
 	}
-	if p.stayed, err = v.SendAbroad(ctx); err != nil {
+	if p.stayed, err = v.SendAbroad(ctx, tokens); err != nil {
 		return err
 	}
 	p.done = true

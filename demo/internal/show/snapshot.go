@@ -30,7 +30,7 @@ func (l *Live) snapshot(ctx context.Context) page.Snapshot {
 	}
 	tally := l.stage.observer.Tally()
 	s.Verdict = l.stage.cards()
-	s.Journey = l.stage.visitor.Journey(ctx)
+	s.Journey, s.Scripts = l.stage.visitor.Journeys(ctx)
 	s.Keys = l.keys(tally.Opened)
 	s.Fleet = l.fleet(tally)
 	s.Show = l.progress()

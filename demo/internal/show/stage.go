@@ -57,8 +57,8 @@ type stage struct {
 	storeOn   atomic.Bool
 	storePort net.Listener // reserves the store's port until the store is switched on
 	probes    sync.Map     // ids of journeys that are in no ledger
-	url       string       // of the balancer
-	connected atomic.Bool  // the url is known to all; the page is drawn before
+	balancer  *url.URL
+	connected atomic.Bool // the balancer is known to all; the page is drawn before
 
 	mu       sync.Mutex
 	failures []string // of bookings by travellers with waybills
@@ -170,7 +170,7 @@ func (s *stage) join(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	s.fleet = crew.Follow(e.NATS, s.observer, slices.Concat(Roles, Baseline))
-	s.connect("http://" + e.Peers["lb"][0])
+	s.connect(e.Peers["lb"][0])
 	return nil
 }
 
@@ -193,12 +193,12 @@ func (s *stage) equip(ctx context.Context, nc *nats.Conn, abroad *visitor.Abroad
 }
 
 // connect tells everyone where the balancer is.
-func (s *stage) connect(url string) {
-	s.url = url
+func (s *stage) connect(addr string) {
+	s.balancer = &url.URL{Scheme: "http", Host: addr}
 	for _, d := range s.lanes() {
-		d.Connect(url)
+		d.Connect(s.balancer)
 	}
-	s.visitor.Connect(url)
+	s.visitor.Connect(s.balancer)
 	s.connected.Store(true)
 }
 
@@ -239,7 +239,7 @@ func (s *stage) start(ctx context.Context, period time.Duration) error {
 	if err := s.processes.Start(ctx, s.several("lb", period, peers)...); err != nil {
 		return err
 	}
-	s.connect("http://" + s.processes.Addrs("lb")[0])
+	s.connect(s.processes.Addrs("lb")[0])
 	return nil
 }
 
@@ -286,8 +286,11 @@ func (s *stage) setStore(ctx context.Context, on bool) error {
 func (s *stage) findStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	client := driver.NewClient(s.url, driver.Store, new(driver.Trouble))
-	r, err := client.Post(ctx, gateway.Search, url.Values{"to": {"AMS"}, "cell": {"eu"}}, "")
+	b, err := driver.NewClient(s.balancer, driver.Store, new(driver.Trouble)).Browser()
+	if err != nil {
+		return err
+	}
+	r, err := b.Post(ctx, gateway.Search, url.Values{"to": {"AMS"}, "cell": {"eu"}})
 	if err != nil || r.Status != http.StatusOK {
 		return fmt.Errorf("%w: no central store runs; docker compose --profile redis up -d starts one", page.ErrNotNow)
 	}

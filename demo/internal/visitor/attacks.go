@@ -1,6 +1,7 @@
 package visitor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,14 +20,25 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// token returns the waybill that the visitor has, if any.
-func (v *Visitor) token() (string, error) {
+// held returns the journey that an attack is on, by the waybill that the attacker holds.
+func (v *Visitor) held(tokens []string) (token string, j journey, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.now.token == "" {
-		return "", fmt.Errorf("%w: there is no waybill yet; search for a flight first", page.ErrNotNow)
+	token = newest(tokens)
+	shown := v.find(sidOf(token))
+	if token == "" || shown == nil {
+		return "", journey{}, fmt.Errorf("%w: there is no waybill yet; search for a flight first", page.ErrNotNow)
 	}
-	return v.now.token, nil
+	return token, *shown, nil
+}
+
+// note notes the result of an attack on a journey.
+func (v *Visitor) note(id string, result func(*journey)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if j := v.find(id); j != nil {
+		result(j)
+	}
 }
 
 // Forged is the outcome of forgeries.
@@ -35,9 +47,9 @@ type Forged struct {
 	Accepted []string // what they were
 }
 
-// Tamper sends forgeries of the visitor's token. The journey shows the outcome.
-func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
-	token, err := v.token()
+// Tamper sends forgeries of a waybill. The journey shows the outcome.
+func (v *Visitor) Tamper(ctx context.Context, tokens []string) (Forged, error) {
+	token, j, err := v.held(tokens)
 	if err != nil {
 		return Forged{}, err
 	}
@@ -49,9 +61,7 @@ func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 		if err != nil {
 			return f, err
 		}
-		// A token under an unknown key starts a new journey. If the answer knows where this journey
-		// goes, the forgery was believed.
-		if r.Status < 400 && r.Answer.State[trip.To.Name()] != nil {
+		if r.Status < 400 {
 			f.Accepted = append(f.Accepted, forged.What)
 		}
 		told = append(told, fmt.Sprintf("%s: %s", forged.What, fate(r)))
@@ -62,29 +72,23 @@ func (v *Visitor) Tamper(ctx context.Context) (Forged, error) {
 	}
 	result.Text = fmt.Sprintf("Sent this waybill with %d changes, one by one, without the key. What the gateway said – %s.",
 		len(all), strings.Join(told, "; "))
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.now.tamper = &result
+	v.note(j.id, func(j *journey) { j.tamper = &result })
 	return f, nil
 }
 
 // fate tells what a gateway did with a token.
 func fate(r driver.Reply) string {
-	switch {
-	case r.Refusal != "":
-		return fmt.Sprintf("%d %s", r.Status, strings.ReplaceAll(r.Refusal, "_", " "))
-	case r.Status < 400:
-		return "taken for no waybill, and answered with a new and empty journey"
-	}
-	return fmt.Sprintf("%d %s", r.Status, r.Answer.Error)
+	return fmt.Sprintf("%d %s", r.Status, cmp.Or(strings.ReplaceAll(r.Refusal, "_", " "), r.Answer.Error, "accepted"))
 }
 
-// Replay sends the token once more that the visitor paid with, and compares what comes of it. It
+// Replay sends the token once more that the journey was paid with, and compares what comes of it. It
 // returns how many tickets the journey has then.
-func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
-	v.mu.Lock()
-	old, id, receipt := v.now.paidBy, v.now.id, word(v.now.state[trip.Paid.Name()])
-	v.mu.Unlock()
+func (v *Visitor) Replay(ctx context.Context, tokens []string) (tickets int, err error) {
+	_, j, err := v.held(tokens)
+	if err != nil {
+		return 0, err
+	}
+	old, receipt := j.paidBy, word(j.state[trip.Paid.Name()])
 	if old == "" || receipt == "" {
 		return 0, fmt.Errorf("%w: pay first; then the waybill that paid can be sent again", page.ErrNotNow)
 	}
@@ -96,7 +100,7 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 		return 0, err
 	}
 	again := word(r.Answer.State[trip.Paid.Name()])
-	tickets = v.settledTickets(ctx, id)
+	tickets = v.settledTickets(ctx, j.id)
 	result := page.Result{AsPromised: r.Status == http.StatusOK && again == receipt && tickets == 1, Verdict: "One ticket"}
 	if tickets != 1 {
 		result.Verdict = fmt.Sprintf("%d tickets", tickets)
@@ -109,9 +113,7 @@ func (v *Visitor) Replay(ctx context.Context) (tickets int, err error) {
 		result.Text = fmt.Sprintf("Sent the waybill once more that this journey paid with, and was told: %s.", fate(r))
 		result.Verdict = "Refused"
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.now.replay = &result
+	v.note(j.id, func(j *journey) { j.replay = &result })
 	return tickets, nil
 }
 
@@ -142,8 +144,8 @@ func (v *Visitor) tickets(ctx context.Context, id string) int {
 
 // SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what
 // came. It reports whether the waybill stayed at home.
-func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
-	token, err := v.token()
+func (v *Visitor) SendAbroad(ctx context.Context, tokens []string) (stayed bool, err error) {
+	token, j, err := v.held(tokens)
 	if err != nil {
 		return false, err
 	}
@@ -166,17 +168,20 @@ func (v *Visitor) SendAbroad(ctx context.Context) (stayed bool, err error) {
 	result.Text = fmt.Sprintf("%s handled this journey and called %s, a host that is not on its list. The call arrived, "+
 		"with these headers: %s. The waybill was not among them: a transport hands it only to hosts that it was told of.",
 		r.Answer.Gateway, v.Abroad.Addr(), strings.Join(headers, ", "))
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.now.abroad = &result
+	v.note(j.id, func(j *journey) { j.abroad = &result })
 	return result.AsPromised, nil
 }
 
-// try posts a step that is not the visitor's own, and leaves the journey as it is.
+// try posts a step with a token that is not the visitor's, and leaves what is shown as it is.
 func (v *Visitor) try(ctx context.Context, step string, asked url.Values, token string) (driver.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ctx, span := tracing.Step(ctx, step)
 	defer span.End()
-	return v.client.Post(ctx, step, asked, token)
+	b, err := v.header.Browser()
+	if err != nil {
+		return driver.Reply{}, err
+	}
+	b.Jar.Restore([]string{token})
+	return b.Post(ctx, step, asked)
 }

@@ -3,9 +3,11 @@ package visitor
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 	"github.com/waybill-go/waybill/demo/services/gateway"
@@ -20,10 +22,10 @@ func state(claims ...string) trip.State {
 }
 
 func reply(journey string, s trip.State) driver.Reply {
-	return driver.Reply{Status: 200, Update: "new", Answer: gateway.Answer{Journey: journey, State: s}}
+	return driver.Reply{Status: 200, Answer: gateway.Answer{Journey: journey, State: s}}
 }
 
-// TestTake checks what the visitor is told of a step, and what the browser keeps of it.
+// TestTake checks what the visitor is told of a step.
 func TestTake(t *testing.T) {
 	paid := state("to", `"AMS"`, "paid", `"r1"`)
 	for _, c := range []struct {
@@ -34,47 +36,42 @@ func TestTake(t *testing.T) {
 		err    error
 		ok     bool
 		text   string
-		token  string
 	}{
-		{"a claim", journey{id: "j", token: "old"}, "hotel", reply("j", state("hotel", `"Grand"`)), nil, true, "Now hotel is Grand.", "new"},
-		{"nothing new", journey{id: "j", state: paid}, "currency", reply("j", paid), nil, true, "everything is as it was", "new"},
-		{"paid", journey{id: "j"}, "pay", reply("j", paid), nil, true, "The receipt is r1", "new"},
-		{"paid again", journey{id: "j", state: paid}, "pay", reply("j", paid), nil, true, "the same receipt, r1, and no second order", "new"},
-		{"expired", journey{id: "j", state: paid}, "currency", reply("k", state()), nil, true, "had expired, so this is a new journey", "new"},
-		{"revoked", journey{id: "j", token: "old"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "was revoked", "old"},
-		{"not yet", journey{id: "j", token: "old"}, "pay", driver.Reply{Status: 409, Answer: gateway.Answer{Error: "there is no hotel"}}, nil, false, "there is no hotel", "old"},
-		{"nobody there", journey{id: "j", token: "old"}, "pay", driver.Reply{}, errors.New("refused"), false, "nothing is lost: try again", "old"},
+		{"a claim", journey{id: "j"}, "hotel", reply("j", state("hotel", `"Grand"`)), nil, true, "Now hotel is Grand."},
+		{"nothing new", journey{id: "j", state: paid}, "currency", reply("j", paid), nil, true, "everything is as it was"},
+		{"paid", journey{id: "j"}, "pay", reply("j", paid), nil, true, "The receipt is r1"},
+		{"paid again", journey{id: "j", state: paid}, "pay", reply("j", paid), nil, true, "the same receipt, r1, and no second order"},
+		{"revoked", journey{id: "j"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "was revoked"},
+		{"not yet", journey{id: "j"}, "pay", driver.Reply{Status: 409, Answer: gateway.Answer{Error: "there is no hotel"}}, nil, false, "there is no hotel"},
+		{"nobody there", journey{id: "j"}, "pay", driver.Reply{}, errors.New("refused"), false, "nothing is lost: try again"},
 	} {
 		j := c.before
 		ok, text := j.take(c.step, c.reply, c.err)
-		if ok != c.ok || !strings.Contains(text, c.text) || j.token != c.token {
-			t.Errorf("%s: got %v, %q and token %q; want %v, %q, %q", c.name, ok, text, j.token, c.ok, c.text, c.token)
+		if ok != c.ok || !strings.Contains(text, c.text) {
+			t.Errorf("%s: got %v, %q; want %v, %q", c.name, ok, text, c.ok, c.text)
 		}
 	}
 }
 
-// TestOffers checks which step comes next.
-func TestOffers(t *testing.T) {
-	all := []string{"to", `"AMS"`, "flight", `"AMS-101"`, "hotel", `"Grand"`, "currency", `"USD"`, "paid", `"r"`, "ticket", `"T"`}
-	for i, want := range []string{
-		"search", "flight, search", "hotel, search, flight", "currency, search, flight, hotel", "pay, search, flight, hotel, currency",
-		"ticket, pay", "pay",
+// TestTokens checks that a request with the header is of a script, whatever cookies it has.
+func TestTokens(t *testing.T) {
+	for _, c := range []struct {
+		header, cookie string
+		want           string
+		byCookie       bool
+	}{
+		{"", "", "", true},
+		{"", "theme=dark; wb-aaaaaaaa=a; wb-bbbbbbbb=b", "a b", true},
+		{"-", "wb-aaaaaaaa=a", "", false},
+		{"-c, d", "wb-aaaaaaaa=a", "c d", false},
 	} {
-		j := journey{state: state(all[:2*i]...), flights: []string{"AMS-101"}}
-		if i >= 5 {
-			j.paid = 1
+		r := &http.Request{Header: http.Header{"Cookie": {c.cookie}}}
+		if value, ok := strings.CutPrefix(c.header, "-"); ok {
+			r.Header[waybill.Header] = []string{value}
 		}
-		var got []string
-		for _, o := range j.offers() {
-			got = append(got, o.Step)
-			for _, ask := range o.Asks {
-				if len(ask.Options) == 0 || ask.Label == "" {
-					t.Errorf("%s asks for %+v, want a label and options", o.Step, ask)
-				}
-			}
-		}
-		if text := strings.Join(got, ", "); text != want {
-			t.Errorf("after %v: got %s, want %s", all[:2*i], text, want)
+		tokens, byCookie := Tokens(r)
+		if got := strings.Join(tokens, " "); got != c.want || byCookie != c.byCookie {
+			t.Errorf("%+v: got %q, by cookie %v", c, got, byCookie)
 		}
 	}
 }

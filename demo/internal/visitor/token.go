@@ -20,6 +20,13 @@ func part(token string, n int, into any) {
 	}
 }
 
+// sidOf returns the id of the token's journey.
+func sidOf(token string) string {
+	var claims struct{ Sid string }
+	part(token, 1, &claims)
+	return claims.Sid
+}
+
 func expires(token string) time.Time {
 	var claims struct{ Exp int64 }
 	part(token, 1, &claims)

@@ -1,8 +1,10 @@
-// Package visitor is the journey of the page's visitor: the browser's part of it, which keeps one
-// waybill, and the attacks on that waybill.
+// Package visitor is the booking of the page's visitor. The visitor's browser holds the waybill, in
+// cookies or in a script; this package takes the steps that the browser asks for, notes what comes of
+// them for the page to show, and attacks the waybill.
 package visitor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
@@ -22,97 +25,176 @@ import (
 	"github.com/waybill-go/waybill/demo/services/gateway"
 )
 
-// Visitor is one. Its methods may be called at the same time; steps are taken one after the other.
+// Visitor takes steps. Its methods may be called at the same time.
 type Visitor struct {
 	Observer *watch.Observer
 	JS       jetstream.JetStream
 	Abroad   *Abroad
 
 	trouble driver.Trouble
-	client  *driver.Client
+	header  *driver.Client
+	cookies *driver.Client
 
-	busy sync.Mutex // held for as long as a step takes
-	mu   sync.Mutex
-	now  journey
+	mu       sync.Mutex
+	shared   *journey   // of the browser with cookies; all its tabs are on it
+	journeys []*journey // of scripts, the latest last
 }
 
-// journey is the state that the browser keeps, and further figures that the page shows.
+// journey is what the page shows of a journey.
 type journey struct {
-	token   string
-	paidBy  string // the token that was sent with the first payment
 	id      string
+	cookies bool
+	token   string // as last answered
+	paidBy  string // the token that was sent with the first payment
 	state   trip.State
 	flights []string
 	steps   []page.Step
 	number  int
 	paid    int
-	busy    bool
 
 	tamper, replay, abroad *page.Result
 }
 
 // Connect says where the balancer is.
-func (v *Visitor) Connect(url string) { v.client = driver.NewClient(url, driver.Waybill, &v.trouble) }
+func (v *Visitor) Connect(balancer *url.URL) {
+	v.header = driver.NewClient(balancer, driver.Waybill, &v.trouble)
+	v.cookies = driver.NewClient(balancer, driver.Tab, &v.trouble)
+}
 
-// shown is how many steps the page shows.
-const shown = 12
+// The page shows the last steps of a journey, and the last scripts' journeys.
+const (
+	shownSteps    = 12
+	shownJourneys = 4
+)
 
 // patience is how long the visitor waits for a step.
 const patience = 10 * time.Second
 
-var steps = []string{gateway.Search, gateway.Flight, gateway.Hotel, gateway.Currency, gateway.Pay, gateway.Ticket}
+var steps = []string{
+	gateway.Search, gateway.Flight, gateway.Hotel, gateway.Currency, gateway.Pay, gateway.Ticket, gateway.Over,
+}
 
-// New throws the waybill away.
-func (v *Visitor) New() error {
-	if !v.busy.TryLock() {
-		return fmt.Errorf("%w: a step is under way", page.ErrNotNow)
+// Tokens returns the waybill that a request to the page carries, if any. A request with the header
+// is of a script, and its cookies are not looked at.
+func Tokens(r *http.Request) (tokens []string, byCookie bool) {
+	listed, byHeader := r.Header[waybill.Header]
+	if !byHeader {
+		return gateway.Tokens(r.Cookies()), true
 	}
-	defer v.busy.Unlock()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.now = journey{}
+	for token := range strings.SplitSeq(strings.Join(listed, ","), ",") {
+		if token = strings.TrimSpace(token); token != "" {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens, false
+}
+
+// Browser returns a client of the fleet that holds what a request to the page carries.
+func (v *Visitor) Browser(r *http.Request) (*driver.Browser, error) {
+	tokens, byCookie := Tokens(r)
+	if byCookie {
+		return v.cookies.Browser(r.Cookies()...)
+	}
+	b, err := v.header.Browser()
+	if err == nil {
+		b.Jar.Restore(tokens)
+	}
+	return b, err
+}
+
+// Serve takes a step for the browser that asks for it, and gives it back what the fleet gave for it:
+// cookies, or the header's update. It tells the script in the header Demo-Journey which journey the
+// page is to show.
+func (v *Visitor) Serve(w http.ResponseWriter, r *http.Request, step string) error {
+	b, err := v.Browser(r)
+	if err != nil {
+		return err
+	}
+	sent := b.Tokens()
+	id, err := v.Step(r.Context(), b, step, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	if h["Set-Cookie"] = b.SetCookie; b.Jar != nil && !slices.Equal(b.Tokens(), sent) {
+		h.Set(waybill.HeaderReturn, strings.Join(b.Tokens(), ""))
+	}
+	h.Set("Demo-Journey", id)
 	return nil
 }
 
-// Step takes a step and returns when it is done. That it was refused is no error: the journey
-// tells.
-func (v *Visitor) Step(ctx context.Context, name string, asked url.Values) error {
+// Step takes a step by a browser. It returns when the step is done, with the id of the journey. That
+// the step was refused is no error: the journey tells.
+func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, asked url.Values) (id string, err error) {
 	if !slices.Contains(steps, name) {
-		return fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
+		return "", fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
 	}
-	if !v.busy.TryLock() {
-		return fmt.Errorf("%w: a step is under way", page.ErrNotNow)
-	}
-	defer v.busy.Unlock()
-	v.mu.Lock()
-	v.now.busy = true
-	if name == gateway.Pay && v.now.paidBy == "" {
-		v.now.paidBy = v.now.token
-	}
-	token := v.now.token
-	v.mu.Unlock()
-
+	sent := newest(b.Tokens())
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ctx, span := tracing.Step(ctx, name)
 	began := time.Now()
-	r, err := v.client.Take(ctx, name, asked, token, func(driver.Reply) {})
+	r, err := b.Take(ctx, name, asked, func(driver.Reply) {})
 	span.End()
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.now.busy = false
-	v.now.number++
+	if name == gateway.Over {
+		v.forget(sidOf(sent), b.Jar == nil)
+		return "", err
+	}
+	j := v.open(cmp.Or(r.Answer.Journey, sidOf(sent)), b.Jar == nil)
+	if name == gateway.Pay && j.paidBy == "" {
+		j.paidBy = sent
+	}
+	j.token = newest(b.Tokens())
+	j.number++
 	s := page.Step{
-		Number: v.now.number, Name: name, Trace: span.SpanContext().TraceID().String(),
+		Number: j.number, Name: name, Trace: span.SpanContext().TraceID().String(),
 		Millis: float64(time.Since(began).Microseconds()) / 1000, Retries: int(r.Retries),
 	}
-	s.OK, s.Text = v.now.take(name, r, err)
-	v.now.steps = append(v.now.steps, s)
-	if len(v.now.steps) > shown {
-		v.now.steps = v.now.steps[1:]
+	s.OK, s.Text = j.take(name, r, err)
+	j.steps = append(j.steps, s)
+	j.steps = j.steps[max(0, len(j.steps)-shownSteps):]
+	return j.id, nil
+}
+
+// newest returns the last token, which a browser got last.
+func newest(tokens []string) string { return append([]string{""}, tokens...)[len(tokens)] }
+
+// open returns what is shown of a journey, from now on if it is new. The caller holds the lock.
+func (v *Visitor) open(id string, cookies bool) *journey {
+	j := v.find(id)
+	switch {
+	case j != nil && j.cookies == cookies:
+	case cookies:
+		v.shared = &journey{id: id, cookies: true}
+		return v.shared
+	default:
+		j = &journey{id: id}
+		v.journeys = append(v.journeys, j)
+		v.journeys = v.journeys[max(0, len(v.journeys)-shownJourneys):]
+	}
+	return j
+}
+
+// find returns what is shown of a journey, or nil. The caller holds the lock.
+func (v *Visitor) find(id string) *journey {
+	if v.shared != nil && v.shared.id == id {
+		return v.shared
+	}
+	if i := slices.IndexFunc(v.journeys, func(j *journey) bool { return j.id == id }); i >= 0 {
+		return v.journeys[i]
 	}
 	return nil
+}
+
+// forget shows nothing more of a journey. The caller holds the lock.
+func (v *Visitor) forget(id string, cookies bool) {
+	if cookies {
+		v.shared = nil
+	}
+	v.journeys = slices.DeleteFunc(v.journeys, func(j *journey) bool { return j.id == id })
 }
 
 // take notes what a step came to, and tells it in plain words.
@@ -126,32 +208,26 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 	case r.Status != http.StatusOK:
 		return false, fmt.Sprintf("Not done, status %d: %s.", r.Status, r.Answer.Error)
 	}
-	if r.Update != "" {
-		j.token = r.Update
-	}
-	if j.id != "" && j.id != r.Answer.Journey {
-		text = "The waybill had expired, so this is a new journey. "
-		*j = journey{token: j.token, number: j.number, steps: j.steps}
-	}
 	before := j.state
-	j.id, j.state = r.Answer.Journey, r.Answer.State
+	j.state = r.Answer.State
 	switch step {
 	case gateway.Search:
 		j.flights = r.Answer.Flights
-		return true, text + "Found " + strings.Join(j.flights, ", ") + "."
+		return true, "Found " + strings.Join(j.flights, ", ") + "."
 	case gateway.Pay:
 		j.paid++
 		if before[trip.Paid.Name()] != nil {
-			return true, text + "Paid again: the same receipt, " + word(j.state[trip.Paid.Name()]) + ", and no second order."
+			return true, "Paid again: the same receipt, " + word(j.state[trip.Paid.Name()]) + ", and no second order."
 		}
-		return true, text + "Paid. The receipt is " + word(j.state[trip.Paid.Name()]) + "."
+		return true, "Paid. The receipt is " + word(j.state[trip.Paid.Name()]) + "."
 	}
-	return true, text + "Now " + news(before, j.state) + "."
+	return true, "Now " + news(before, j.state) + "."
 }
 
 // advice is what a visitor can do about a refusal.
 var advice = map[string]string{
-	"revoked": "The key that signed this waybill was revoked, which ends every journey under it. Start a new one.",
+	"revoked": "The key that signed this waybill was revoked, which ends every journey under it. Search to begin a new one.",
+	"expired": "The journey rested for too long. Search to begin a new one.",
 }
 
 // news tells which claims a step changed.
@@ -171,21 +247,34 @@ func news(before, now trip.State) string {
 
 func word(raw []byte) string { return strings.Trim(string(raw), `"`) }
 
-// Journey returns the journey as it is now.
-func (v *Visitor) Journey(ctx context.Context) page.Journey {
+// Journeys returns the journey of the browser with cookies, and those of scripts.
+func (v *Visitor) Journeys(ctx context.Context) (shared page.Journey, scripts []page.Journey) {
 	v.mu.Lock()
-	j := v.now
-	j.steps = slices.Clone(j.steps)
+	now := []journey{*cmp.Or(v.shared, &journey{cookies: true})}
+	for _, j := range v.journeys {
+		now = append(now, *j)
+	}
 	v.mu.Unlock()
+	for _, j := range now {
+		scripts = append(scripts, v.show(ctx, j))
+	}
+	return scripts[0], scripts[1:]
+}
+
+// show returns what the page shows of a journey. The steps behind j are not changed any more.
+func (v *Visitor) show(ctx context.Context, j journey) page.Journey {
 	p := page.Journey{
-		ID: j.id, Token: j.token, Claims: map[string]string{}, Life: life.Seconds(), Steps: j.steps, Busy: j.busy,
-		Paid: j.paid, Tamper: j.tamper, Replay: j.replay, Abroad: j.abroad, Offers: j.offers(),
+		ID: j.id, Token: j.token, Claims: map[string]string{}, Life: life.Seconds(), Steps: slices.Clone(j.steps),
+		Paid: j.paid, Tamper: j.tamper, Replay: j.replay, Abroad: j.abroad, Flights: j.flights,
 	}
 	for name, raw := range j.state {
 		p.Claims[name] = strings.ReplaceAll(strings.Trim(string(raw), `"[]`), `","`, " ")
 	}
 	if j.token != "" {
 		p.Left = max(0, time.Until(expires(j.token)).Seconds())
+	}
+	if i := strings.LastIndex(j.token, ".") + 1; j.cookies { // no script gets what is in the cookie
+		p.Token = j.token[:i] + strings.Repeat("*", len(j.token)-i)
 	}
 	for i, s := range p.Steps {
 		p.Steps[i].Hops = v.Observer.Hops(s.Trace)

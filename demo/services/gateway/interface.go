@@ -1,9 +1,15 @@
-// Package gateway is the edge: it starts a journey on the first visit, takes the waybill of a later
-// one, and answers with the waybill as it is then. Each step of a booking is a POST, so a journey
-// is as many requests as it has steps, and any gateway serves any of them.
+// Package gateway is the edge: a search begins a journey, later steps continue it, and each answer
+// carries the waybill as it is then, in a cookie or in a header, as the client sent it. Each step of
+// a booking is a POST, so a journey is as many requests as it has steps, and any gateway serves any
+// of them.
 package gateway
 
-import "github.com/waybill-go/waybill/demo/internal/trip"
+import (
+	"net/http"
+	"strings"
+
+	"github.com/waybill-go/waybill/demo/internal/trip"
+)
 
 // The steps of a booking are paths: POST /search?to=AMS&cell=eu, /flight?flight=…,
 // /hotel?hotel=…&card=visa, /currency?currency=USD, /pay, /ticket.
@@ -15,9 +21,10 @@ const (
 	Pay      = "pay"
 	Ticket   = "ticket" // answers 202 for as long as there is none
 
-	// Abroad is no step of a booking: it asks a host that the waybill must not reach, as a service
-	// asks a third party.
+	// Abroad and Over are no steps of a booking. Abroad asks a host that the waybill must not reach,
+	// as a service asks a third party. Over ends the journey, as a logout does.
 	Abroad = "abroad"
+	Over   = "over"
 )
 
 // Answer is the body of every answer.
@@ -27,4 +34,15 @@ type Answer struct {
 	State   trip.State `json:"state"`             // the claims in the waybill that goes back with this
 	Flights []string   `json:"flights,omitempty"` // what a search found
 	Error   string     `json:"error,omitempty"`   // why the step was not done
+}
+
+// Tokens returns the waybill in a browser's cookies, if any. Requests at once may have left several
+// tokens.
+func Tokens(cookies []*http.Cookie) (tokens []string) {
+	for _, c := range cookies {
+		if strings.HasPrefix(c.Name, "wb-") {
+			tokens = append(tokens, c.Value)
+		}
+	}
+	return tokens
 }

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -52,7 +54,8 @@ func Run(ctx context.Context, e *service.Env) error {
 	if err != nil {
 		return err
 	}
-	edge, err := waybillhttp.NewEdge(e.Auth, waybillhttp.StartWith(start))
+	edge, err := waybillhttp.NewEdge(e.Auth, waybillhttp.StartWith(start),
+		waybillhttp.Cookies(waybillhttp.InsecureCookies())) // plain http, on one machine
 	if err != nil {
 		return err
 	}
@@ -69,8 +72,13 @@ func Run(ctx context.Context, e *service.Env) error {
 	return e.Serve(ctx, lis, srv)
 }
 
-// start says what a new journey begins with: the cell that will price it.
+// start returns the first claim of a journey: the cell that will price it. Only a search begins a
+// journey. Other steps without a usable waybill are refused.
 func start(r *http.Request) ([]waybill.Change, error) {
+	if r.URL.Path != "/"+Search {
+		_, why := waybill.Previous(r.Context())
+		return nil, cmp.Or(why, waybill.ErrNoWaybill)
+	}
 	cell := r.URL.Query().Get("cell")
 	if !slices.Contains(trip.Cells, cell) {
 		cell = trip.Cells[0]
@@ -92,7 +100,7 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range map[string]step{
 		Search: s.search, Flight: s.flight, Hotel: s.hotel, Currency: s.currency, Pay: s.pay, Ticket: s.ticket,
-		Abroad: s.abroad,
+		Abroad: s.abroad, Over: func(ctx context.Context, _ url.Values, _ *Answer) error { return waybill.End(ctx) },
 	} {
 		mux.Handle("POST /"+name, s.serve(name, do))
 	}

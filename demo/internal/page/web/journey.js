@@ -26,33 +26,52 @@ export function draw(j, keys) {
   }
 }
 
-const rail = ["search", "flight", "hotel", "currency", "pay", "ticket"];
+// The steps of the booking, what each asks for, and the claim that it fills.
+const booking = [
+  { step: "search", label: "Search", claim: "to",
+    asks: [["to", "Where to", ["AMS", "LIS", "OSL", "NYC", "YVR"]], ["cell", "Priced in", ["eu", "us"]]] },
+  { step: "flight", label: "Add flight", claim: "flight", asks: [["flight", "Flight"]] },
+  { step: "hotel", label: "Add hotel", claim: "hotel",
+    asks: [["hotel", "Hotel", ["Canal", "Grand", "Plaza"]], ["card", "Card", ["visa", "amex", "giro"]]] },
+  { step: "currency", label: "Change currency", claim: "currency", asks: [["currency", "Currency", ["USD", "GBP", "EUR"]]] },
+  { step: "pay", label: "Pay", claim: "paid", asks: [] },
+  { step: "ticket", label: "Get ticket", claim: "ticket", asks: [] },
+];
 
 function drawRail(j) {
   const done = new Set((j.steps ?? []).filter((s) => s.ok).map((s) => s.name));
-  const next = j.offers?.[0]?.step;
-  keyed($("rail"), rail, (name) => name, (name) => el("li", {}, name), (node, name) =>
-    attribute(node, "data-state", done.has(name) ? "done" : name === next ? "next" : "open"));
+  const next = booking[nextOf(j)]?.step;
+  keyed($("rail"), booking, (b) => b.step, (b) => el("li", {}, b.step), (node, b) =>
+    attribute(node, "data-state", done.has(b.step) ? "done" : b.step === next ? "next" : "open"));
+}
+
+// nextOf returns the index of the step that comes next.
+const nextOf = (j) => booking.findLastIndex((b) => b.claim in (j.claims ?? {})) + 1;
+
+// offersOf returns the steps that make sense now: the next one first, and then those that can be done again.
+function offersOf(j) {
+  const next = nextOf(j);
+  const again = (b) => ({ ...b, label: `${b.label} again` });
+  return [...booking.slice(next, next + 1), ...(j.paid > 0 ? [again(booking[4])] : booking.slice(0, next).map(again))];
 }
 
 function drawOffers(j) {
-  const offers = j.offers ?? [];
-  const now = JSON.stringify(offers);
-  attribute($("ask"), "aria-busy", Boolean(j.busy));
+  const offers = offersOf(j);
+  const now = JSON.stringify([offers, j.flights]);
   if (now === asked) return;
   asked = now;
   const focused = document.activeElement?.id;
-  const row = (some, from) => some.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, from + i)));
-  const again = offers.filter((o, i) => i > 0 && (o.asks ?? []).length > 0); // what asks for something is out of the way
+  const row = (some, from) => some.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, from + i, j.flights ?? [])));
+  const again = offers.filter((o, i) => i > 0 && o.asks.length > 0); // what asks for something is out of the way
   $("ask").replaceChildren(...row(offers.filter((o) => !again.includes(o)), 0));
   if (again.length) $("ask").append(el("details", {}, el("summary", {}, "Change your mind"), ...row(again, 1)));
   if (focused?.startsWith("step-")) $("ask").querySelector("button")?.focus();
 }
 
-function fields(offer, i) {
-  const selects = (offer.asks ?? []).map((ask) =>
-    el("label", {}, el("span", {}, ask.label),
-      el("select", { name: ask.name }, ...ask.options.map((o) => el("option", { value: o }, o)))));
+function fields(offer, i, flights) {
+  const selects = offer.asks.map(([name, label, options = flights]) =>
+    el("label", {}, el("span", {}, label),
+      el("select", { name }, ...options.map((o) => el("option", { value: o }, o)))));
   const button = el("button", { id: `step-${offer.step}`, class: i === 0 ? "primary" : "" }, offer.label);
   button.addEventListener("click", () => {
     const query = new URLSearchParams(selects.map((label) => {
