@@ -29,7 +29,7 @@ func chromium() string {
 	return ""
 }
 
-// browse returns the browser, or skips the test loudly.
+// browse returns the browser, without cookies, or skips the test loudly.
 func browse(t *testing.T) context.Context {
 	t.Helper()
 	const missing = "there is no chromium on the path, so nobody has looked at the page; apt-get install chromium"
@@ -43,6 +43,13 @@ func browse(t *testing.T) context.Context {
 	}
 	ctx, err := chrome()
 	if err != nil {
+		t.Fatal(err)
+	}
+	forget := func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.ClearBrowserCookies, cdp.Empty{})
+		return err
+	}
+	if err := chromedp.Do(ctx, chromedp.Func(forget)); err != nil {
 		t.Fatal(err)
 	}
 	return ctx

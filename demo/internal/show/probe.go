@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/visitor"
 )
@@ -37,7 +36,7 @@ var booking = []struct {
 func (p *probe) run(ctx context.Context, s *stage) error {
 	v := &visitor.Visitor{Observer: s.observer, JS: s.js, Abroad: s.visitor.Abroad}
 	v.Connect(s.balancer)
-	b, err := v.Browser(&http.Request{Header: http.Header{waybill.Header: {""}}})
+	b, err := v.Browser(&http.Request{Header: http.Header{"Waybill": {""}}})
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func TestTokens(t *testing.T) {
 	} {
 		r := &http.Request{Header: http.Header{"Cookie": {c.cookie}}}
 		if value, ok := strings.CutPrefix(c.header, "-"); ok {
-			r.Header[waybill.Header] = []string{value}
+			r.Header.Set(waybill.Header, value)
 		}
 		tokens, byCookie := Tokens(r)
 		if got := strings.Join(tokens, " "); got != c.want || byCookie != c.byCookie {

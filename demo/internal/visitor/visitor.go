@@ -71,14 +71,15 @@ const (
 const patience = 10 * time.Second
 
 var steps = []string{
-	gateway.Search, gateway.Flight, gateway.Hotel, gateway.Currency, gateway.Pay, gateway.Ticket, gateway.Over,
+	gateway.Search, gateway.Flight, gateway.Hotel, gateway.Currency, gateway.Pay, gateway.Ticket,
+	gateway.Look, gateway.Over,
 }
 
 // Tokens returns the waybill that a request to the page carries, if any. A request with the header
 // is of a script, and its cookies are not looked at.
 func Tokens(r *http.Request) (tokens []string, byCookie bool) {
-	listed, byHeader := r.Header[waybill.Header]
-	if !byHeader {
+	listed := r.Header.Values(waybill.Header)
+	if listed == nil {
 		return gateway.Tokens(r.Cookies()), true
 	}
 	for token := range strings.SplitSeq(strings.Join(listed, ","), ",") {
@@ -103,14 +104,16 @@ func (v *Visitor) Browser(r *http.Request) (*driver.Browser, error) {
 }
 
 // Serve takes a step for the browser that asks for it, and gives it back what the fleet gave for it:
-// cookies, or the header's update. It tells the script in the header Demo-Journey which journey the
-// page is to show.
+// cookies, or the header's update. The header Demo-Journey tells the script which journey to show, and
+// Demo-Apart that another step was answered meanwhile: the browser now holds two tokens, which the
+// next request merges.
 func (v *Visitor) Serve(w http.ResponseWriter, r *http.Request, step string) error {
 	b, err := v.Browser(r)
 	if err != nil {
 		return err
 	}
 	sent := b.Tokens()
+	before := v.number(sidOf(newest(sent)))
 	id, err := v.Step(r.Context(), b, step, r.URL.Query())
 	if err != nil {
 		return err
@@ -119,8 +122,20 @@ func (v *Visitor) Serve(w http.ResponseWriter, r *http.Request, step string) err
 	if h["Set-Cookie"] = b.SetCookie; b.Jar != nil && !slices.Equal(b.Tokens(), sent) {
 		h.Set(waybill.HeaderReturn, strings.Join(b.Tokens(), ""))
 	}
-	h.Set("Demo-Journey", id)
+	if h.Set("Demo-Journey", id); v.number(id) > before+1 {
+		h.Set("Demo-Apart", "1")
+	}
 	return nil
+}
+
+// number returns how many steps of a journey were answered.
+func (v *Visitor) number(id string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if j := v.find(id); j != nil {
+		return j.number
+	}
+	return 0
 }
 
 // Step takes a step by a browser. It returns when the step is done, with the id of the journey. That

@@ -21,8 +21,10 @@ const (
 	Pay      = "pay"
 	Ticket   = "ticket" // answers 202 for as long as there is none
 
-	// Abroad and Over are no steps of a booking. Abroad asks a host that the waybill must not reach,
-	// as a service asks a third party. Over ends the journey, as a logout does.
+	// The others are no steps of a booking. Look changes nothing, and answers with the state. Abroad
+	// asks a host that the waybill must not reach, as a service asks a third party. Over ends the
+	// journey, as a logout does.
+	Look   = "look"
 	Abroad = "abroad"
 	Over   = "over"
 )

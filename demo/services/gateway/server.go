@@ -55,7 +55,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		return err
 	}
 	edge, err := waybillhttp.NewEdge(e.Auth, waybillhttp.StartWith(start),
-		waybillhttp.Cookies(waybillhttp.InsecureCookies())) // plain http, on one machine
+		waybillhttp.Cookies(waybillhttp.InsecureCookies())) // plain http on one machine
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,7 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for name, do := range map[string]step{
 		Search: s.search, Flight: s.flight, Hotel: s.hotel, Currency: s.currency, Pay: s.pay, Ticket: s.ticket,
+		Look:   func(context.Context, url.Values, *Answer) error { return nil },
 		Abroad: s.abroad, Over: func(ctx context.Context, _ url.Values, _ *Answer) error { return waybill.End(ctx) },
 	} {
 		mux.Handle("POST /"+name, s.serve(name, do))
