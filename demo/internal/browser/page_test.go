@@ -63,13 +63,18 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// overflow lists the replicas that stick out of the fleet's frame, and those whose name does not fit.
+// overflow lists the replicas that stick out of the fleet's frame, those whose name does not fit, and the cards with
+// figures over each other or outside.
 const overflow = `(() => {
   const frame = document.querySelector(".fleet").getBoundingClientRect();
   return [...document.querySelectorAll(".replica")].filter((card) => {
     const name = card.querySelector(".name");
     return card.getBoundingClientRect().bottom > frame.bottom || name.scrollWidth > name.clientWidth;
-  }).map((card) => card.id);
+  }).map((card) => card.id).concat([...document.querySelectorAll(".card")].filter((card) => {
+    const box = (node) => node.getBoundingClientRect(), dl = box(card.querySelector("dl"));
+    const over = [...card.querySelectorAll(".big span")].some((n) => box(n).right > dl.left && box(n).bottom > dl.top);
+    return over || [...card.querySelectorAll("header > *, dd")].some((n) => box(n).right > box(card).right - 10);
+  }).map((card) => card.innerText));
 })()`
 
 // contrast lists the texts that stand out too little from their background. What is switched off may be pale.

@@ -27,7 +27,7 @@ function make(card) {
   return el("article", { class: "card", "data-lane": card.lane, "aria-label": title },
     head,
     el("p", { class: "big" }, number("lost", "lost"), el("span", {}, "sessions lost")),
-    el("p", { class: "big" }, number("finished", "finished"), el("span", {}, "journeys finished")),
+    el("p", { class: "big" }, number("finished", "finished"), el("span", {}, "finished")),
     el("dl", {}, stat("live", "live"), stat("failed", "failed"), stat("retried", "retried"),
       stat("unavailable", "no answer")),
   );
