@@ -25,6 +25,19 @@ const (
 	ticket  = "tickets."      // subject, followed by the journey's id
 )
 
+// TicketsBy returns how many tickets there are by the subject of their journey.
+func TicketsBy(ctx context.Context, js jetstream.JetStream, subject string) (map[string]uint64, error) {
+	stream, err := js.Stream(ctx, Tickets)
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return nil, err
+	}
+	return info.State.Subjects, nil
+}
+
 // Ticket returns the subject of a journey's ticket. The id is base64url, which is one token of a
 // subject.
 func Ticket(sid string) string { return ticket + sid }

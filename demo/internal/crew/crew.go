@@ -14,6 +14,7 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 )
 
@@ -86,10 +87,8 @@ func (c *Crew) Kill(ctx context.Context, name string) error {
 		if errors.Is(err, nats.ErrNoResponders) || err == nil && now != life {
 			return nil
 		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("crew: %s does not die: %w", name, ctx.Err())
+		if err := wait.For(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("crew: %s does not die: %w", name, err)
 		}
 	}
 }
@@ -105,14 +104,10 @@ func (c *Crew) Drain(ctx context.Context, name string, _ time.Duration) error {
 func (c *Crew) Restart(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for c.State(name) != page.Up {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if err := wait.For(ctx, 20*time.Millisecond); err != nil {
 			return fmt.Errorf("crew: %s has not come back; if the engine does not start it, "+
-				"run docker compose up -d: %w", name, ctx.Err())
+				"run docker compose up -d: %w", name, err)
 		}
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/waybill-go/waybill/demo/internal/ledger"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/demo/services/gateway"
 	"github.com/waybill-go/waybill/demo/services/lb"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
@@ -82,7 +83,7 @@ func (b *Browser) Post(ctx context.Context, step string, q url.Values) (Reply, e
 	b.outage.asked()
 	answered := false
 	defer func() { b.outage.over(answered) }()
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		r, err := b.once(ctx, step, q)
 		if err == nil && r.Status < 500 {
 			answered = true
@@ -92,7 +93,7 @@ func (b *Browser) Post(ctx context.Context, step string, q url.Values) (Reply, e
 		if err == nil {
 			err = fmt.Errorf("%s: status %d: %s", step, r.Status, r.Answer.Error)
 		}
-		if pause(ctx, wait) != nil {
+		if wait.For(ctx, delay) != nil {
 			b.trouble.Failed.Add(1)
 			return r, err
 		}
@@ -110,7 +111,7 @@ func (b *Browser) Take(ctx context.Context, step string, q url.Values, pending f
 			return r, err
 		}
 		pending(r)
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 50*time.Millisecond); err != nil {
 			return r, fmt.Errorf("%s: not done yet: %w", step, err)
 		}
 	}
@@ -164,13 +165,4 @@ func keyID(token string) string {
 	var h struct{ Kid string }
 	json.Unmarshal(raw, &h)
 	return h.Kid
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/ledger"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/demo/services/gateway"
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
@@ -95,7 +96,7 @@ func (d *Driver) Book(ctx context.Context, n int, due time.Time) error {
 		if Interfere != nil && b.Jar != nil {
 			Interfere(v.step, b.Jar, sent, before)
 		}
-		if err := pause(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
+		if err := wait.For(ctx, d.Think/2+time.Duration(rng.Int64N(int64(d.Think)+1))); err != nil {
 			return err
 		}
 		due = time.Now()

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/keyring"
 	"github.com/waybill-go/waybill/keyring/agering"
 	"github.com/waybill-go/waybill/keyring/natskv"
@@ -91,16 +92,12 @@ func Open(ctx context.Context, nc *nats.Conn, dir, member string, policy keyring
 	// A busy machine may need more than one try to read the ring.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		err := ring.Ready()
 		if err == nil {
 			return ring, nil
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if wait.For(ctx, 20*time.Millisecond) != nil {
 			ring.Close()
 			return nil, fmt.Errorf("keys: no ring after %v: %w", patience, err)
 		}

@@ -129,14 +129,10 @@ func audit(ctx context.Context, line *broker.Line) (b Books, err error) {
 	}
 	b.Open = waiting.NumPending + uint64(waiting.NumAckPending)
 	b.Orders = orders.CachedInfo().State.Msgs
-	tickets, err := js.Stream(ctx, broker.Tickets)
-	if err != nil {
-		return b, err
+	issued, err := broker.TicketsBy(ctx, js, broker.Ticket("*"))
+	for _, n := range issued {
+		b.Tickets += n
 	}
-	info, err := tickets.Info(ctx, jetstream.WithSubjectFilter(broker.Ticket("*")))
-	if err != nil {
-		return b, err
-	}
-	b.Tickets, b.Journeys = info.State.Msgs, len(info.State.Subjects)
-	return b, nil
+	b.Journeys = len(issued)
+	return b, err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/demo/internal/watch"
 	"github.com/waybill-go/waybill/keyring"
 )
@@ -154,10 +155,5 @@ func (e *Env) ServeNATS(ctx context.Context) error {
 // Work takes a little time, like a service that calls another one. Without it hardly any kill would
 // interrupt anything.
 func Work(ctx context.Context) error {
-	select {
-	case <-time.After(5*time.Millisecond + rand.N(10*time.Millisecond)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return wait.For(ctx, 5*time.Millisecond+rand.N(10*time.Millisecond))
 }

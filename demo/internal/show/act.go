@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // minuteLength is how long the 60-second show is. The last seconds are for bookings to end.
@@ -77,7 +78,7 @@ var scenes = []scene{
 // play returns when the minute is over.
 func (a *act) play(ctx context.Context) error {
 	for _, s := range scenes {
-		if err := pause(ctx, time.Until(a.began.Add(s.at))); err != nil {
+		if err := wait.For(ctx, time.Until(a.began.Add(s.at))); err != nil {
 			return err
 		}
 		a.say(s.text)
@@ -85,7 +86,7 @@ func (a *act) play(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.text, err)
 		}
 	}
-	return pause(ctx, time.Until(a.began.Add(minuteLength)))
+	return wait.For(ctx, time.Until(a.began.Add(minuteLength)))
 }
 
 // strike kills a replica and notes that.
@@ -106,7 +107,7 @@ func strike(role string) func(*act, context.Context) error {
 		if _, err := a.strike(ctx, name, name+" killed"); err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 		return a.restart(ctx, name)

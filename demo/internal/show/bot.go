@@ -8,6 +8,7 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // sampled is which part of the bookings is traced: one in so many.
@@ -37,7 +38,7 @@ func (s *stage) failed() []string {
 // sample notes the figures of each second until ctx is done.
 func (s *stage) sample(ctx context.Context) {
 	lost := 0
-	for pause(ctx, time.Second) == nil {
+	for wait.For(ctx, time.Second) == nil {
 		lap := s.driver.Pace.Lap()
 		now := s.ledger.Totals().Lost
 		s.point(page.Point{

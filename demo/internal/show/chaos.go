@@ -12,6 +12,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // twins go down together, so that the baseline has the same trouble: a gateway, and the server that
@@ -242,16 +243,7 @@ func (s *stage) busy(ctx context.Context, rng *rand.Rand, role string) (name str
 		return "", fmt.Errorf("waiting for work at %s: %w", name, err)
 	}
 	// Somewhere in the middle of it.
-	return name, pause(ctx, time.Duration(rng.Int64N(int64(8*time.Millisecond))))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return name, wait.For(ctx, time.Duration(rng.Int64N(int64(8*time.Millisecond))))
 }
 
 func roleOf(replica string) string { return tracing.Role(replica) }

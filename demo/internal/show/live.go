@@ -16,6 +16,7 @@ import (
 	"github.com/waybill-go/waybill/demo/internal/page"
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/tracing"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // Address is where the page is, if the port is free.
@@ -140,7 +141,7 @@ func (b browsers) Shutdown(context.Context) error { return b.Close() }
 func (s *stage) assembled(ctx context.Context) error {
 	missing := func(role string) bool { return len(s.up(role)) == 0 }
 	for slices.ContainsFunc(append(slices.Clone(Roles), "sticky"), missing) {
-		if err := pause(ctx, frame); err != nil {
+		if err := wait.For(ctx, frame); err != nil {
 			return err
 		}
 	}
@@ -157,7 +158,7 @@ func (l *Live) run(ctx context.Context, shown *page.Page, open func(context.Cont
 	publisher.Go(func() {
 		for {
 			shown.Publish(l.snapshot(ctx))
-			if pause(ctx, frame) != nil {
+			if wait.For(ctx, frame) != nil {
 				return
 			}
 		}
@@ -175,7 +176,7 @@ func (l *Live) run(ctx context.Context, shown *page.Page, open func(context.Cont
 func (l *Live) drive(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.stage.book(ctx, l.plan.rate, func(int) bool { return !l.draining() })
-		pause(ctx, frame)
+		wait.For(ctx, frame)
 	}
 }
 
@@ -208,7 +209,7 @@ func (l *Live) perform(ctx context.Context, a *act, play func(context.Context) e
 	}
 	a.draining.Store(true)
 	for late := time.Now().Add(lateness); s.ledger.Totals().Live > 0 && time.Now().Before(late); {
-		if err := pause(ctx, frame); err != nil {
+		if err := wait.For(ctx, frame); err != nil {
 			return nil, err
 		}
 	}

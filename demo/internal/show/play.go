@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // Play makes a running page play the 60-second show, tells its progress to w, and returns the
@@ -82,7 +83,7 @@ func (b browser) watch(ctx context.Context, w io.Writer) error {
 		default:
 			return nil
 		}
-		if err := pause(ctx, frame); err != nil {
+		if err := wait.For(ctx, frame); err != nil {
 			return err
 		}
 	}

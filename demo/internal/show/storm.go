@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/ledger"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // How quickly the keys follow each other: as quickly as they can, or so that one can watch.
@@ -47,7 +48,7 @@ func (a *act) rage(ctx context.Context) error {
 		victims = append(victims, round...)
 	}
 	for _, role := range victims[:n] {
-		if err := pause(ctx, gap); err != nil {
+		if err := wait.For(ctx, gap); err != nil {
 			return err
 		}
 		if err := a.interrupt(ctx, role); err != nil {
@@ -64,7 +65,7 @@ func (a *act) rage(ctx context.Context) error {
 		if enough && a.ledger.Totals().Started >= a.storm.journeys {
 			return nil
 		}
-		if err := pause(ctx, gap/5); err != nil {
+		if err := wait.For(ctx, gap/5); err != nil {
 			return err
 		}
 	}

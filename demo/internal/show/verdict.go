@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -217,21 +218,9 @@ func readTickets(ctx context.Context, js jetstream.JetStream) (map[string]fulfil
 
 // ticketedTwice returns how many journeys have more than one ticket.
 func (s *stage) ticketedTwice(ctx context.Context) (int, error) {
-	stream, err := s.js.Stream(ctx, broker.Tickets)
-	if err != nil {
-		return 0, err
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(broker.Ticket("*")))
-	if err != nil {
-		return 0, err
-	}
-	twice := 0
-	for _, n := range info.State.Subjects {
-		if n > 1 {
-			twice++
-		}
-	}
-	return twice, nil
+	issued, err := broker.TicketsBy(ctx, s.js, broker.Ticket("*"))
+	maps.DeleteFunc(issued, func(_ string, n uint64) bool { return n == 1 })
+	return len(issued), err
 }
 
 // differ describes where a ticket and its journey disagree.

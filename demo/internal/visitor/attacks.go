@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/waybill-go/waybill/demo/internal/broker"
 	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/page"
@@ -131,15 +129,8 @@ func (v *Visitor) settledTickets(ctx context.Context, id string) (n int) {
 func (v *Visitor) tickets(ctx context.Context, id string) int {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	stream, err := v.JS.Stream(ctx, broker.Tickets)
-	if err != nil {
-		return 0
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(broker.Ticket(id)))
-	if err != nil {
-		return 0
-	}
-	return int(info.State.Subjects[broker.Ticket(id)])
+	issued, _ := broker.TicketsBy(ctx, v.JS, broker.Ticket(id)) // none while the broker does not answer
+	return int(issued[broker.Ticket(id)])
 }
 
 // SendAbroad has a gateway call a foreign host in the visitor's journey, and looks there for what

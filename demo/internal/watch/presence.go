@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 const presence = "demo.presence"
@@ -21,17 +23,13 @@ type Presence struct {
 
 // Pulse gives signs of life until ctx is done.
 func (r *Reporter) Pulse(ctx context.Context) {
-	tick := time.NewTicker(pulse)
-	defer tick.Stop()
 	for {
 		data, err := json.Marshal(Presence{Replica: r.replica, Life: Life, Keys: r.keys()})
 		if err != nil {
 			panic(err) // plain data
 		}
 		r.nc.Publish(presence, data)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if wait.For(ctx, pulse) != nil {
 			return
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // lookEvery is how often the backends' names are looked up.
@@ -23,15 +25,8 @@ func follow(ctx context.Context, names []string) *backends {
 	b := &backends{names: names}
 	b.look(ctx)
 	go func() {
-		tick := time.NewTicker(lookEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				b.look(ctx)
-			case <-ctx.Done():
-				return
-			}
+		for wait.For(ctx, lookEvery) == nil {
+			b.look(ctx)
 		}
 	}()
 	return b

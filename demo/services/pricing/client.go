@@ -11,6 +11,7 @@ import (
 
 	"github.com/waybill-go/waybill/demo/internal/tracing"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
@@ -39,9 +40,7 @@ func (c Client) Quote(ctx context.Context, ask Ask) error {
 		case errors.Is(err, context.DeadlineExceeded):
 			timeout *= 2 // nobody answered; too many may be asking
 		case errors.Is(err, nats.ErrNoResponders):
-			if err := pause(ctx); err != nil {
-				return err
-			}
+			wait.For(ctx, 20*time.Millisecond) // the only replica of the cell may come back
 		default:
 			return err
 		}
@@ -67,14 +66,4 @@ func (c Client) request(ctx context.Context, subject string, ask Ask, timeout ti
 		return &Error{code, answer.Header.Get(micro.ErrorHeader)}
 	}
 	return nil
-}
-
-// pause gives the only replica of a cell a moment to come back.
-func pause(ctx context.Context) error {
-	select {
-	case <-time.After(20 * time.Millisecond):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
