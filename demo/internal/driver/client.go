@@ -119,9 +119,7 @@ func (b *Browser) Take(ctx context.Context, step string, q url.Values, pending f
 
 func (b *Browser) once(ctx context.Context, step string, q url.Values) (Reply, error) {
 	r := Reply{sent: ledger.Sent{At: time.Now()}}
-	for _, token := range b.Tokens() {
-		r.sent.KID = keyID(token)
-	}
+	Part(b.Newest(), 0, &r.sent) // the kid
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url.String()+b.lane.path+step+"?"+q.Encode(), nil)
 	if err != nil {
 		return r, err
@@ -150,6 +148,12 @@ func (b *Browser) once(ctx context.Context, step string, q url.Values) (Reply, e
 	return r, nil
 }
 
+// Newest returns the token that came last, or "".
+func (b *Browser) Newest() string { return Newest(b.Tokens()) }
+
+// Newest returns the last token, or "".
+func Newest(tokens []string) string { return append([]string{""}, tokens...)[len(tokens)] }
+
 // Tokens returns the waybill that the browser holds, if any. Requests at once may have left several.
 func (b *Browser) Tokens() []string {
 	if b.Jar != nil {
@@ -158,11 +162,10 @@ func (b *Browser) Tokens() []string {
 	return gateway.Tokens(b.http.Jar.Cookies(b.url))
 }
 
-// keyID reads the kid of a token. A signed token hides nothing from its bearer.
-func keyID(token string) string {
-	head, _, _ := strings.Cut(token, ".")
-	raw, _ := base64.RawURLEncoding.DecodeString(head)
-	var h struct{ Kid string }
-	json.Unmarshal(raw, &h)
-	return h.Kid
+// Part reads one of a signed token's three parts, which hide nothing from the bearer.
+func Part(token string, n int, into any) {
+	if parts := strings.Split(token, "."); n < len(parts) {
+		raw, _ := base64.RawURLEncoding.DecodeString(parts[n])
+		json.Unmarshal(raw, into)
+	}
 }

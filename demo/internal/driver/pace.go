@@ -11,9 +11,8 @@ import (
 // retries and, for the first step of a journey, from when it was due. The zero value is ready for
 // use.
 type Pace struct {
-	mu     sync.Mutex
-	all    *hdrhistogram.Histogram
-	recent *hdrhistogram.Histogram // since the last Lap
+	mu          sync.Mutex
+	all, recent *hdrhistogram.Histogram // recent: since the last Lap
 }
 
 func (p *Pace) took(d time.Duration) {

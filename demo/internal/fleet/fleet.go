@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waybill-go/waybill/demo/internal/page"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 )
 
 // Fleet are the running replicas. It is safe for concurrent use.
@@ -47,13 +48,11 @@ func (f *Fleet) Dir() string { return f.dir }
 
 // Start starts replicas side by side and waits until all serve.
 func (f *Fleet) Start(ctx context.Context, specs ...Spec) error {
-	errs := make([]error, len(specs))
-	var wg sync.WaitGroup
-	for i, s := range specs {
-		wg.Go(func() { errs[i] = f.run(ctx, s) })
+	var runs []func() error
+	for _, s := range specs {
+		runs = append(runs, func() error { return f.run(ctx, s) })
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return wait.All(runs...)
 }
 
 func (f *Fleet) run(ctx context.Context, s Spec) error {

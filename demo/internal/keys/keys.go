@@ -24,37 +24,28 @@ import (
 // holds 64 at most.
 const Life = 3 * time.Minute
 
-// Policy returns how the keys follow each other: as in real life, but within seconds. The comments
-// show the defaults. The period is 4 s at least. A period of 0 selects [Steady].
+// Policy returns how the keys follow each other if somebody counts the seconds, who wants a period of
+// 4 s at least. A period of 0 selects [Steady].
 func Policy(period time.Duration) keyring.Policy {
-	if period == 0 {
-		return Steady
+	p := Steady
+	if period != 0 {
+		p.Period, p.Delay, p.Slack = period, 3*time.Second, 20*time.Second
+		p.Settle, p.Poll = 500*time.Millisecond, 500*time.Millisecond
 	}
-	return keyring.Policy{
-		Period:    period,                 // 24 h
-		Delay:     3 * time.Second,        // 12 h
-		Settle:    500 * time.Millisecond, // 60 s
-		Poll:      500 * time.Millisecond, // 30 s
-		Horizon:   Life,                   // 72 h
-		Slack:     20 * time.Second,       // 7 days
-		MaxSkew:   200 * time.Millisecond, // 5 s; all processes have one clock
-		TokenLife: Life,                   // 1 h
-
-		Protections: []keyring.Protection{keyring.Signed},
-	}
+	return p
 }
 
 // Steady is the policy where nobody counts seconds: a broker may be away for two minutes, and a
-// machine may sleep for as long.
+// machine may sleep for as long. The comments show the defaults, which are for real life.
 var Steady = keyring.Policy{
-	Period:    15 * time.Second,
-	Delay:     6 * time.Second,
-	Settle:    time.Second,
-	Poll:      time.Second,
-	Horizon:   Life,
-	Slack:     2 * time.Minute,
-	MaxSkew:   200 * time.Millisecond,
-	TokenLife: Life,
+	Period:    15 * time.Second,       // 24 h
+	Delay:     6 * time.Second,        // 12 h
+	Settle:    time.Second,            // 60 s
+	Poll:      time.Second,            // 30 s
+	Horizon:   Life,                   // 72 h
+	Slack:     2 * time.Minute,        // 7 days
+	MaxSkew:   200 * time.Millisecond, // 5 s; all processes have one clock
+	TokenLife: Life,                   // 1 h
 
 	Protections: []keyring.Protection{keyring.Signed},
 }

@@ -29,6 +29,8 @@ type Line struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	OK    bool   `json:"ok"`
+
+	Detail []string `json:"detail,omitempty"`
 }
 
 // Lane is a way to keep sessions.

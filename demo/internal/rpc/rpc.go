@@ -57,10 +57,6 @@ const connectionAge = 12 * time.Second
 
 // Serve serves one gRPC service until ctx ends. A call without a waybill is refused.
 func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any) error {
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
 	incoming, err := waybillgrpc.NewServer(e.Auth, waybillgrpc.Required())
 	if err != nil {
 		return err
@@ -74,17 +70,11 @@ func Serve(ctx context.Context, e *service.Env, desc *grpc.ServiceDesc, impl any
 	)
 	srv := grpc.NewServer(opts...)
 	srv.RegisterService(desc, impl)
-	return e.Serve(ctx, lis, server{srv})
-}
-
-// server is a gRPC server that is shut down as an HTTP server is.
-type server struct{ *grpc.Server }
-
-// Shutdown implements [service.Server].
-func (s server) Shutdown(ctx context.Context) error {
-	defer context.AfterFunc(ctx, s.Stop)()
-	s.GracefulStop()
-	return ctx.Err()
+	return e.Serve(ctx, srv.Serve, func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, srv.Stop)()
+		srv.GracefulStop()
+		return ctx.Err()
+	})
 }
 
 func watchUnary(w *watch.Reporter) grpc.UnaryServerInterceptor {

@@ -48,22 +48,6 @@ func Container(role string, args []string, run func(context.Context, *Env) error
 	})
 }
 
-// peers are addresses by role: --peer cart=dns:///cart:9000.
-type peers map[string][]string
-
-// String implements flag.Value.
-func (p peers) String() string { return "" }
-
-// Set implements flag.Value.
-func (p peers) Set(text string) error {
-	role, addr, ok := strings.Cut(text, "=")
-	if !ok || role == "" || addr == "" {
-		return errors.New("want ROLE=ADDRESS, such as cart=dns:///cart:9000")
-	}
-	p[role] = append(p[role], addr)
-	return nil
-}
-
 // parse reads the arguments after the role. Health is the address of the health check.
 func parse(role string, args []string) (spec fleet.Spec, health string, err error) {
 	spec = fleet.Spec{Role: role, Peers: map[string][]string{}}
@@ -74,7 +58,14 @@ func parse(role string, args []string) (spec fleet.Spec, health string, err erro
 	flags.StringVar(&spec.Broker, "nats", "nats://nats:4222", "URL of the NATS server")
 	flags.StringVar(&spec.Secrets, "secrets", "/secrets", "directory with the service's own files")
 	flags.StringVar(&health, "health", HealthAddress, "host:port of the health check")
-	flags.Var(peers(spec.Peers), "peer", "ROLE=ADDRESS of a service that this one calls; may be repeated")
+	flags.Func("peer", "ROLE=ADDRESS of a service that this one calls; may be repeated", func(text string) error {
+		role, addr, ok := strings.Cut(text, "=")
+		if !ok || role == "" || addr == "" {
+			return errors.New("want ROLE=ADDRESS, such as cart=dns:///cart:9000")
+		}
+		spec.Peers[role] = append(spec.Peers[role], addr)
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return spec, "", fmt.Errorf("run %s: %w", role, err)
 	}

@@ -35,17 +35,12 @@ func TestParse(t *testing.T) {
 }
 
 func TestPeers(t *testing.T) {
-	p := peers{}
-	for _, text := range []string{"cart=dns:///cart:9000", "gateway=a:1", "gateway=b:1"} {
-		if err := p.Set(text); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-	if len(p["gateway"]) != 2 || len(p["cart"]) != 1 || p["cart"][0] != "dns:///cart:9000" {
-		t.Errorf("got %v", p)
+	spec, _, err := parse("lb", []string{"--peer=cart=dns:///cart:9000", "--peer=gateway=a:1", "--peer=gateway=b:1"})
+	if p := spec.Peers; err != nil || len(p["gateway"]) != 2 || len(p["cart"]) != 1 || p["cart"][0] != "dns:///cart:9000" {
+		t.Errorf("got %v, %v", p, err)
 	}
 	for _, text := range []string{"", "cart", "=a:1", "cart="} {
-		if p.Set(text) == nil {
+		if _, _, err := parse("lb", []string{"--peer=" + text}); err == nil {
 			t.Errorf("%q is taken for a peer", text)
 		}
 	}

@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/broker"
@@ -107,18 +109,21 @@ func (e *Env) healthy() error {
 // drain is how long a replica that is asked to end works on requests under way.
 const drain = 8 * time.Second
 
-// Server is an HTTP or gRPC server.
-type Server interface {
-	Serve(net.Listener) error
-	// Shutdown takes nothing new and returns when everything under way is done, or ctx is.
-	Shutdown(ctx context.Context) error
+// ServeHTTP serves with a handler until ctx ends and the requests under way are done.
+func (e *Env) ServeHTTP(ctx context.Context, handler http.Handler) error {
+	srv := &http.Server{Handler: otelhttp.NewHandler(handler, e.Role), ReadHeaderTimeout: 5 * time.Second}
+	return e.Serve(ctx, srv.Serve, srv.Shutdown)
 }
 
-// Serve says that the replica is ready and serves, until ctx ends and the requests under way are
-// done.
-func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
+// Serve listens, says that the replica is ready, and serves until ctx ends. Then shutdown returns when
+// the requests under way are done, or its context is.
+func (e *Env) Serve(ctx context.Context, serve func(net.Listener) error, shutdown func(context.Context) error) error {
+	lis, err := e.Listen()
+	if err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(lis) }()
+	go func() { failed <- serve(lis) }()
 	e.ready(e, lis.Addr().String())
 	select {
 	case err := <-failed:
@@ -127,7 +132,7 @@ func (e *Env) Serve(ctx context.Context, lis net.Listener, srv Server) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	return srv.Shutdown(ctx)
+	return shutdown(ctx)
 }
 
 // ServeNATS says that the replica, which listens to the broker only, is ready, and waits until ctx

@@ -143,21 +143,18 @@ const drain = 8 * time.Second
 func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 	lost, theirLost := s.ledger.Totals().Lost, s.sticky.Ledger.Totals().Lost
 	n := 0
+	var rolls []func() error
 	for _, role := range roles {
 		n += len(s.fleet.Names(role))
+		rolls = append(rolls, func() error { return s.roll(ctx, role) })
 	}
 	id := s.tell(page.Restarted, "rolling restart", "A rolling restart of %d replicas begins; each drains first.", n)
 	began := time.Now()
 	theirs := make(chan error, 1)
 	go func() { theirs <- s.roll(ctx, "sticky") }()
-	errs := make([]error, len(roles))
-	var wg sync.WaitGroup
-	for i, role := range roles {
-		wg.Go(func() { errs[i] = s.roll(ctx, role) })
-	}
-	wg.Wait()
+	err := wait.All(rolls...)
 	took := time.Since(began)
-	if err := errors.Join(append(errs, <-theirs)...); err != nil {
+	if err := errors.Join(err, <-theirs); err != nil {
 		s.tell(page.Restarted, "", "The rolling restart failed: %v.", err)
 		return err
 	}

@@ -107,19 +107,13 @@ func Page(ctx context.Context, e *service.Env) error {
 	if len(e.Peers["lb"]) == 0 {
 		return fmt.Errorf("run %s: pass the balancer's address: --peer=lb=ADDRESS", e.Role)
 	}
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
 	l := newLive(ctx, plan{seed: 1, rate: easier, think: unhurried, period: keys.Steady.Period, keep: remembered})
 	defer l.stage.close()
 	if err := l.stage.join(ctx, e); err != nil {
-		lis.Close()
 		return err
 	}
 	shown, err := l.page()
 	if err != nil {
-		lis.Close()
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -127,15 +121,10 @@ func Page(ctx context.Context, e *service.Env) error {
 	defer running.Wait()
 	defer cancel()
 	running.Go(func() { l.run(ctx, shown, l.stage.assembled) })
-	return e.Serve(ctx, lis, browsers{&http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}})
+	srv := &http.Server{Handler: shown, ReadHeaderTimeout: 5 * time.Second}
+	// The streams stay open as long as the browsers like, so it ends without waiting for them.
+	return e.Serve(ctx, srv.Serve, func(context.Context) error { return srv.Close() })
 }
-
-// browsers is a server whose streams stay open as long as the browsers like, so it ends without
-// waiting for them.
-type browsers struct{ *http.Server }
-
-// Shutdown implements service.Server.
-func (b browsers) Shutdown(context.Context) error { return b.Close() }
 
 // assembled returns when there is a replica of each role.
 func (s *stage) assembled(ctx context.Context) error {

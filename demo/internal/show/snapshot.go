@@ -95,10 +95,7 @@ func (l *Live) progress() *page.Show {
 		Elapsed: min(minuteLength, time.Since(l.act.began)).Seconds(),
 	}
 	if l.verdict != nil {
-		s.OK = l.verdict.OK
-		for _, line := range l.verdict.Lines {
-			s.Verdict = append(s.Verdict, line.Line)
-		}
+		s.OK, s.Verdict = l.verdict.OK, l.verdict.Lines
 	}
 	return s
 }

@@ -22,7 +22,7 @@ import (
 // Verdict is the result of a run.
 type Verdict struct {
 	OK      bool           `json:"ok"`
-	Lines   []Line         `json:"lines"`
+	Lines   []page.Line    `json:"lines"`
 	Seconds float64        `json:"seconds"` // wall time
 	Seed    uint64         `json:"seed"`
 	Lanes   []page.Card    `json:"lanes"`
@@ -51,14 +51,8 @@ func (v *Verdict) report(s *stage, since float64) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// Line is one thing that was checked.
-type Line struct {
-	page.Line
-	Detail []string `json:"detail,omitempty"`
-}
-
-func (v *Verdict) check(name string, ok bool, format string, args ...any) *Line {
-	v.Lines = append(v.Lines, Line{Line: page.Line{Name: name, Value: fmt.Sprintf(format, args...), OK: ok}})
+func (v *Verdict) check(name string, ok bool, format string, args ...any) *page.Line {
+	v.Lines = append(v.Lines, page.Line{Name: name, Value: fmt.Sprintf(format, args...), OK: ok})
 	return &v.Lines[len(v.Lines)-1]
 }
 

@@ -22,7 +22,7 @@ import (
 func (v *Visitor) held(tokens []string) (token string, j journey, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	token = newest(tokens)
+	token = driver.Newest(tokens)
 	shown := v.find(sidOf(token))
 	if token == "" || shown == nil {
 		return "", journey{}, fmt.Errorf("%w: there is no waybill yet; search for a flight first", page.ErrNotNow)

@@ -3,33 +3,26 @@ package visitor
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"strings"
 	"time"
 
+	"github.com/waybill-go/waybill/demo/internal/driver"
 	"github.com/waybill-go/waybill/demo/internal/keys"
 )
 
 const life = keys.Life
 
-// part reads one of a signed token's three parts, which hide nothing from the bearer.
-func part(token string, n int, into any) {
-	parts := strings.Split(token, ".")
-	if n < len(parts) {
-		raw, _ := base64.RawURLEncoding.DecodeString(parts[n])
-		json.Unmarshal(raw, into)
-	}
-}
-
 // sidOf returns the id of the token's journey.
 func sidOf(token string) string {
 	var claims struct{ Sid string }
-	part(token, 1, &claims)
+	driver.Part(token, 1, &claims)
 	return claims.Sid
 }
 
 func expires(token string) time.Time {
 	var claims struct{ Exp int64 }
-	part(token, 1, &claims)
+	driver.Part(token, 1, &claims)
 	return time.Unix(claims.Exp, 0)
 }
 
@@ -48,8 +41,8 @@ func forgeries(token string) []Forgery {
 		return nil
 	}
 	var head, claims map[string]any
-	part(token, 0, &head)
-	part(token, 1, &claims)
+	driver.Part(token, 0, &head)
+	driver.Part(token, 1, &claims)
 	claims["total"] = 1
 	cheap := encode(claims)
 	none := map[string]any{"alg": "none", "kid": head["kid"], "typ": head["typ"]}
@@ -74,22 +67,14 @@ func encode(v any) string {
 }
 
 func swap(claims map[string]any, name string, v any) string {
-	before, had := claims[name]
-	defer func() {
-		if claims[name] = before; !had {
-			delete(claims, name)
-		}
-	}()
+	claims = maps.Clone(claims)
 	claims[name] = v
 	return encode(claims)
 }
 
 func flip(s string) string {
-	b := []byte(s)
-	if b[0] == 'A' {
-		b[0] = 'B'
-	} else {
-		b[0] = 'A'
+	if s[0] == 'A' {
+		return "B" + s[1:]
 	}
-	return string(b)
+	return "A" + s[1:]
 }

@@ -36,8 +36,7 @@ type Visitor struct {
 	cookies *driver.Client
 
 	mu       sync.Mutex
-	shared   *journey   // of the browser with cookies; all its tabs are on it
-	journeys []*journey // of scripts, the latest last
+	journeys []*journey // the latest last
 }
 
 // journey is what the page shows of a journey.
@@ -61,10 +60,10 @@ func (v *Visitor) Connect(balancer *url.URL) {
 	v.cookies = driver.NewClient(balancer, driver.Tab, &v.trouble)
 }
 
-// The page shows the last steps of a journey, and the last scripts' journeys.
+// The page shows the last steps of a journey, and the last journeys.
 const (
 	shownSteps    = 12
-	shownJourneys = 4
+	shownJourneys = 6
 )
 
 // patience is how long the visitor waits for a step.
@@ -112,8 +111,7 @@ func (v *Visitor) Serve(w http.ResponseWriter, r *http.Request, step string) err
 	if err != nil {
 		return err
 	}
-	sent := b.Tokens()
-	before := v.number(sidOf(newest(sent)))
+	sent, before := b.Tokens(), v.number(sidOf(b.Newest()))
 	id, err := v.Step(r.Context(), b, step, r.URL.Query())
 	if err != nil {
 		return err
@@ -144,7 +142,7 @@ func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, aske
 	if !slices.Contains(steps, name) {
 		return "", fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
 	}
-	sent := newest(b.Tokens())
+	sent := b.Newest()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ctx, span := tracing.Step(ctx, name)
@@ -155,14 +153,14 @@ func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, aske
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if name == gateway.Over {
-		v.forget(sidOf(sent), b.Jar == nil)
+		v.journeys = slices.DeleteFunc(v.journeys, func(j *journey) bool { return j.id == sidOf(sent) || j.cookies && b.Jar == nil })
 		return "", err
 	}
 	j := v.open(cmp.Or(r.Answer.Journey, sidOf(sent)), b.Jar == nil)
 	if name == gateway.Pay && j.paidBy == "" {
 		j.paidBy = sent
 	}
-	j.token = newest(b.Tokens())
+	j.token = b.Newest()
 	j.number++
 	s := page.Step{
 		Number: j.number, Name: name, Trace: span.SpanContext().TraceID().String(),
@@ -174,19 +172,11 @@ func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, aske
 	return j.id, nil
 }
 
-// newest returns the last token, which a browser got last.
-func newest(tokens []string) string { return append([]string{""}, tokens...)[len(tokens)] }
-
 // open returns what is shown of a journey, from now on if it is new. The caller holds the lock.
 func (v *Visitor) open(id string, cookies bool) *journey {
 	j := v.find(id)
-	switch {
-	case j != nil && j.cookies == cookies:
-	case cookies:
-		v.shared = &journey{id: id, cookies: true}
-		return v.shared
-	default:
-		j = &journey{id: id}
+	if j == nil {
+		j = &journey{id: id, cookies: cookies}
 		v.journeys = append(v.journeys, j)
 		v.journeys = v.journeys[max(0, len(v.journeys)-shownJourneys):]
 	}
@@ -195,21 +185,10 @@ func (v *Visitor) open(id string, cookies bool) *journey {
 
 // find returns what is shown of a journey, or nil. The caller holds the lock.
 func (v *Visitor) find(id string) *journey {
-	if v.shared != nil && v.shared.id == id {
-		return v.shared
-	}
 	if i := slices.IndexFunc(v.journeys, func(j *journey) bool { return j.id == id }); i >= 0 {
 		return v.journeys[i]
 	}
 	return nil
-}
-
-// forget shows nothing more of a journey. The caller holds the lock.
-func (v *Visitor) forget(id string, cookies bool) {
-	if cookies {
-		v.shared = nil
-	}
-	v.journeys = slices.DeleteFunc(v.journeys, func(j *journey) bool { return j.id == id })
 }
 
 // take notes what a step came to, and tells it in plain words.
@@ -264,16 +243,20 @@ func word(raw []byte) string { return strings.Trim(string(raw), `"`) }
 
 // Journeys returns the journey of the browser with cookies, and those of scripts.
 func (v *Visitor) Journeys(ctx context.Context) (shared page.Journey, scripts []page.Journey) {
+	now := []journey{{cookies: true}}
 	v.mu.Lock()
-	now := []journey{*cmp.Or(v.shared, &journey{cookies: true})}
 	for _, j := range v.journeys {
 		now = append(now, *j)
 	}
 	v.mu.Unlock()
 	for _, j := range now {
-		scripts = append(scripts, v.show(ctx, j))
+		if shown := v.show(ctx, j); j.cookies {
+			shared = shown
+		} else {
+			scripts = append(scripts, shown)
+		}
 	}
-	return scripts[0], scripts[1:]
+	return shared, scripts
 }
 
 // show returns what the page shows of a journey. The steps behind j are not changed any more.

@@ -1,8 +1,10 @@
-// Package wait waits, and can be interrupted.
+// Package wait waits for a time, and for calls.
 package wait
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -14,4 +16,15 @@ func For(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// All runs calls side by side, waits for all, and returns their errors, joined.
+func All(calls ...func() error) error {
+	errs := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { errs[i] = call() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }

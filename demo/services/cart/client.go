@@ -10,12 +10,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Client is a Cart over gRPC.
+// Client calls the service. Its additions are in the waybill of ctx afterwards.
 type Client struct{ Conn *grpc.ClientConn }
 
-var _ Cart = Client{}
-
-// Flights implements [Cart]. gRPC does not repeat a stream that has begun to answer, so this does.
+// Flights tells each flight to a destination as it is found. gRPC does not repeat a stream that has
+// begun to answer, so this does.
 func (c Client) Flights(ctx context.Context, to string, found func(string) error) error {
 	for attempt := 1; ; attempt++ {
 		err := c.flights(ctx, to, found)
@@ -49,7 +48,7 @@ func (c Client) flights(ctx context.Context, to string, found func(string) error
 	}
 }
 
-// Add implements [Cart].
+// Add puts a flight or a hotel into the cart.
 func (c Client) Add(ctx context.Context, item Item) error {
 	return c.Conn.Invoke(ctx, "/"+name+"/Add", item, &struct{}{})
 }

@@ -17,10 +17,10 @@ import (
 
 var desc = grpc.ServiceDesc{
 	ServiceName: name,
-	HandlerType: (*Cart)(nil),
+	HandlerType: (*any)(nil),
 	Methods: []grpc.MethodDesc{
-		rpc.Unary(name, "Add", func(c Cart, ctx context.Context, item *Item) (*struct{}, error) {
-			return &struct{}{}, c.Add(ctx, *item)
+		rpc.Unary(name, "Add", func(s server, ctx context.Context, item *Item) (*struct{}, error) {
+			return &struct{}{}, s.Add(ctx, *item)
 		}),
 	},
 	Streams: []grpc.StreamDesc{{StreamName: "Flights", ServerStreams: true, Handler: serveFlights}},
@@ -31,7 +31,7 @@ func serveFlights(srv any, stream grpc.ServerStream) error {
 	if err := stream.RecvMsg(&q); err != nil {
 		return err
 	}
-	return srv.(Cart).Flights(stream.Context(), q.To, func(flight string) error {
+	return srv.(server).Flights(stream.Context(), q.To, func(flight string) error {
 		return stream.SendMsg(offer{flight})
 	})
 }
@@ -39,16 +39,14 @@ func serveFlights(srv any, stream grpc.ServerStream) error {
 // Run serves until the process ends.
 func Run(ctx context.Context, e *service.Env) error { return rpc.Serve(ctx, e, &desc, server{e.Name}) }
 
-// server is the Cart itself. It knows its own name and nothing of any journey: what must be
+// server is the service itself. It knows its own name and nothing of any journey: what must be
 // remembered is in the waybill.
 type server struct{ replica string }
-
-var _ Cart = server{}
 
 // airport keeps out of the waybill what would only fill it.
 var airport = regexp.MustCompile(`^[A-Z]{3}$`)
 
-// Flights implements [Cart].
+// Flights tells each flight to a destination, and makes the destination the journey's.
 func (s server) Flights(ctx context.Context, to string, found func(string) error) error {
 	if !airport.MatchString(to) {
 		return status.Error(codes.InvalidArgument, "to is three capital letters, such as AMS")
@@ -76,7 +74,7 @@ func Offers(to string) []string {
 // picked is what a flight or hotel is called.
 var picked = regexp.MustCompile(`^[A-Za-z0-9-]{1,24}$`)
 
-// Add implements [Cart].
+// Add puts a flight or a hotel into the waybill, or takes its place.
 func (s server) Add(ctx context.Context, item Item) error {
 	if err := service.Work(ctx); err != nil {
 		return err

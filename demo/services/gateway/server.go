@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -64,12 +63,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		cart: cart.Client{Conn: carts}, payment: payment.Client{Conn: payments}, pricing: pricing.Client{NATS: messages},
 		outside: &http.Client{Transport: outside},
 	}
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
-	srv := &http.Server{Handler: otelhttp.NewHandler(edge.Middleware(s.routes()), "gateway"), ReadHeaderTimeout: 5 * time.Second}
-	return e.Serve(ctx, lis, srv)
+	return e.ServeHTTP(ctx, edge.Middleware(s.routes()))
 }
 
 // start returns the first claim of a journey: the cell that will price it. Only a search begins a
@@ -90,9 +84,9 @@ func start(r *http.Request) ([]waybill.Change, error) {
 type server struct {
 	env     *service.Env
 	js      jetstream.JetStream
-	cart    cart.Cart
-	payment payment.Payment
-	pricing pricing.Pricing
+	cart    cart.Client
+	payment payment.Client
+	pricing pricing.Client
 	outside *http.Client
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/waybill-go/waybill"
 	"github.com/waybill-go/waybill/demo/internal/trip"
+	"github.com/waybill-go/waybill/demo/internal/wait"
 	"github.com/waybill-go/waybill/demo/services/cart"
 	"github.com/waybill-go/waybill/demo/services/fulfil"
 	"github.com/waybill-go/waybill/demo/services/pricing"
@@ -26,7 +26,7 @@ func (s *server) search(ctx context.Context, q url.Values, answer *Answer) error
 
 func (s *server) flight(ctx context.Context, q url.Values, _ *Answer) error {
 	flight := q.Get("flight")
-	return parallel(
+	return wait.All(
 		func() error { return s.cart.Add(ctx, cart.Item{Flight: flight}) },
 		func() error { return s.pricing.Quote(ctx, pricing.Ask{Flight: flight}) },
 	)
@@ -36,7 +36,7 @@ func (s *server) flight(ctx context.Context, q url.Values, _ *Answer) error {
 // them stamp the waybill: the merge brings everything back.
 func (s *server) hotel(ctx context.Context, q url.Values, _ *Answer) error {
 	hotel := q.Get("hotel")
-	return parallel(
+	return wait.All(
 		func() error { return s.cart.Add(ctx, cart.Item{Hotel: hotel}) },
 		func() error { return s.pricing.Quote(ctx, pricing.Ask{Hotel: hotel}) },
 		func() error { return s.payment.Quote(ctx, q.Get("card")) },
@@ -81,15 +81,4 @@ func (s *server) abroad(ctx context.Context, _ url.Values, _ *Answer) error {
 		return err
 	}
 	return res.Body.Close()
-}
-
-// parallel runs calls side by side and waits for all.
-func parallel(calls ...func() error) error {
-	errs := make([]error, len(calls))
-	var wg sync.WaitGroup
-	for i, call := range calls {
-		wg.Go(func() { errs[i] = call() })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }

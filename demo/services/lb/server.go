@@ -25,10 +25,6 @@ const HeaderRetries = "Demo-Retries"
 
 // Run serves until ctx is done.
 func Run(ctx context.Context, e *service.Env) error {
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
 	next := otelhttp.NewTransport(&http.Transport{
 		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64,
@@ -46,8 +42,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		defer e.Watch.Begin(r.Context(), "HTTP")()
 		mux.ServeHTTP(w, r)
 	})
-	srv := &http.Server{Handler: otelhttp.NewHandler(handler, "lb"), ReadHeaderTimeout: 5 * time.Second}
-	return e.Serve(ctx, lis, srv)
+	return e.ServeHTTP(ctx, handler)
 }
 
 func proxy(to http.RoundTripper) http.Handler {

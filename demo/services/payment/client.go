@@ -6,17 +6,15 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Client is a Payment over gRPC.
+// Client calls the service. Its decisions are in the waybill of ctx afterwards.
 type Client struct{ Conn *grpc.ClientConn }
 
-var _ Payment = Client{}
-
-// Quote implements [Payment].
+// Quote sets the fee of a card.
 func (c Client) Quote(ctx context.Context, card string) error {
 	return c.Conn.Invoke(ctx, "/"+name+"/Quote", quote{card}, &struct{}{})
 }
 
-// Pay implements [Payment].
+// Pay takes the total, places the order and sets the receipt. It may be repeated.
 func (c Client) Pay(ctx context.Context) error {
 	return c.Conn.Invoke(ctx, "/"+name+"/Pay", struct{}{}, &struct{}{})
 }

@@ -22,13 +22,13 @@ import (
 
 var desc = grpc.ServiceDesc{
 	ServiceName: name,
-	HandlerType: (*Payment)(nil),
+	HandlerType: (*any)(nil),
 	Methods: []grpc.MethodDesc{
-		rpc.Unary(name, "Quote", func(p Payment, ctx context.Context, q *quote) (*struct{}, error) {
-			return &struct{}{}, p.Quote(ctx, q.Card)
+		rpc.Unary(name, "Quote", func(s server, ctx context.Context, q *quote) (*struct{}, error) {
+			return &struct{}{}, s.Quote(ctx, q.Card)
 		}),
-		rpc.Unary(name, "Pay", func(p Payment, ctx context.Context, _ *struct{}) (*struct{}, error) {
-			return &struct{}{}, p.Pay(ctx)
+		rpc.Unary(name, "Pay", func(s server, ctx context.Context, _ *struct{}) (*struct{}, error) {
+			return &struct{}{}, s.Pay(ctx)
 		}),
 	},
 }
@@ -51,12 +51,10 @@ type server struct {
 	streams *waybilljetstream.JetStream
 }
 
-var _ Payment = server{}
-
 // Fees are what the cards take, in hundredths of a per cent.
 var Fees = map[string]int{"visa": 120, "amex": 250, "giro": 0}
 
-// Quote implements [Payment].
+// Quote sets the fee of a card.
 func (s server) Quote(ctx context.Context, card string) error {
 	if err := service.Work(ctx); err != nil {
 		return err
@@ -68,7 +66,7 @@ func (s server) Quote(ctx context.Context, card string) error {
 	return waybill.Update(ctx, trip.Fee.To(fee), trip.Stamp(s.replica))
 }
 
-// Pay implements [Payment]. A second payment of the same journey has the same idempotency key: it
+// Pay sets the receipt and places the order. A second payment of the same journey has the same idempotency key: it
 // gets the same receipt, and JetStream drops its order. So a traveller who replays an old waybill
 // pays nothing twice either.
 func (s server) Pay(ctx context.Context) error {

@@ -15,12 +15,10 @@ import (
 	waybillnats "github.com/waybill-go/waybill/transport/nats"
 )
 
-// Client is a Pricing over NATS. It routes by the waybill: the cell is in it.
+// Client calls the service over NATS. It routes by the waybill: the cell is in it.
 type Client struct{ NATS *waybillnats.Conn }
 
-var _ Pricing = Client{}
-
-// Quote implements [Pricing]. A request whose service died gets no answer, so it is repeated for as
+// Quote sets the total of the waybill in ctx, and the currency if one is asked for. A request whose service died gets no answer, so it is repeated for as
 // long as ctx allows.
 func (c Client) Quote(ctx context.Context, ask Ask) error {
 	cell, err := trip.Cell.Lookup(ctx)

@@ -2,16 +2,7 @@
 // of the waybill.
 package pricing
 
-import (
-	"context"
-	"time"
-)
-
-// Pricing is the service, as its callers see it and as it is implemented.
-type Pricing interface {
-	// Quote sets the total of the waybill in ctx, and the currency if one is asked for.
-	Quote(ctx context.Context, ask Ask) error
-}
+import "time"
 
 // Ask names what is to be priced. Fields that are empty are taken from the waybill.
 type Ask struct {

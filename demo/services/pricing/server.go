@@ -61,10 +61,8 @@ func Run(ctx context.Context, e *service.Env) error {
 	return e.ServeNATS(ctx)
 }
 
-// server is the Pricing of one cell.
+// server prices in one cell.
 type server struct{ replica, cell string }
-
-var _ Pricing = server{}
 
 // errLate says that nobody waits for the answer any more. To work it out nevertheless would make
 // those late who wait.
@@ -84,7 +82,7 @@ func (s server) serve(ctx context.Context, data []byte) error {
 // rates are what 100 hundredths of the inner unit are worth.
 var rates = map[string]int{"EUR": 100, "USD": 109, "GBP": 85}
 
-// Quote implements [Pricing].
+// Quote sets the total, and the currency if one is asked for.
 func (s server) Quote(ctx context.Context, ask Ask) error {
 	if cell, err := trip.Cell.Lookup(ctx); err != nil || cell != s.cell {
 		return &Error{Misrouted, "this is cell " + s.cell}

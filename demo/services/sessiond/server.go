@@ -18,10 +18,6 @@ import (
 
 // Run serves until ctx is done.
 func Run(ctx context.Context, e *service.Env) error {
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
 	s, err := open(filepath.Join(e.Dir, "sessions"))
 	if err != nil {
 		return err
@@ -30,14 +26,9 @@ func Run(ctx context.Context, e *service.Env) error {
 		defer e.Watch.Begin(ctx, "Redis")()
 		s.serve(conn, cmd)
 	}
-	return e.Serve(ctx, lis, server{redcon.NewServer(e.Addr, handle, nil, nil)})
+	srv := redcon.NewServer(e.Addr, handle, nil, nil)
+	return e.Serve(ctx, srv.Serve, func(context.Context) error { return srv.Close() })
 }
-
-// server is a Redis server that is shut down as an HTTP server is.
-type server struct{ *redcon.Server }
-
-// Shutdown implements service.Server.
-func (s server) Shutdown(context.Context) error { return s.Close() }
 
 // store is the sessions in a file.
 type store struct{ db *bbolt.DB }

@@ -2,55 +2,39 @@ package sticky
 
 import (
 	"context"
-	"maps"
-	"sync"
+	"encoding/json"
 	"time"
+
+	"github.com/alexedwards/scs/v2/memstore"
 
 	"github.com/waybill-go/waybill/demo/internal/keys"
 	"github.com/waybill-go/waybill/demo/internal/trip"
 )
 
-// memory is a server's own sessions. They live as long as a waybill does, and no longer than the
-// server.
-type memory struct {
-	mu   sync.Mutex
-	all  map[string]session
-	next time.Time // when those that were left are looked for
-}
-
-type session struct {
-	state trip.State
-	until time.Time
-}
-
-func newMemory() *memory { return &memory{all: map[string]session{}} }
+// memory is a server's own sessions, in the usual store of scs. They live as long as a waybill does,
+// and no longer than the server.
+type memory struct{ *memstore.MemStore }
 
 // Load implements sessions.
-func (m *memory) Load(_ context.Context, id string) (trip.State, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.all[id]
-	if !ok || time.Now().After(s.until) {
+func (m memory) Load(_ context.Context, id string) (s trip.State, err error) {
+	data, ok, _ := m.Find(id) // the error is always nil
+	if !ok {
 		return nil, errUnknown
 	}
-	return maps.Clone(s.state), nil
+	return s, json.Unmarshal(data, &s)
 }
 
 // Save implements sessions.
-func (m *memory) Save(_ context.Context, id string, s trip.State) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	m.all[id] = session{s, now.Add(keys.Life)}
-	if now.After(m.next) {
-		maps.DeleteFunc(m.all, func(_ string, s session) bool { return now.After(s.until) })
-		m.next = now.Add(keys.Life)
+func (m memory) Save(_ context.Context, id string, s trip.State) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
 	}
-	return nil
+	return m.Commit(id, data, time.Now().Add(keys.Life))
 }
 
 // empty returns when there are no sessions that are not over, or after a while.
-func (m *memory) empty(within time.Duration) {
+func (m memory) empty(within time.Duration) {
 	for late := time.Now().Add(within); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
 		if m.live() == 0 {
 			return
@@ -59,11 +43,11 @@ func (m *memory) empty(within time.Duration) {
 }
 
 // live counts the sessions that have no ticket yet.
-func (m *memory) live() (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.all {
-		if s.state[trip.Ticket.Name()] == nil {
+func (m memory) live() (n int) {
+	all, _ := m.All()
+	for _, data := range all {
+		var s trip.State
+		if json.Unmarshal(data, &s) == nil && s[trip.Ticket.Name()] == nil {
 			n++
 		}
 	}

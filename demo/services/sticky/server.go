@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"github.com/alexedwards/scs/v2/memstore"
 
 	"github.com/waybill-go/waybill/demo/internal/service"
 	"github.com/waybill-go/waybill/demo/internal/trip"
@@ -31,11 +31,7 @@ const patience = 5 * time.Second
 
 // Run serves until ctx is done, and its own sessions have ended or have had their time.
 func Run(ctx context.Context, e *service.Env) error {
-	lis, err := e.Listen()
-	if err != nil {
-		return err
-	}
-	own := newMemory()
+	own := memory{memstore.New()}
 	s := &server{env: e}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+Memory+"{step}", s.serve(own))
@@ -46,7 +42,6 @@ func Run(ctx context.Context, e *service.Env) error {
 		}
 		mux.Handle("POST "+Store+"{step}", s.serve(store))
 	}
-	srv := &http.Server{Handler: otelhttp.NewHandler(mux, "sticky"), ReadHeaderTimeout: 5 * time.Second}
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	context.AfterFunc(ctx, func() {
@@ -54,7 +49,7 @@ func Run(ctx context.Context, e *service.Env) error {
 		own.empty(patience)
 		cancel()
 	})
-	return e.Serve(drained, lis, srv)
+	return e.ServeHTTP(drained, mux)
 }
 
 type server struct {

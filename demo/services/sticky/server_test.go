@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alexedwards/scs/v2/memstore"
+
 	"github.com/waybill-go/waybill/demo/internal/broker/brokertest"
 	"github.com/waybill-go/waybill/demo/internal/fleet"
 	"github.com/waybill-go/waybill/demo/internal/service"
@@ -54,7 +56,7 @@ func ask(t *testing.T, srv *httptest.Server, name, cookie string) (int, gateway.
 
 // TestSession books with one server, and asks another one in the middle of it.
 func TestSession(t *testing.T) {
-	one, other := newMemory(), newMemory()
+	one, other := memory{memstore.New()}, memory{memstore.New()}
 	s, srv := newServer(t, "sticky-1", one)
 	_, elsewhere := newServer(t, "sticky-2", other)
 	status, a, cookie := ask(t, srv, "search?to=AMS&cell=eu", "")
@@ -96,7 +98,7 @@ func TestSession(t *testing.T) {
 // TestEmpty waits for sessions, and not for ever.
 func TestEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, ctx := newMemory(), context.Background()
+		m, ctx := memory{memstore.NewWithCleanupInterval(0)}, context.Background()
 		m.Save(ctx, "a", trip.State{})
 		time.AfterFunc(time.Second, func() { m.Save(ctx, "a", trip.State{trip.Ticket.Name(): json.RawMessage(`"T1"`)}) })
 		began := time.Now()
