@@ -80,7 +80,8 @@ export function waybill({ origin, parallel = 8, cookies = false }) {
     const update = response.headers.get("Waybill-Update");
     if (update !== null || !response.redirected) return update;
     const url = new URL(response.url);
-    return url.origin === home ? url.searchParams.get("waybill") : null;
+    const token = url.origin === home ? url.searchParams.get("waybill") : null;
+    return token?.match(/^[\w-]+(\.[\w-]*){2,4}$/) ? token : null; // other values are the application's
   };
 
   /** @type {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} */
