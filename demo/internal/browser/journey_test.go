@@ -139,6 +139,9 @@ func TestSecondTab(t *testing.T) {
 	second.quiet()
 }
 
+// counted tells whether the clicks at once are over.
+const counted = `document.getElementById("clicks").ariaBusy === null && document.getElementById("clicks-waybill").dataset.lost !== undefined`
+
 // TestLostUpdates clicks twenty times at once: the waybill keeps all, and the sessions do not.
 func TestLostUpdates(t *testing.T) {
 	browser := browse(t)
@@ -146,7 +149,7 @@ func TestLostUpdates(t *testing.T) {
 	tb := open(t, browser, d.url, desk, "light")
 	for range 2 {
 		tb.click("#clicks")
-		tb.await("the clicks are counted", `document.getElementById("clicks").ariaBusy === null && document.getElementById("clicks-waybill").dataset.lost !== undefined`)
+		tb.await("the clicks are counted", counted)
 		lost := func(list string) float64 {
 			return eval[float64](tb, `Number(document.getElementById("clicks-`+list+`").dataset.lost)`)
 		}

@@ -38,6 +38,8 @@ func TestViews(t *testing.T) {
 			tb := open(t, browser, d.url, v.size, v.scheme)
 			before := tb.text("#waybill-finished")
 			tb.await("the numbers move", fmt.Sprintf(`document.getElementById("waybill-finished").textContent !== %q`, before))
+			tb.click("#clicks")
+			tb.await("the clicks are counted", counted)
 			tb.await("the charts are drawn", `document.querySelectorAll(".plot path.own[d]").length === 3`)
 			tb.await("requests leave traces", `document.querySelectorAll("#lines path").length > 10 || innerWidth < 700`)
 			if title := eval[string](tb, "document.title"); title != "0 lost · waybill" {
