@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -23,7 +24,7 @@ import (
 var stackCommands = map[string]func(ctx context.Context, args []string) error{
 	"run": func(_ context.Context, args []string) error {
 		if len(args) == 0 || services[args[0]] == nil {
-			return errors.New("run: want the role of a service: " + strings.Join(roles(), ", "))
+			return errors.New("run: want the role of a service: " + strings.Join(slices.Sorted(maps.Keys(services)), ", "))
 		}
 		return service.Container(args[0], args[1:], services[args[0]])
 	},
@@ -65,13 +66,4 @@ func play(ctx context.Context, args []string) error {
 		return fmt.Errorf("show: %w", err)
 	}
 	return tell(verdict, *format)
-}
-
-func roles() []string {
-	var names []string
-	for name := range services {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -119,7 +119,7 @@ func (b *Browser) Take(ctx context.Context, step string, q url.Values, pending f
 
 func (b *Browser) once(ctx context.Context, step string, q url.Values) (Reply, error) {
 	r := Reply{sent: ledger.Sent{At: time.Now()}}
-	Part(b.Newest(), 0, &r.sent) // the kid
+	Part(Newest(b.Tokens()), 0, &r.sent) // the kid
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url.String()+b.lane.path+step+"?"+q.Encode(), nil)
 	if err != nil {
 		return r, err
@@ -147,9 +147,6 @@ func (b *Browser) once(ctx context.Context, step string, q url.Values) (Reply, e
 	}
 	return r, nil
 }
-
-// Newest returns the token that came last, or "".
-func (b *Browser) Newest() string { return Newest(b.Tokens()) }
 
 // Newest returns the last token, or "".
 func Newest(tokens []string) string { return append([]string{""}, tokens...)[len(tokens)] }

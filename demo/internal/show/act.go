@@ -65,7 +65,7 @@ var scenes = []scene{
 	{15 * time.Second, "All gateways are restarted, one by one, and so are the sticky servers.",
 		func(a *act, ctx context.Context) error { return a.rollAll(ctx, "gateway") }},
 	{31 * time.Second, "The keys are rotated again.", (*act).rotate},
-	{33 * time.Second, "The broker delays every message for two seconds.", (*act).pause},
+	{33 * time.Second, "The broker delays every message for two seconds.", func(a *act, _ context.Context) error { return a.pauseBroker(brokerPause) }},
 	{36 * time.Second, "A worker is killed that has an order in hand.", strike("fulfil")},
 	{38 * time.Second, "If the central store is on, it is killed.", (*act).strikeStore},
 	{41 * time.Second, "Only one replica of each service is left.", (*act).decimate},
@@ -120,11 +120,6 @@ func (a *act) strikeStore(ctx context.Context) error {
 		return nil
 	}
 	return strike("sessiond")(a, ctx)
-}
-
-func (a *act) pause(context.Context) error {
-	a.pauseBroker(brokerPause)
-	return nil
 }
 
 // decimate leaves one replica of each service that has several. Pricing has one in each cell

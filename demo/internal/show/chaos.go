@@ -64,13 +64,10 @@ func (s *stage) kill(ctx context.Context, name, label string) (cut int, err erro
 }
 
 func inHand(calls int) string {
-	switch calls {
-	case 0:
+	if calls == 0 {
 		return "nothing in hand"
-	case 1:
-		return "1 call in hand, made again"
 	}
-	return fmt.Sprintf("%d calls in hand, made again", calls)
+	return plural(calls, "call") + " in hand, made again"
 }
 
 // restart starts a replica that was killed, and its twin.
@@ -107,7 +104,7 @@ func (s *stage) follow(kind page.Kind, label, what string, victims ...string) (m
 	tell := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		text := fmt.Sprintf("%s: %s%s lost", what, word, journeys(s.ledger.Totals().Lost-ours))
+		text := fmt.Sprintf("%s: %s%s lost", what, word, plural(s.ledger.Totals().Lost-ours, "journey"))
 		if now, _ := theirs(); any {
 			text += fmt.Sprintf("; sticky lost %d", now-before)
 		}
@@ -127,11 +124,11 @@ func (s *stage) follow(kind page.Kind, label, what string, victims ...string) (m
 	}
 }
 
-func journeys(n int) string {
-	if n == 1 {
-		return "1 journey"
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
 	}
-	return fmt.Sprintf("%d journeys", n)
+	return fmt.Sprint(n, " ", what)
 }
 
 // drain is how long a replica may take to end. The baseline spends 5 s of this waiting for its
@@ -160,7 +157,7 @@ func (s *stage) rollAll(ctx context.Context, roles ...string) error {
 	}
 	s.retell(id, "Rolling restart: %d replicas in %.1f s, %s lost; "+
 		"the sticky servers waited for their sessions and took %.1f s, and lost %d.",
-		n, took.Seconds(), journeys(s.ledger.Totals().Lost-lost),
+		n, took.Seconds(), plural(s.ledger.Totals().Lost-lost, "journey"),
 		time.Since(began).Seconds(), s.sticky.Ledger.Totals().Lost-theirLost)
 	return nil
 }
@@ -216,10 +213,11 @@ func (s *stage) revoke(ctx context.Context, kid string) error {
 const brokerPause = 2 * time.Second
 
 // pauseBroker delays every message for a while.
-func (s *stage) pauseBroker(d time.Duration) {
+func (s *stage) pauseBroker(d time.Duration) error {
 	s.pauses.Pause(d, s.fleet.Names(""))
 	told := s.follow(page.Broker, "broker paused", fmt.Sprintf("Paused the broker for %.0f s", d.Seconds()))
 	told("requests over NATS and orders wait")
+	return nil
 }
 
 // up returns the replicas that run, of one role or, without one, of all.

@@ -197,8 +197,7 @@ func (l *Live) pauseBroker() error {
 	if l.stage.pauses.Paused() {
 		return fmt.Errorf("%w: the broker is paused already", page.ErrNotNow)
 	}
-	l.stage.pauseBroker(brokerPause)
-	return nil
+	return l.stage.pauseBroker(brokerPause)
 }
 
 func (l *Live) setStore(ctx context.Context, on bool) error {

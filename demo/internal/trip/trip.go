@@ -5,6 +5,7 @@ package trip
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 
 	"github.com/waybill-go/waybill"
 )
@@ -77,16 +78,14 @@ func StateOf(wb *waybill.Waybill) State {
 	return state
 }
 
+var cell = regexp.MustCompile(`^[a-z0-9-]{1,16}$`)
+
 // Subject returns where the prices of a cell are asked for. A claim comes from a token and could
 // hold dots and wildcards, so it is checked to be one token of a NATS subject before it becomes
 // part of one.
-func Subject(cell string) (string, error) {
-	ok := len(cell) > 0 && len(cell) <= 16
-	for _, c := range []byte(cell) {
-		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-')
+func Subject(name string) (string, error) {
+	if !cell.MatchString(name) {
+		return "", fmt.Errorf("trip: %q is not the name of a cell", name)
 	}
-	if !ok {
-		return "", fmt.Errorf("trip: %q is not the name of a cell", cell)
-	}
-	return "pricing." + cell, nil
+	return "pricing." + name, nil
 }

@@ -41,7 +41,7 @@ func TestTake(t *testing.T) {
 		{"nothing new", journey{id: "j", state: paid}, "currency", reply("j", paid), nil, true, "everything is as it was"},
 		{"paid", journey{id: "j"}, "pay", reply("j", paid), nil, true, "The receipt is r1"},
 		{"paid again", journey{id: "j", state: paid}, "pay", reply("j", paid), nil, true, "the same receipt, r1, and no second order"},
-		{"revoked", journey{id: "j"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "was revoked"},
+		{"revoked", journey{id: "j"}, "pay", driver.Reply{Status: 401, Refusal: "revoked"}, nil, false, "401: revoked. Search"},
 		{"not yet", journey{id: "j"}, "pay", driver.Reply{Status: 409, Answer: gateway.Answer{Error: "there is no hotel"}}, nil, false, "there is no hotel"},
 		{"nobody there", journey{id: "j"}, "pay", driver.Reply{}, errors.New("refused"), false, "nothing is lost: try again"},
 	} {

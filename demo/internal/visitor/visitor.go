@@ -111,7 +111,7 @@ func (v *Visitor) Serve(w http.ResponseWriter, r *http.Request, step string) err
 	if err != nil {
 		return err
 	}
-	sent, before := b.Tokens(), v.number(sidOf(b.Newest()))
+	sent, before := b.Tokens(), v.number(sidOf(driver.Newest(b.Tokens())))
 	id, err := v.Step(r.Context(), b, step, r.URL.Query())
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, aske
 	if !slices.Contains(steps, name) {
 		return "", fmt.Errorf("%w: the steps are %s", page.ErrUnknown, strings.Join(steps, ", "))
 	}
-	sent := b.Newest()
+	sent := driver.Newest(b.Tokens())
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ctx, span := tracing.Step(ctx, name)
@@ -160,7 +160,7 @@ func (v *Visitor) Step(ctx context.Context, b *driver.Browser, name string, aske
 	if name == gateway.Pay && j.paidBy == "" {
 		j.paidBy = sent
 	}
-	j.token = b.Newest()
+	j.token = driver.Newest(b.Tokens())
 	j.number++
 	s := page.Step{
 		Number: j.number, Name: name, Trace: span.SpanContext().TraceID().String(),
@@ -197,8 +197,8 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 	case err != nil:
 		return false, fmt.Sprintf("Nothing was acknowledged in %v, so nothing is lost: try again. (%v)", patience, err)
 	case r.Refusal != "":
-		return false, fmt.Sprintf("Refused with status %d: %s. %s", r.Status,
-			strings.ReplaceAll(r.Refusal, "_", " "), advice[r.Refusal])
+		return false, fmt.Sprintf("Refused with status %d: %s. Search to begin a new journey.", r.Status,
+			strings.ReplaceAll(r.Refusal, "_", " "))
 	case r.Status != http.StatusOK:
 		return false, fmt.Sprintf("Not done, status %d: %s.", r.Status, r.Answer.Error)
 	}
@@ -216,12 +216,6 @@ func (j *journey) take(step string, r driver.Reply, err error) (ok bool, text st
 		return true, "Paid. The receipt is " + word(j.state[trip.Paid.Name()]) + "."
 	}
 	return true, "Now " + news(before, j.state) + "."
-}
-
-// advice is what a visitor can do about a refusal.
-var advice = map[string]string{
-	"revoked": "The key that signed this waybill was revoked, which ends every journey under it. Search to begin a new one.",
-	"expired": "The journey rested for too long. Search to begin a new one.",
 }
 
 // news tells which claims a step changed.

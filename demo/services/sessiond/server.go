@@ -6,7 +6,9 @@
 package sessiond
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -52,30 +54,21 @@ func open(path string) (*store, error) {
 
 // serve answers one command. Sessions do not expire: the demo lives shorter than that would matter.
 func (s *store) serve(conn redcon.Conn, cmd redcon.Command) {
-	name := strings.ToLower(string(cmd.Args[0]))
-	switch {
+	var answer any = redcon.SimpleString("OK")
+	var err error
+	switch name := strings.ToLower(string(cmd.Args[0])); {
 	case name == "get" && len(cmd.Args) == 2:
-		var value []byte
-		err := s.db.View(func(tx *bbolt.Tx) error {
-			value = append(value, tx.Bucket(sessions).Get(cmd.Args[1])...)
+		err = s.db.View(func(tx *bbolt.Tx) error {
+			answer = bytes.Clone(tx.Bucket(sessions).Get(cmd.Args[1]))
 			return nil
 		})
-		switch {
-		case err != nil:
-			conn.WriteError("ERR " + err.Error())
-		case value == nil:
-			conn.WriteNull()
-		default:
-			conn.WriteBulk(value)
-		}
 	case name == "set" && len(cmd.Args) >= 3:
-		err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(sessions).Put(cmd.Args[1], cmd.Args[2]) })
-		if err != nil {
-			conn.WriteError("ERR " + err.Error())
-			return
-		}
-		conn.WriteString("OK")
+		err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(sessions).Put(cmd.Args[1], cmd.Args[2]) })
 	default:
-		conn.WriteError("ERR unknown command '" + name + "'")
+		err = fmt.Errorf("unknown command '%s'", name)
 	}
+	if err != nil {
+		answer = fmt.Errorf("ERR %w", err)
+	}
+	conn.WriteAny(answer)
 }

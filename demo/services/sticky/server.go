@@ -90,7 +90,9 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 		}
 		id = rand.Text()
 	} else {
-		id = sessionOf(r)
+		if c, err := r.Cookie(Cookie); err == nil {
+			id = c.Value
+		}
 		if state, err = in.Load(ctx, id); err != nil {
 			return id, err
 		}
@@ -100,15 +102,6 @@ func (s *server) step(r *http.Request, in sessions, answer *gateway.Answer) (id 
 	}
 	answer.State = state
 	return id, in.Save(ctx, id, state)
-}
-
-// sessionOf returns the session's id, which is empty if the request has none.
-func sessionOf(r *http.Request) string {
-	c, err := r.Cookie(Cookie)
-	if err != nil {
-		return ""
-	}
-	return c.Value
 }
 
 func statusOf(err error) int {
