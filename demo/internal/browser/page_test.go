@@ -74,7 +74,7 @@ const overflow = `(() => {
     return card.getBoundingClientRect().bottom > frame.bottom || name.scrollWidth > name.clientWidth;
   }).map((card) => card.id).concat([...document.querySelectorAll(".card")].filter((card) => {
     const box = (node) => node.getBoundingClientRect(), dl = box(card.querySelector("dl"));
-    const over = [...card.querySelectorAll(".big span")].some((n) => box(n).right > dl.left && box(n).bottom > dl.top);
+    const over = [...card.querySelectorAll(".big > *")].some((n) => box(n).right > dl.left && box(n).bottom > dl.top);
     return over || [...card.querySelectorAll("header > *, dd")].some((n) => box(n).right > box(card).right - 10);
   }).map((card) => card.innerText));
 })()`
