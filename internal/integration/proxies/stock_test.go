@@ -1,0 +1,128 @@
+package integrationproxies
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/waybill-go/waybill"
+)
+
+// promised is how many changes at once a page without script may start behind a proxy with default
+// settings.
+const promised = 12
+
+// proxies start each proxy in front of replicas with the settings of the distribution.
+var proxies = []struct {
+	name  string
+	start func(t *testing.T, c certificate, replicas []string) string
+}{
+	{"nginx", func(t *testing.T, c certificate, replicas []string) string {
+		return startNginx(t, c, replicas, "", nginxPass)
+	}},
+	{"haproxy", func(t *testing.T, c certificate, replicas []string) string {
+		return startHAProxy(t, c, replicas, "", "")
+	}},
+}
+
+// holders make each kind of client.
+var holders = []struct {
+	name string
+	make func(t *testing.T, addr string) holder
+}{
+	{"cookies", func(t *testing.T, addr string) holder { return newCookies(t, addr) }},
+	{"header", func(*testing.T, string) holder { return &list{} }},
+}
+
+// protections are all that a ring can have.
+var protections = []waybill.Protection{waybill.Signed, waybill.Sealed, waybill.Public}
+
+// protocols are the versions of HTTP between client and proxy.
+var protocols = []struct {
+	name  string
+	http2 bool
+}{{"http1", false}, {"http2", true}}
+
+// TestStock starts 12 changes at once through proxies with default settings, several times. No change
+// is lost and no request is refused.
+func TestStock(t *testing.T) {
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			program(t, p.name)
+			c := newCertificate(t)
+			for _, protection := range protections {
+				s := newShop(t, waybill.Protect(protection))
+				addr := p.start(t, c, s.replicas)
+				for _, h := range holders {
+					for _, proto := range protocols {
+						t.Run(fmt.Sprintf("%s/%s/%s", protection, h.name, proto.name), func(t *testing.T) {
+							s.cookie, s.header = 0, 0
+							cl := newClient(t, addr, c.transport(t, proto.http2), h.make(t, addr))
+							cl.rounds(t, 4, promised)
+							s.balanced(t)
+							t.Logf("greatest Cookie line %d bytes, greatest Waybill line %d bytes, tokens of %v bytes",
+								s.cookie, s.header, sizes(cl.held.tokens()))
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+// rounds starts changes at once, several times. All requests of a round carry the same tokens, and each
+// one must show all changes of the round before. At the end one page must show the last round.
+func (c *client) rounds(t *testing.T, rounds, changes int) {
+	t.Helper()
+	if v := c.view(t); v.Basket != nil {
+		t.Fatalf("a new journey has a basket: %v", v)
+	}
+	for round := range rounds {
+		for i, a := range c.burst(t, round, changes) {
+			if a.status != http.StatusOK {
+				t.Errorf("round %d, change %d: status %d: %.200s", round, i, a.status, a.body)
+			} else if round > 0 {
+				if lost := a.view(t).missing(round-1, changes); lost != nil {
+					t.Errorf("round %d, request %d: lost changes %v of the round before", round, i, lost)
+				}
+			}
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	if lost := c.view(t).missing(rounds-1, changes); lost != nil {
+		t.Errorf("lost changes of the last round: %v", lost)
+	}
+}
+
+// burst sends changes at once, with the same tokens, and applies the answers as they come.
+func (c *client) burst(t *testing.T, round, changes int) []answer {
+	t.Helper()
+	requests := make([]*http.Request, changes)
+	for i := range requests {
+		requests[i] = c.request(t, "POST", fmt.Sprintf("/change/%d/%d", round, i))
+	}
+	answers := make([]answer, changes)
+	var all sync.WaitGroup
+	for i, r := range requests {
+		all.Go(func() {
+			a, err := c.send(r)
+			if err != nil {
+				t.Errorf("round %d, change %d: %v", round, i, err)
+			}
+			answers[i] = a
+		})
+	}
+	all.Wait()
+	return answers
+}
+
+// sizes returns the sizes of tokens.
+func sizes(tokens []string) (n []int) {
+	for _, token := range tokens {
+		n = append(n, len(token))
+	}
+	return n
+}
