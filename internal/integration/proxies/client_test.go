@@ -1,6 +1,7 @@
 package integrationproxies
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -17,9 +18,6 @@ type client struct {
 	site *url.URL
 	via  http.RoundTripper
 	held holder
-
-	mu  sync.Mutex
-	old []string // the statuses other than 200
 }
 
 // holder keeps the tokens of a client.
@@ -60,7 +58,12 @@ type answer struct {
 }
 
 // send sends a request and applies the answer.
+//
+// The limit of time is for HTTP/2: if a proxy closes the connection, Go repeats the request for a minute.
 func (c *client) send(r *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	r = r.WithContext(ctx)
 	resp, err := c.via.RoundTrip(r)
 	if err != nil {
 		return answer{}, err
@@ -144,8 +147,21 @@ func (c *cookies) tokens() (tokens []string) {
 	return tokens
 }
 
-// list holds tokens as a script does, by header.
+// with returns a jar with cookies that were there before.
+func (c *cookies) with(before []*http.Cookie) *cookies {
+	old := &cookies{site: c.site}
+	old.clear()
+	for _, cookie := range before {
+		cookie.Secure, cookie.Path = true, "/"
+	}
+	old.jar.SetCookies(c.site, before)
+	return old
+}
+
+// list holds tokens as a script does, by header: in one line, or in a line for each token.
 type list struct {
+	lines bool
+
 	mu   sync.Mutex
 	held []string
 }
@@ -153,7 +169,11 @@ type list struct {
 func (l *list) attach(r *http.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.Header.Set("Waybill", strings.Join(l.held, ", "))
+	if l.lines && l.held != nil {
+		r.Header["Waybill"] = slices.Clone(l.held)
+	} else {
+		r.Header.Set("Waybill", strings.Join(l.held, ", "))
+	}
 }
 
 func (l *list) apply(r *http.Request, resp *http.Response) {
@@ -163,7 +183,7 @@ func (l *list) apply(r *http.Request, resp *http.Response) {
 	if !ok {
 		return
 	}
-	sent := strings.Split(r.Header.Get("Waybill"), ", ")
+	sent := strings.Split(strings.Join(r.Header["Waybill"], ", "), ", ")
 	l.held = slices.DeleteFunc(l.held, func(token string) bool { return slices.Contains(sent, token) })
 	if update[0] != "" {
 		l.held = append(l.held, update[0])
