@@ -296,7 +296,7 @@ func canIssue(set *keyring.Set, p Protection) bool {
 
 // Start begins a journey in ctx, as an edge does on a client's first visit. If ctx belongs to a
 // request that has no waybill, the new one goes back with the response. If ctx already has a
-// waybill, Start returns [ErrStarted].
+// waybill, Start returns [ErrStarted]; the empty journey that [End] left counts as none.
 func (a *Authority) Start(ctx context.Context, changes ...Change) (context.Context, error) {
 	s := scopeOf(ctx)
 	if s != nil && s.auth == a {

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/waybill-go/waybill"
@@ -339,6 +340,54 @@ func vectors() []vector {
 		bad(fmt.Sprintf("iat_future_leeway_%d", l), "one second more", "not_yet_valid", "", signed(p),
 			at(vectorIat-int64(l)-1), leeway(l))
 	}
+	// The begin of the journey, in the sid.
+	maxJourney := func(s int) vectorOption { return func(v *vector) { v.maxJourney = s } }
+	for _, l := range []int{0, 10, 60} {
+		p := begun(vectorIat+int64(l), vectorIat, vectorExp, vectorEnd)
+		ok(fmt.Sprintf("ok_begin_leeway_%d", l), "begun on a clock that is fast by the leeway", p, signed(p), leeway(l))
+		p = begun(vectorIat+int64(l)+1, vectorIat, vectorExp, vectorEnd)
+		bad(fmt.Sprintf("begin_ahead_leeway_%d", l), "one second more", "lifetime", "begins after iat", signed(p), leeway(l))
+	}
+	{
+		p := begun(math.MaxUint32, vectorIat, vectorExp, vectorEnd)
+		bad("begin_last", "the last begin that a sid can have", "lifetime", "begins after iat", signed(p))
+		p = begun(0, vectorIat, vectorExp, vectorEnd)
+		bad("begin_1970", "the first begin that a sid can have", "lifetime", "after the begin", signed(p))
+		p = begun(vectorEnd-86400, vectorIat, vectorExp, vectorEnd)
+		ok("ok_journey_max", "the longest accepted journey", p, signed(p))
+		p = begun(vectorEnd-86401, vectorIat, vectorExp, vectorEnd)
+		bad("journey_long", "a journey one second over the maximum", "lifetime", "after the begin", signed(p))
+		ok("ok_journey_max_set", "the same under a longer maximum", p, signed(p), maxJourney(86401))
+		p = begun(vectorIat, vectorIat, vectorExp, vectorIat+3600)
+		ok("ok_journey_max_short", "the longest journey under a shorter maximum", p, signed(p), maxJourney(3600))
+		p = begun(vectorIat, vectorIat, vectorExp, vectorIat+3601)
+		bad("journey_long_short", "one second over a shorter maximum", "lifetime", "after the begin", signed(p), maxJourney(3600))
+		bad("journey_long_sealed", "the same, sealed", "lifetime", "after the begin", sealed(p), maxJourney(3600))
+		bad("journey_long_public", "the same, public", "lifetime", "after the begin", public(p), maxJourney(3600))
+	}
+
+	// The claims that an edge writes.
+	edge := func(name, comment, more string) {
+		p := also(more)
+		ok("ok_"+name, comment, p, signed(p))
+	}
+	const every = `"rev":41,"has":"aB3_-xyz01234567","was":{"tags":[["a","b"]],"seats":[]},"upd":{"cell":41,"lang":7},"sup":3`
+	edge("edge", "every claim of an edge", every)
+	ok("ok_edge_sealed", "every claim of an edge", also(every), sealed(also(every)))
+	ok("ok_edge_public", "every claim of an edge", also(every), public(also(every)))
+	edge("rev_least", "an empty journey", `"rev":0,"upd":{},"sup":2`)
+	edge("rev_most", "the greatest rev", `"rev":9007199254740991,"upd":{"a":9007199254740991}`)
+	edge("has_least", "one name", `"has":"aB3_-xyz"`)
+	edge("has_most", "192 names", `"has":"`+strings.Repeat("aB3_-xyz", 192)+`"`)
+	edge("was_empty", "no claim with a rule", `"was":{}`)
+	edge("was_values", "all that JSON can say, as old values",
+		`"was":{"a":[],"b":[null],"c":[[]],"d":[[1,2]],"e":[{"x":[1,"]"],"y":"}"}],"f":["\"],["],"g":[-1.5e3],"ключ":[true]}`)
+	edge("was_nested", "an old value nested as deeply as accepted", `"was":{"a":`+strings.Repeat("[", 30)+strings.Repeat("]", 30)+`}`)
+	edge("upd_rev_absent", "rev is 1 if absent", `"upd":{"a":1}`)
+	edge("upd_before_rev", "upd in front of rev", `"upd":{"a":7,"b":1},"rev":7`)
+	edge("sup_least", "the least sup", `"sup":0`)
+	edge("sup_most", "the greatest sup", `"sup":1099511627776`)
+
 	{
 		p := also(`"nbf":1750000100`)
 		ok("ok_nbf_leeway", "the first second of nbf less the leeway", p, signed(p), at(1750000090))
@@ -466,6 +515,33 @@ func vectors() []vector {
 				claims(old, `"`+c+`":`+n))
 		}
 	}
+	edgeBad := func(name, comment, cause string, more ...string) {
+		for i, m := range more {
+			payload(fmt.Sprintf("%s_%d", name, i), comment, mal, cause, also(m))
+		}
+	}
+	edgeBad("rev", "rev is not a whole number below 2^53", "claim rev",
+		`"rev":9007199254740992`, `"rev":-1`, `"rev":-0`, `"rev":1.0`, `"rev":1e3`, `"rev":"1"`, `"rev":null`, `"rev":[1]`,
+		`"rev":99999999999999999999999`)
+	edgeBad("sup", "sup is not a whole number up to 2^40", "claim sup",
+		`"sup":1099511627777`, `"sup":-1`, `"sup":0.0`, `"sup":1e2`, `"sup":"3"`, `"sup":null`, `"sup":{}`)
+	edgeBad("has", "has is not 1 to 192 names of 8 characters of base64url", "claim has",
+		`"has":""`, `"has":"aB3_-xy"`, `"has":"aB3_-xyz0"`, `"has":"aB3_-xy="`, `"has":"aB3_-xy+"`, `"has":"aB3_-xy "`,
+		`"has":"aB3_-xé"`, `"has":"aB3_-xy\u0041"`, `"has":"`+strings.Repeat("aB3_-xyz", 193)+`"`,
+		`"has":["aB3_-xyz"]`, `"has":7`, `"has":null`)
+	edgeBad("was", "was is not an object of arrays with at most one element", "claim was",
+		`"was":{"a":[1,2]}`, `"was":{"a":[],"b":[[],[]]}`, `"was":{"a":[{},1]}`, `"was":{"a":["x","y"]}`, `"was":{"a":1}`,
+		`"was":{"a":{}}`, `"was":{"a":"[]"}`, `"was":{"a":null}`, `"was":[]`, `"was":"{}"`, `"was":null`)
+	edgeBad("upd", "upd is not an object of whole numbers above zero", "claim upd",
+		`"rev":7,"upd":{"a":0}`, `"rev":7,"upd":{"a":-1}`, `"rev":7,"upd":{"a":1.0}`, `"rev":7,"upd":{"a":"1"}`,
+		`"rev":7,"upd":{"a":[1]}`, `"rev":7,"upd":{"a":null}`, `"rev":7,"upd":["a"]`, `"rev":7,"upd":7`, `"rev":7,"upd":null`)
+	edgeBad("upd_over_rev", "a value in upd is greater than rev", "above rev",
+		`"rev":7,"upd":{"b":1,"a":8}`, `"upd":{"a":8,"b":1},"rev":7`, `"upd":{"a":2}`, `"rev":0,"upd":{"a":1}`)
+	edgeBad("was_name_escaped", "a name in was with an escape", "claim was", `"was":{"\u0061":[1]}`, `"was":{"a":[1],"b\"":[1]}`)
+	edgeBad("upd_name_escaped", "a name in upd with an escape", "claim upd", `"upd":{"\u0061":1}`, `"upd":{"a":1,"b\/":1}`)
+	edgeBad("edge_twice", "a name twice", "stands twice", `"was":{"a":[1],"a":[1]}`, `"upd":{"a":1,"a":1}`, `"rev":1,"rev":1`, `"sup":0,"sup":0`)
+	payload("was_deep", "an old value nested one level too deep", mal, "nested too deeply",
+		also(`"was":{"a":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`}`))
 	payload("nbf", "nbf of the wrong type", mal, "claim nbf", also(`"nbf":"1749999700"`))
 	payload("exp_behind_end", "exp behind end", "lifetime", "exp is after end", times(vectorIat, vectorExp, vectorExp-1))
 	payload("exp_is_iat", "no life at all", "lifetime", "", times(vectorIat, vectorIat, vectorEnd))

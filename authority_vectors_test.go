@@ -24,20 +24,21 @@ const vectorDir = "testdata/vectors"
 
 // vector is one file of testdata/vectors; see the README there.
 type vector struct {
-	name    string
-	comment string
-	expect  string
-	cause   string
-	domain  string
-	at      int64
-	accept  []waybill.Protection
-	leeway  int // -1: the default
-	maxLife int // 0: the default
-	limit   int // 0: the default
-	ring    string
-	foreign bool
-	payload string
-	token   string
+	name       string
+	comment    string
+	expect     string
+	cause      string
+	domain     string
+	at         int64
+	accept     []waybill.Protection
+	leeway     int // -1: the default
+	maxLife    int // 0: the default
+	maxJourney int // 0: the default
+	limit      int // 0: the default
+	ring       string
+	foreign    bool
+	payload    string
+	token      string
 }
 
 var protections = []waybill.Protection{waybill.Signed, waybill.Sealed, waybill.Public}
@@ -65,6 +66,9 @@ func (v vector) String() string {
 	}
 	if v.maxLife > 0 {
 		line("maxlife", strconv.Itoa(v.maxLife))
+	}
+	if v.maxJourney > 0 {
+		line("maxjourney", strconv.Itoa(v.maxJourney))
 	}
 	if v.limit > 0 {
 		line("limit", strconv.Itoa(v.limit))
@@ -118,6 +122,8 @@ func parseVector(name, text string) (vector, error) {
 			v.leeway, err = strconv.Atoi(value)
 		case key == "maxlife":
 			v.maxLife, err = strconv.Atoi(value)
+		case key == "maxjourney":
+			v.maxJourney, err = strconv.Atoi(value)
 		case key == "limit":
 			v.limit, err = strconv.Atoi(value)
 		case key == "ring":
@@ -172,6 +178,10 @@ func (v vector) authority(t testing.TB) *waybill.Authority {
 	}
 	if v.maxLife > 0 {
 		opts = append(opts, waybill.MaxLife(time.Duration(v.maxLife)*time.Second))
+	}
+	if v.maxJourney > 0 {
+		d := time.Duration(v.maxJourney) * time.Second
+		opts = append(opts, waybill.MaxJourney(d), waybill.Journey(min(waybill.DefaultJourney, d)))
 	}
 	if v.limit > 0 {
 		opts = append(opts, waybill.AcceptLimit(v.limit))

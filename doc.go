@@ -34,6 +34,10 @@
 // outlives its request uses [Detach]. A handler of durable messages uses [Reissue], or [Authority.Join]
 // for a batch. [Lost] reports changes that did not come back, and [Without] hides the waybill.
 //
+// A handler at an edge ends the client's journey with [End], as a logout does, and begins another with
+// [Begin], as a login does. [Began] reports that a request is the first one of its journey, and [Previous]
+// returns the journey that was over.
+//
 // # For services
 //
 // A service makes one [Authority] with [New], and [Option] values such as [Claims], [Protect] and [Life].
@@ -45,7 +49,7 @@
 // # For carriers
 //
 // The author of another transport needs [Authority.Receive] and [Hop] on the server side, and
-// [Authority.Send], [Call] and its [Call.Merge] on the client side. CONTRIBUTING.md has a complete
+// [Authority.Send], [Call] and its [Call.Merge] on the client side. An edge uses [Authority.ReceiveClient]. CONTRIBUTING.md has a complete
 // example, and waybilltest.CheckCarrier checks the result. The transports of this module use the same
 // calls and no others.
 //

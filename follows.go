@@ -8,5 +8,14 @@ func (a *Authority) Follows(next, held string) bool {
 	if after.wb == nil || before.wb == nil {
 		return false
 	}
-	return after.wb.ID() == before.wb.ID() || after.wb.includes(before.name)
+	if after.wb.ID() == before.wb.ID() {
+		return true
+	}
+	name := before.named().name
+	for included := range after.wb.includes() {
+		if string(included) == name {
+			return true
+		}
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func (h held) named() held {
 // alphabet. Tokens that renew or merge the same tokens have the same name, so that their cookies replace
 // one another. See docs/token.md.
 func (w *Waybill) Name() string {
-	if w.raw(jose.Has) == nil || w.stepped() {
+	if w.unique() {
 		return nameOf(w.Token())
 	}
 	var names []string
@@ -60,11 +60,12 @@ func nameOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// stepped reports whether the token's request began the journey or changed a claim of it.
-func (w *Waybill) stepped() bool {
-	c := &w.body().claims
-	return c.Rev > 0 && (c.Raw(jose.Was) != nil || c.Raw(jose.Has) == nil)
-}
+// unique reports whether the token's request began a journey, also an empty one, or changed a claim. Other
+// tokens renew or merge the ones that their requests carried.
+func (w *Waybill) unique() bool { return w.raw(jose.Was) != nil || w.raw(jose.Has) == nil }
+
+// stepped reports whether the token's request changed its journey.
+func (w *Waybill) stepped() bool { return !w.vacant() && w.unique() }
 
 // step returns 1 if the token's request changed its journey, and 0 otherwise.
 func (w *Waybill) step() int64 {

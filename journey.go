@@ -82,21 +82,24 @@ func instead(ctx context.Context, kind int64, changes []Change) error {
 // replace makes an empty journey the one that the request's changes are compared with.
 func (v *visit) replace(empty *Waybill, due bool) {
 	v.base, v.rev, v.upd = empty, 0, nil
-	v.due, v.began, v.current, v.out = due, false, nil, nil
+	v.due, v.instead, v.began, v.current, v.out = due, true, false, nil, nil
 }
 
 // empty returns a new journey without claims.
 func (v *visit) empty(rank int64) (*Waybill, error) {
 	a := v.auth
 	now := a.now()
-	exp := now.Add(a.life)
+	exp, ends := now.Add(a.life), v.at.Add(a.journey)
+	if exp.After(ends) {
+		exp = ends
+	}
 	var p jose.Builder
 	p.Grow(160 + len(a.domain))
 	p.Plain(jose.Aud, a.domain)
 	p.Plain(jose.Sid, newSID(v.at))
 	p.Seconds(jose.Iat, now.Unix())
 	p.Seconds(jose.Exp, exp.Unix())
-	p.Seconds(jose.End, now.Add(a.journey).Unix())
+	p.Seconds(jose.End, ends.Unix())
 	p.Number(jose.Rev, 0)
 	if rank > 0 {
 		p.Number(jose.Sup, rank)

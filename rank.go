@@ -2,6 +2,7 @@ package waybill
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -44,7 +45,11 @@ func (v *visit) choose(genuine []held) []held {
 	var leader *held
 	for i := range genuine {
 		h := &genuine[i]
-		if h.wb.rank() == top && (leader == nil || v.auth.leads(h.wb, leader.wb)) {
+		switch {
+		case h.wb.rank() < top:
+		case leader == nil || leader.unacceptable() && !h.unacceptable():
+			leader = h
+		case h.unacceptable() == leader.unacceptable() && v.auth.leads(h.wb, leader.wb):
 			leader = h
 		}
 	}
@@ -59,11 +64,19 @@ func (v *visit) choose(genuine []held) []held {
 			v.drop(errSuperseded)
 		case v.auth.oneJourney(h.wb, leader.wb):
 			chosen = append(chosen, h)
+		case h.unacceptable():
+			v.drop(h.err)
 		default:
 			v.drop(errOtherJourney)
 		}
 	}
 	return chosen
+}
+
+// unacceptable reports whether the token could not be used at any time. Its rank counts, but a journey with
+// other tokens is preferred.
+func (h held) unacceptable() bool {
+	return errors.Is(h.err, ErrProtection) || errors.Is(h.err, ErrLifetime)
 }
 
 // leads reports whether a client with tokens of both journeys stays on that of w: a journey with claims
@@ -98,7 +111,7 @@ func (a *Authority) oneJourney(w, leader *Waybill) bool {
 	if w.Protection() != leader.Protection() {
 		return false
 	}
-	if w.ID() != leader.ID() {
+	if w.ID() != leader.ID() && !sameButBegun(w.ID(), leader.ID()) {
 		apart := w.body().claims.Began - leader.body().claims.Began
 		if w.rank()%kinds == begunByBegin || apart > togetherSeconds || apart < -togetherSeconds {
 			return false

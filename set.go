@@ -98,13 +98,15 @@ func writtenBy(w *Waybill) []written {
 func (s *set) add(w *Waybill) {
 	own := w.body().claims.Rev
 	for _, entry := range writtenBy(w) {
-		if entry.rev == own {
+		if entry.rev == own && !slices.Contains(reserved, entry.name) {
 			s.write(entry, w.raw(entry.name))
 		}
 	}
 	if was := w.raw(jose.Was); was != nil {
 		jose.Members(was, func(name, value []byte) bool {
-			s.claim(string(name), element(value), w.raw(string(name)))
+			if !slices.Contains(reserved, string(name)) {
+				s.claim(string(name), element(value), w.raw(string(name)))
+			}
 			return true
 		})
 	}

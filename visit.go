@@ -43,6 +43,7 @@ type visit struct {
 	rev     int64    // of base
 	upd     []written
 	due     bool     // the client gets a token even if nothing changes
+	instead bool     // the journey is a new one
 	began   bool     // this request began the journey
 	told    bool     // the client was told to forget
 	current *Waybill // what out was made from
@@ -95,7 +96,10 @@ func (v *visit) receive(c Client) (*Waybill, error) {
 		}
 		slices.SortFunc(genuine, held.compare)
 	}
-	v.came = slices.Concat(genuine, others)
+	v.came = genuine
+	if len(others) > 0 {
+		v.came = slices.Concat(genuine, others)
+	}
 	if len(genuine) == 0 {
 		if len(others) == 0 {
 			return nil, ErrNoWaybill
@@ -142,6 +146,9 @@ func (v *visit) names() string {
 // usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
 // judged of the journey as a whole: what other requests did meanwhile keeps all its tokens.
 func (v *visit) usable(journey []held) []held {
+	if len(journey) == 1 && journey[0].err == nil {
+		return journey
+	}
 	now := v.at.Unix()
 	var latest int64
 	for _, h := range journey {
@@ -237,6 +244,9 @@ func (s *set) waybill(tokens []held, now time.Time) (*Waybill, error) {
 	}
 	e := slices.Clone(s.edits)
 	e.set(jose.Sid, first.raw(jose.Sid))
+	if first.Began().After(now.Add(s.auth.leeway)) { // a clock that was ahead began the journey
+		e.set(jose.Sid, []byte(`"`+rebegun(first.ID(), now)+`"`))
+	}
 	e.set(jose.Sub, sub)
 	e.setTime(jose.Iat, now)
 	e.setTime(jose.Exp, exp)

@@ -110,7 +110,7 @@ func (v *visit) fits(w *Waybill) error {
 type history struct {
 	rev int64
 	has string
-	was *jose.Builder // nil: the request changed nothing
+	was *jose.Builder // nil: the request changed nothing, and began no journey
 	upd []written
 }
 
@@ -120,6 +120,9 @@ func (v *visit) history(cur *Waybill) history {
 	h := history{rev: v.rev, has: v.names(), upd: slices.Clone(v.upd)}
 	if v.upd == nil {
 		h.upd = writtenBy(base)
+	}
+	if v.instead {
+		h.was = new(jose.Builder)
 	}
 	if v.changes(cur) {
 		h.rev++

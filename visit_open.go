@@ -11,13 +11,13 @@ const (
 	// maxOpened bounds the tokens of one request that are opened: the last ones.
 	maxOpened = 1024
 
-	// maxVerified bounds the public tokens of one request whose signatures are verified: one costs 54 µs.
-	maxVerified = 32
+	// maxRubbish bounds the values of one request that are looked at although they are no tokens.
+	maxRubbish = 32
 )
 
 // open opens each token once.
 func (v *visit) open(c Client) (genuine, others []held, err error) {
-	for _, raw := range v.distinct(c.Tokens) {
+	for _, raw := range v.distinct(c) {
 		h := v.auth.openHeld(raw)
 		switch {
 		case h.wb != nil:
@@ -34,7 +34,8 @@ func (v *visit) open(c Client) (genuine, others []held, err error) {
 
 // distinct returns the tokens to open. Of much rubbish it returns only a part: the client is to forget all
 // of it in any case.
-func (v *visit) distinct(tokens []string) []string {
+func (v *visit) distinct(c Client) []string {
+	tokens := c.Tokens
 	if len(tokens) < 2 {
 		if len(tokens) == 1 && tokens[0] == "" {
 			return nil
@@ -47,7 +48,7 @@ func (v *visit) distinct(tokens []string) []string {
 		if raw == "" {
 			continue
 		}
-		if len(out) >= maxVerified && !shaped(raw) {
+		if len(out) >= maxRubbish && !shaped(raw) {
 			v.drop(ErrMalformed)
 			continue
 		}
@@ -62,8 +63,8 @@ func (v *visit) distinct(tokens []string) []string {
 		out = append(out, raw)
 	}
 	slices.Reverse(out)
-	if len(out) > maxVerified {
-		out = v.thin(out)
+	if c.MaxTokens > 0 && len(out) > c.MaxTokens {
+		out = v.thin(out, c.MaxTokens)
 	}
 	return out
 }
@@ -74,9 +75,9 @@ func shaped(raw string) bool {
 	return dots == 2 || dots == 4
 }
 
-// thin leaves out the public tokens beyond the number that is verified, by the rank that they claim, and
-// then by their order.
-func (v *visit) thin(tokens []string) []string {
+// thin leaves out the public tokens beyond the limit before their signatures are verified, because one costs
+// 54 µs. It goes by the rank that they claim, and then by their order.
+func (v *visit) thin(tokens []string, limit int) []string {
 	type claimed struct {
 		at   int
 		rank int64
@@ -87,7 +88,7 @@ func (v *visit) thin(tokens []string) []string {
 			public = append(public, claimed{i, rank})
 		}
 	}
-	if len(public) <= maxVerified {
+	if len(public) <= limit {
 		return tokens
 	}
 	slices.SortFunc(public, func(a, b claimed) int {
@@ -97,7 +98,7 @@ func (v *visit) thin(tokens []string) []string {
 		return b.at - a.at
 	})
 	left := slices.Clone(tokens)
-	for _, p := range public[maxVerified:] {
+	for _, p := range public[limit:] {
 		left[p.at] = ""
 		v.drop(errOverflow)
 	}

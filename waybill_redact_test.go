@@ -48,10 +48,13 @@ func TestWaybillPrintsNoToken(t *testing.T) {
 		call := send(t, auth, ctx)
 		local, _ := auth.Start(context.Background(), Cell.To("the-secret-cell"))
 		h := holder{wb, wb, ctx, call, hop}
+		visited, visit := auth.ReceiveClient(context.Background(), waybill.Client{Tokens: []string{wb.Token(), "rubbish"}})
+		over := must(auth.OpenEnded(wb.Token()))(t)
 		for name, v := range map[string]any{
 			"waybill": wb, "fresh": fresh, "holder": h, "pointer": &h, "list": []*waybill.Waybill{wb}, "map": map[string]any{"a": wb},
 			"context": ctx, "child": context.WithValue(ctx, holder{}, wb), "local": local, "detached": waybill.Detach(ctx),
 			"call": call, "hop": hop, "authority": auth, "change": Cell.To("x"), "contexts": []context.Context{ctx},
+			"visited": visited, "visit": visit, "visits": &[]waybill.Hop{visit}, "ended": over, "ended value": *over,
 		} {
 			out := printed(v)
 			for _, secret := range []string{wb.Token(), wb.Token()[80:120], "the-secret-cell", fmt.Sprintf("%x", wb.Token()), fmt.Sprintf("%x", "secret-cell")} {

@@ -56,7 +56,7 @@ var refusals = map[string]failure{
 	"forged":        {exitInvalid, nil, "it was altered, or issued with another key that has the same kid"},
 	"expired":       {exitTime, nil, "get a new token, or use --at to judge it at another time"},
 	"not_yet_valid": {exitTime, nil, "compare this machine's clock with the issuer's, or use --at"},
-	"lifetime":      {exitTime, nil, "if your services accept this lifetime, pass --max-life"},
+	"lifetime":      {exitTime, nil, "if your services accept this lifetime, pass --max-life and --max-journey"},
 	"unknown_key":   {exitKey, nil, "compare its kid (waybill inspect) with the ring (waybill keys list)"},
 	"revoked":       {exitKey, nil, "get a new token"},
 	"no_key":        {exitKey, nil, ""},

@@ -56,11 +56,12 @@ type sight struct {
 	Protection string          `json:"protection,omitempty"`
 	Header     json.RawMessage `json:"header,omitempty"`
 	Claims     json.RawMessage `json:"claims,omitempty"`
+	Began      string          `json:"began,omitempty"` // the journey
 	Expires    string          `json:"expires,omitempty"`
 	Remaining  *int64          `json:"remaining_seconds,omitempty"` // of its life; negative: expired so long ago
 	Problem    string          `json:"problem,omitempty"`           // why it is not a waybill
 
-	life string
+	life, age string
 }
 
 func look(token string, now time.Time) sight {
@@ -79,9 +80,14 @@ func look(token string, now time.Time) sight {
 		s.Claims = payload
 	}
 	var times struct {
-		Exp int64 `json:"exp"`
+		Exp int64  `json:"exp"`
+		Sid string `json:"sid"`
 	}
-	if json.Unmarshal(payload, &times) == nil && times.Exp > 0 && times.Exp < 1<<40 {
+	known := json.Unmarshal(payload, &times) == nil
+	if began, ok := jose.Began(times.Sid); known && ok {
+		s.Began, s.age = stamp(time.Unix(began, 0)), distance(time.Unix(began, 0), now)
+	}
+	if known && times.Exp > 0 && times.Exp < 1<<40 {
 		exp := time.Unix(times.Exp, 0)
 		left := times.Exp - now.Unix()
 		s.Expires, s.Remaining, s.life = stamp(exp), &left, distance(exp, now)
@@ -106,6 +112,9 @@ func (s *sight) text() []byte {
 		b = append(b, "claims are sealed: only a member of the ring can read them, with waybill open\n"...)
 	default:
 		part("claims", s.Claims)
+	}
+	if s.Began != "" {
+		b = fmt.Appendf(b, "journey began, by its own account, %s (%s)\n", s.Began, s.age)
 	}
 	if s.Expires != "" {
 		b = fmt.Appendf(b, "expires, by its own account, %s (%s)\n", s.Expires, s.life)

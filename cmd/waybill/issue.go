@@ -106,9 +106,10 @@ func (f *issueFlags) run(cmd *cobra.Command) error {
 		Protection string `json:"protection"`
 		Kid        string `json:"kid"`
 		Sid        string `json:"sid"`
+		Began      string `json:"began"`
 		Expires    string `json:"expires"`
 		Ends       string `json:"ends"`
-	}{wb.Token(), wb.Protection().String(), wb.KeyID(), wb.ID(), stamp(wb.Expires()), stamp(wb.Ends())})
+	}{wb.Token(), wb.Protection().String(), wb.KeyID(), wb.ID(), stamp(wb.Began()), stamp(wb.Expires()), stamp(wb.Ends())})
 }
 
 // namedClaim is one claim that the user wrote.

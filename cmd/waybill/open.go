@@ -15,17 +15,21 @@ import (
 
 // openFlags are the flags of "open".
 type openFlags struct {
-	out     output
-	ring    ringFlags
-	at      moment
-	accept  []string
-	maxLife duration
-	leeway  duration
-	limit   int
+	out        output
+	ring       ringFlags
+	at         moment
+	accept     []string
+	maxLife    duration
+	maxJourney duration
+	leeway     duration
+	limit      int
 }
 
 func newOpen() *cobra.Command {
-	f := openFlags{maxLife: duration(waybill.DefaultMaxLife), leeway: duration(waybill.DefaultLeeway)}
+	f := openFlags{
+		maxLife: duration(waybill.DefaultMaxLife), maxJourney: duration(waybill.DefaultMaxJourney),
+		leeway: duration(waybill.DefaultLeeway),
+	}
 	cmd := &cobra.Command{
 		Use:   "open [FILE]",
 		Short: "Verify a token and print its claims",
@@ -33,7 +37,7 @@ func newOpen() *cobra.Command {
 from FILE or standard input, never from the arguments.
 
 If your services do not use the defaults, pass their values: --accept, --leeway,
---max-life and --limit.
+--max-life, --max-journey and --limit.
 
 A token that is not valid is not shown. The exit code and the message say why, and
 "-o json" prints {"verified": false, "reason": "…"}.
@@ -51,6 +55,7 @@ A token that is not valid is not shown. The exit code and the message say why, a
 	cmd.Flags().Var(&f.at, "at", "time at which to judge the token (RFC 3339 or seconds since 1970); revocation is judged now")
 	cmd.Flags().StringSliceVar(&f.accept, "accept", []string{"signed", "sealed", "public"}, "protections to accept")
 	cmd.Flags().Var(&f.maxLife, "max-life", "longest lifetime of a token to accept")
+	cmd.Flags().Var(&f.maxJourney, "max-journey", "longest journey of a token to accept")
 	cmd.Flags().Var(&f.leeway, "leeway", "largest difference between clocks, 60s at most")
 	cmd.Flags().IntVar(&f.limit, "limit", waybill.DefaultAcceptLimit,
 		fmt.Sprintf("largest token to accept, in bytes, %d at most", waybill.MaxAcceptLimit))
@@ -94,10 +99,13 @@ func (f *openFlags) run(cmd *cobra.Command, args []string) error {
 }
 
 func (f *openFlags) options(set *keyring.Set) ([]waybill.Option, error) {
-	opts := []waybill.Option{waybill.MaxLife(time.Duration(f.maxLife)), waybill.Leeway(time.Duration(f.leeway)),
-		waybill.AcceptLimit(f.limit), waybill.IssueLimit(min(f.limit, waybill.DefaultIssueLimit))}
-	if f.maxLife < duration(waybill.DefaultLife) {
-		opts = append(opts, waybill.Life(time.Duration(f.maxLife)))
+	maxLife, maxJourney := time.Duration(f.maxLife), time.Duration(f.maxJourney)
+	// An Authority opens what it issues, so its own times must be within the limits.
+	opts := []waybill.Option{
+		waybill.MaxLife(maxLife), waybill.Life(min(waybill.DefaultLife, maxLife, maxJourney)),
+		waybill.MaxJourney(maxJourney), waybill.Journey(min(waybill.DefaultJourney, maxJourney)),
+		waybill.Leeway(time.Duration(f.leeway)),
+		waybill.AcceptLimit(f.limit), waybill.IssueLimit(min(f.limit, waybill.DefaultIssueLimit)),
 	}
 	accept, err := parseProtections("--accept", f.accept)
 	if err != nil {
@@ -129,8 +137,8 @@ func (f *openFlags) print(cmd *cobra.Command, wb *waybill.Waybill, at time.Time)
 	if err != nil {
 		return judged(err)
 	}
-	text := fmt.Appendf(nil, "VERIFIED %s waybill of %s, key %s\nexpires %s (%s), journey ends %s (%s)\n%s",
+	text := fmt.Appendf(nil, "VERIFIED %s waybill of %s, key %s\nexpires %s (%s)\njourney began %s (%s), ends %s (%s)\n%s",
 		wb.Protection(), wb.Domain(), wb.KeyID(),
-		stamp(wb.Expires()), distance(wb.Expires(), at), stamp(wb.Ends()), distance(wb.Ends(), at), claims)
+		stamp(wb.Expires()), distance(wb.Expires(), at), stamp(wb.Began()), distance(wb.Began(), at), stamp(wb.Ends()), distance(wb.Ends(), at), claims)
 	return write(cmd, text)
 }

@@ -75,10 +75,9 @@ func ParseClaims(c *Claims, payload []byte, domain string) error {
 		case Aud:
 			aud = v
 		case Sid:
-			var raw [16]byte
-			sid, ok = plainString(v)
-			ok = ok && decode128(&raw, sid)
-			c.Began = int64(binary.BigEndian.Uint32(raw[:]))
+			if sid, ok = plainString(v); ok {
+				c.Began, ok = Began(sid)
+			}
 		case Bas:
 			var bas []byte
 			bas, ok = plainString(v)
@@ -167,17 +166,23 @@ func whole(v []byte, max int64) (n int64, ok bool) {
 	return n, n <= max
 }
 
-// canonical128 accepts 128 bits in base64url.
-func canonical128(s []byte) bool {
+// Began returns the second in which the journey of a sid began.
+func Began[T string | []byte](sid T) (seconds int64, ok bool) {
+	if len(sid) != saltLen {
+		return 0, false
+	}
+	var enc [saltLen]byte
 	var raw [16]byte
-	return decode128(&raw, s)
+	_, ok = decode64(raw[:], enc[:copy(enc[:], sid)])
+	return int64(binary.BigEndian.Uint32(raw[:])), ok
 }
 
-// decode128 reads 128 bits in base64url.
-func decode128(raw *[16]byte, s []byte) bool {
+// canonical128 accepts 128 bits in base64url.
+func canonical128(s []byte) bool {
 	if len(s) != saltLen {
 		return false
 	}
+	var raw [16]byte
 	_, ok := decode64(raw[:], s)
 	return ok
 }

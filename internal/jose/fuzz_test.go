@@ -2,6 +2,7 @@ package jose
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -47,7 +48,8 @@ func FuzzOpen(f *testing.F) {
 func FuzzMutate(f *testing.F) {
 	keys := vectorKeys(f)
 	var good []string
-	for _, name := range []string{"ok_signed", "ok_sealed", "ok_public", "ok_signed_mod1", "ok_sealed_mod2", "ok_header_order_sealed"} {
+	for _, name := range []string{"ok_signed", "ok_sealed", "ok_public", "ok_signed_mod1", "ok_sealed_mod2", "ok_header_order_sealed",
+		"ok_edge", "ok_edge_sealed", "ok_edge_public"} {
 		good = append(good, goodTokens(f)[name])
 	}
 	for i := range good {
@@ -80,9 +82,11 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Add([]byte(testPayload))
+	f.Add(edgePayload(`"rev":41,"has":"aB3_-xyzaB3_-xyz","was":{"tags":[["a","b"]],"seats":[]},"upd":{"cell":41},"sup":3`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		if ValidValue(payload) {
 			wantStrict(t, payload)
+			wantMembers(t, payload)
 		}
 		var c Claims
 		if err := ParseClaims(&c, payload, "shop"); err != nil {
@@ -124,7 +128,81 @@ func FuzzClaims(f *testing.F) {
 			known.Sid != c.Text(Sid) || known.Iss != c.Text(Iss) || known.Sub != c.Text(Sub) || known.Bas != c.Text(Bas) {
 			t.Errorf("got %d %d %d %d %q %q %q %q, encoding/json has %+v", c.Iat, c.Exp, c.End, c.Nbf, c.Text(Sid), c.Text(Iss), c.Text(Sub), c.Text(Bas), known)
 		}
+		wantEdgeClaims(t, &c, payload)
 	})
+}
+
+// wantEdgeClaims checks the claims of edges by encoding/json.
+func wantEdgeClaims(t *testing.T, c *Claims, payload []byte) {
+	t.Helper()
+	var sid, has string
+	var rev, sup *int64
+	var was map[string][]json.RawMessage
+	var upd map[string]int64
+	if err := unmarshalExact(payload, map[string]any{
+		"sid": &sid, "rev": &rev, "has": &has, "was": &was, "upd": &upd, "sup": &sup,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if raw := unbase64(t, sid); len(raw) != 16 || c.Began != int64(binary.BigEndian.Uint32(raw)) {
+		t.Errorf("got begin %d of sid %s", c.Began, sid)
+	}
+	if got, want := c.Rev, int64(1); rev != nil && got != *rev || rev == nil && got != want || c.HasRev != (rev != nil) {
+		t.Errorf("got rev %d, %v, encoding/json has %v", got, c.HasRev, rev)
+	}
+	if sup != nil && c.Sup != *sup || sup == nil && c.Sup != 0 || c.Sup < 0 || c.Sup > 1<<40 || c.Rev < 0 || c.Rev > 1<<53-1 {
+		t.Errorf("got rev %d, sup %d, encoding/json has %v", c.Rev, c.Sup, sup)
+	}
+	if raw := c.Raw(Has); raw != nil && (string(raw) != `"`+has+`"` || len(has) == 0 || len(has)%8 != 0 || len(unbase64(t, has)) > 192*6) {
+		t.Errorf("got has %s", raw)
+	}
+	for name, list := range was {
+		if len(list) > 1 || list == nil {
+			t.Errorf("accepted was with %d elements for %q", len(list), name)
+		}
+	}
+	for name, at := range upd {
+		if at < 1 || at > c.Rev {
+			t.Errorf("accepted upd %d for %q, rev %d", at, name, c.Rev)
+		}
+	}
+	for _, name := range []string{Was, Upd} {
+		if raw := c.Raw(name); raw != nil {
+			if raw[0] != '{' {
+				t.Errorf("accepted %s %s", name, raw)
+			}
+			wantMembers(t, raw)
+			Members(raw, func(name, _ []byte) bool {
+				if bytes.IndexByte(name, '\\') >= 0 {
+					t.Errorf("accepted the name %s", name)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// wantMembers compares Members with encoding/json, for an object that the scanner accepts.
+func wantMembers(t *testing.T, object []byte) {
+	t.Helper()
+	var want map[string]json.RawMessage
+	if object[0] != '{' {
+		return
+	}
+	if err := json.Unmarshal(object, &want); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	Members(object, func(name, value []byte) bool {
+		n++
+		if w, ok := want[unquote(name)]; !ok || !bytes.Equal(w, value) {
+			t.Errorf("member %s: got %s, encoding/json has %s, %v", name, value, w, ok)
+		}
+		return true
+	})
+	if n != len(want) {
+		t.Errorf("got %d members, encoding/json has %d", n, len(want))
+	}
 }
 
 // unmarshalExact reads members by their exact names; encoding/json alone does not tell capitals apart.

@@ -71,7 +71,8 @@ func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 		lines = append(lines, line)
 		room -= size
 	}
-	// Expiries are much shorter than the cookies of tokens, so this is room enough for all of them.
-	room = max(room, w.visit.size/4)
+	// The expiry of a cookie is much shorter than the cookie of a token, so all of these have room. Only
+	// the expiries of many short cookies are sent in parts.
+	room = max(room, sizeOf(w.visit.cookies)/3)
 	return append(lines, e.cookies.expire(w.visit.cookies, set, room)...)
 }

@@ -13,8 +13,9 @@ const (
 	// is 4,096 bytes, and some count the attributes.
 	maxCookie = 4000
 
-	// maxCookies is how many cookies of a request are read, as net/http does. What follows is dropped.
-	maxCookies = 3000
+	// maxCookies is how many cookies of a request are read. Browsers keep less than 200 for a host, and
+	// net/http reads 3,000. The header is dropped behind them.
+	maxCookies = 1000
 
 	// nameLen is the length of a token's name.
 	nameLen = 8
@@ -33,6 +34,14 @@ type cookies struct {
 
 // cookie is one of our cookies as it came. The name need not be its token's.
 type cookie struct{ name, value string }
+
+// sizeOf returns how many bytes of a request the cookies took.
+func sizeOf(cookies []cookie) (size int) {
+	for _, c := range cookies {
+		size += len(c.name) + len("=") + len(c.value) + len("; ")
+	}
+	return size
+}
 
 // check completes the cookies, after the options were applied.
 func (c *cookies) check(acceptLimit int) error {
@@ -97,7 +106,7 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 	if len(c.prefix)+len(name)+len(token) > maxCookie {
 		return ""
 	}
-	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(int64(end.Sub(now)/time.Second), 10)
+	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(end.Unix()-now.Unix(), 10)
 }
 
 // expire returns the lines that remove cookies, in the order in which they came, but for the one that
@@ -106,22 +115,19 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 // A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
 // header that a proxy rejects would lock the client out.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
-	known := make(map[string]bool, min(len(came), maxTaken))
+	known := make(map[string]bool, min(len(came), maxOpened))
+	least := fieldSize("Set-Cookie", c.prefix+c.expiry)
 	for _, old := range came {
-		line := old.name + c.expiry
-		if old.name == set || known[old.name] {
-			continue
+		if room < least || len(lines) == maxOpened {
+			break
 		}
-		size := fieldSize("Set-Cookie", line)
-		if size > room {
-			if room < len(c.prefix)+nameLen+len(c.expiry) {
-				break
-			}
+		size := least - len(c.prefix) + len(old.name)
+		if size > room || old.name == set || known[old.name] {
 			continue
 		}
 		known[old.name] = true
 		room -= size
-		lines = append(lines, line)
+		lines = append(lines, old.name+c.expiry)
 	}
 	return lines
 }

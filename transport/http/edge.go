@@ -154,6 +154,9 @@ func (e *Edge) receiveClient(r *http.Request, source http.Header, v *visit) (*ht
 			v.page = newPage(ctx, hop, r)
 			ctx = v.page.in(ctx)
 		}
+		if v.handed {
+			e.renew(ctx, hop, true) // so that the answer has it
+		}
 	}
 	e.rec.Opened(ctx, hop)
 	return v.strip(r, ctx), hop

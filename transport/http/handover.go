@@ -24,6 +24,7 @@ func (v *visit) takeHandover(r *http.Request) {
 			v.ignored++
 			continue
 		}
+		v.handed = v.tokens == nil
 		v.add(token)
 	}
 }

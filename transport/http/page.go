@@ -2,6 +2,7 @@ package waybillhttp
 
 import (
 	"context"
+	"html"
 	"html/template"
 	"net/http"
 	"sync"
@@ -66,7 +67,7 @@ func Field(ctx context.Context) template.HTML {
 	if token == "" {
 		return ""
 	}
-	return template.HTML(`<input type="hidden" name="` + parameter + `" value="` + template.HTMLEscapeString(token) + `">`)
+	return template.HTML(`<input type="hidden" name="` + parameter + `" value="` + html.EscapeString(token) + `">`)
 }
 
 // Link returns a URL with the client's token, for an edge with [Pages]. A URL of another origin, and any

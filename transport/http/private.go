@@ -3,8 +3,6 @@ package waybillhttp
 import (
 	"net/http"
 	"strings"
-
-	"github.com/waybill-go/waybill"
 )
 
 // maxRoutes bounds the routes that are logged because shared caches may store their responses.
@@ -14,10 +12,7 @@ const maxRoutes = 256
 // handler may have used the claims, and some caches ignore Vary. The browser's own cache may store it.
 // The fields for CDNs, which take precedence over Cache-Control, forbid to store it.
 func (w *writer) keepPrivate(h http.Header) {
-	if w.visit == nil || !cacheable(h) {
-		return
-	}
-	if _, err := waybill.FromContext(w.ctx); err != nil && w.visit.tokens == nil {
+	if !w.journey || !cacheable(h) {
 		return
 	}
 	w.visit.edge.reportShared(w)

@@ -41,7 +41,7 @@ func TestRefusals(t *testing.T) {
 		{"too long a life", auth, []string{issue(t, authority(t, waybill.Life(2*time.Hour)))}, 401, "lifetime"},
 		{"unknown key", auth, []string{strange}, 401, "unknown_key"},
 		{"unknown key, ring out of touch", withRing(t, staleRing(t)), []string{strange}, 503, "unknown_key"},
-		{"revoked key", withRing(t, revokedRing(t, key)), []string{strange}, 401, "revoked"},
+		{"revoked key", withRing(t, revokedRing(t, key, keyring.Signed)), []string{strange}, 401, "revoked"},
 		{"keys not loaded", withRing(t, keyring.NewRing(nil)), []string{good}, 503, "no_key"},
 		{"malformed", auth, []string{"garbage"}, 400, "malformed"},
 		{"empty", auth, []string{""}, 400, "malformed"},
@@ -114,8 +114,8 @@ func TestRefusalEndsTheHop(t *testing.T) {
 			inside = r.Context()
 			return nil, nil
 		})))
-	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] != nil {
-		t.Errorf("got %d, header %v; want 403 without a returned token", a.StatusCode, a.Header)
+	if a := present(t, s, ""); a.StatusCode != 403 || a.Header[returnKey] == nil {
+		t.Errorf("got %d, header %v; want 403 with the token of the journey", a.StatusCode, a.Header)
 	}
 	s.Close()
 	if err := waybill.Update(inside, seats.To(1)); !errors.Is(err, waybill.ErrCommitted) {
@@ -144,8 +144,13 @@ func withRing(t testing.TB, ring *keyring.Ring, opts ...waybill.Option) *waybill
 // newKey makes a key that is active for an hour.
 func newKey(t testing.TB) *keyring.Key {
 	t.Helper()
+	return newKeyOf(t, keyring.Signed)
+}
+
+func newKeyOf(t testing.TB, p keyring.Protection) *keyring.Key {
+	t.Helper()
 	now := time.Now().Add(-time.Minute)
-	key, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
+	key, err := keyring.Generate(p, keyring.Times{Created: now, NotBefore: now, Expires: now.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +175,9 @@ func unknownKey(t testing.TB) (token string, key *keyring.Key) {
 
 // otherDomain returns an Authority of another domain that shares the key, as two domains never
 // should.
-func otherDomain(t testing.TB, key *keyring.Key) *waybill.Authority {
+func otherDomain(t testing.TB, key *keyring.Key, opts ...waybill.Option) *waybill.Authority {
 	t.Helper()
-	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", key)), declared)
+	auth, err := waybill.New("other", keyring.NewRing(newSet(t, "other", key)), append(opts, declared)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,9 +185,9 @@ func otherDomain(t testing.TB, key *keyring.Key) *waybill.Authority {
 }
 
 // revokedRing returns a ring in which the key was revoked, and another is active.
-func revokedRing(t testing.TB, key *keyring.Key) *keyring.Ring {
+func revokedRing(t testing.TB, key *keyring.Key, p keyring.Protection) *keyring.Ring {
 	t.Helper()
-	set, err := newSet(t, waybilltest.Domain, key, newKey(t)).Revoke(key.ID(), time.Now(), "test")
+	set, err := newSet(t, waybilltest.Domain, key, newKeyOf(t, p)).Revoke(key.ID(), time.Now(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,20 +38,30 @@ func (w *writer) offer(h http.Header) {
 	if tokens == nil {
 		return
 	}
-	if w.visit != nil && w.visit.by == byCookie {
-		if h["Set-Cookie"] = w.cookieLines(h, tokens); h["Set-Cookie"] == nil {
-			delete(h, "Set-Cookie")
-			return
-		}
-	} else {
-		if !w.fits(h, tokens) {
-			w.tooLarge()
-			return
-		}
-		h[returnKey] = tokens
+	if !w.place(h, tokens) {
+		return
 	}
 	w.offered = tokens
 	h["Cache-Control"] = []string{"no-store"}
+}
+
+// place puts the returned token into the header of an upgrade, and reports whether it did.
+func (w *writer) place(h http.Header, tokens []string) bool {
+	switch {
+	case w.visit != nil && w.visit.by == byPage:
+		return false // an upgrade has no page
+	case w.visit != nil && w.visit.by == byCookie:
+		lines := w.cookieLines(h, tokens)
+		if lines != nil {
+			h["Set-Cookie"] = lines
+		}
+		return lines != nil
+	case !w.fits(h, tokens):
+		w.tooLarge()
+		return false
+	}
+	h[returnKey] = tokens
+	return true
 }
 
 // hijack hijacks the connection, and ends the time in which a token can be returned.

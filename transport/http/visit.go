@@ -28,12 +28,13 @@ func (c carrier) maxBytes() int {
 	return [...]int{byHeader: 32 << 10, byCookie: 96 << 10, byPage: 0}[c]
 }
 
-// maxTaken bounds the tokens that are looked at. No client holds so many: browsers keep less than 200
-// cookies for a host.
-const maxTaken = 512
+const (
+	// maxOpened bounds the tokens of one request that are opened. No browser keeps so many cookies for a host.
+	maxOpened = 208
 
-// maxRubbish bounds the values among them that are no tokens.
-const maxRubbish = 8
+	// maxRubbish bounds the other values that are looked at.
+	maxRubbish = 8
+)
 
 // heavyTokens is the size of a client's tokens from which proxies with default settings may refuse the
 // request: nginx accepts a Cookie line of 8,000 bytes.
@@ -50,13 +51,14 @@ type visit struct {
 
 	cookies []cookie // the waybill cookies as they came; byCookie only
 	size    int      // of the tokens, in bytes
-	rubbish int      // values that are no tokens, and not in tokens
-	surplus int      // tokens that are not in tokens
+	rubbish int      // values that are no tokens; the first ones are in tokens
+	surplus int      // tokens beyond the ones that are opened
 	ignored int      // tokens of carriers that do not count
 
 	header http.Header // as inner layers see it
 	copied bool        // the header is a copy
 	target target      // the URL, if a parameter was taken out of it
+	handed bool        // the only token was handed over by a redirect: the client does not hold it
 	form   *form       // the body, if it was read
 }
 
@@ -104,7 +106,7 @@ func (v *visit) takeCookies() {
 	for _, c := range v.cookies {
 		v.add(cmp.Or(c.value, "-")) // a cookie without a value is malformed
 	}
-	v.trim()
+	v.bound()
 }
 
 // dropCookies takes our cookies out of the header.
@@ -127,57 +129,44 @@ func (v *visit) takeList(lines []string) {
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
 			if listed++; listed > maxCookies {
-				return
+				break
 			}
 			v.add(strings.Trim(token, " \t"))
 		}
 	}
-	v.trim()
+	v.bound()
 }
 
-// add adds a token. Few values that are no tokens are enough to know what came; of too many tokens the
-// last ones stay.
+// add adds a token. Few of the values that are no tokens are enough to know what came.
 func (v *visit) add(token string) {
 	if token == "" {
 		return
 	}
 	v.size += len(token)
-	if !plausible(token, v.edge.auth.AcceptsUpTo()) {
+	limit := v.edge.auth.AcceptsUpTo()
+	if !plausible(token, limit) {
 		if v.rubbish++; v.rubbish > maxRubbish {
 			return
 		}
+		token = token[:min(len(token), limit+1)]
 	}
 	v.tokens = append(v.tokens, token)
-	if len(v.tokens) > 2*maxTaken {
-		v.trim()
+}
+
+// bound leaves the last tokens.
+func (v *visit) bound() {
+	if v.surplus = max(0, len(v.tokens)-maxOpened); v.surplus > 0 {
+		v.tokens = v.tokens[v.surplus:]
 	}
 }
 
-// trim leaves the last tokens.
-func (v *visit) trim() {
-	if over := len(v.tokens) - maxTaken; over > 0 {
-		v.surplus += over
-		v.tokens = append(v.tokens[:0], v.tokens[over:]...)
-	}
-}
-
-// plausible reports whether a value looks like a token. It is cheap, and decides only how many values
-// are looked at.
+// plausible reports whether a value looks like a token.
 func plausible(token string, limit int) bool {
 	if len(token) < 64 || len(token) > limit {
 		return false
 	}
-	dots := 0
-	for i := range len(token) {
-		switch c := token[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		case c == '.':
-			dots++
-		default:
-			return false
-		}
-	}
-	return dots >= 2
+	dots := strings.Count(token, ".")
+	return dots == 2 || dots == 4
 }
 
 // strip returns the request for inner layers: with this context, and without the tokens.
@@ -202,7 +191,7 @@ func (v *visit) route() string { return cmp.Or(v.shown.Pattern, v.shown.URL.Path
 
 // count counts what became of the tokens of a client.
 func (e *Edge) count(ctx context.Context, hop waybill.Hop, v *visit) {
-	if len(v.tokens) == 0 && v.ignored == 0 && v.rubbish == 0 {
+	if len(v.tokens) == 0 && v.ignored == 0 {
 		return
 	}
 	e.rec.Carried(ctx, len(v.tokens)+v.surplus+max(0, v.rubbish-maxRubbish), v.size)

@@ -28,6 +28,7 @@ type writer struct {
 	paged   bool     // the response, or its request's URL, contains a token
 	long    bool     // the response was flushed before its end
 
+	journey  bool // the client was on a journey when the header was written, or sent tokens
 	reported bool // shared caches may store the response, and that was logged
 
 	fromHop  bool // a Transport sent the request
@@ -93,7 +94,10 @@ func (w *writer) head(status int) {
 	h := w.Header()
 	unannounce(h)
 	w.grpc = w.http2 && isGRPC(h)
-	w.renew(w.visit != nil && w.lasts(h))
+	if w.visit != nil {
+		w.renew(w.lasts(h))
+		w.journey = w.visit.tokens != nil || !w.hop.Vacant()
+	}
 	w.trailing = w.canHaveTrailer(h)
 	switch {
 	case !w.trailing:

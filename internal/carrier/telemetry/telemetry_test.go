@@ -288,8 +288,8 @@ func TestBrokenProvider(t *testing.T) {
 	m := newMeter()
 	m.fail = errors.New("no instrument")
 	r := telemetry.New("http", m, nil)
-	if len(reported) != 6 || !errors.Is(reported[0], m.fail) {
-		t.Errorf("got %v, want an error for each of 6 instruments", reported)
+	if len(reported) != 9 || !errors.Is(reported[0], m.fail) {
+		t.Errorf("got %v, want an error for each of 9 instruments", reported)
 	}
 	r.Injected(t.Context(), nil)
 	r.Returned(t.Context(), telemetry.Answered)

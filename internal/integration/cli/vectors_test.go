@@ -57,7 +57,7 @@ func openVector(t *testing.T, dir, file string) {
 		t.Fatalf("the vector expects %q, which has no exit code here", head["expect"])
 	}
 	args := []string{"open", "-o", "json", "--ring-fd", "3", "--at", head["at"], "--accept", head["accept"]}
-	for name, flag := range map[string]string{"leeway": "--leeway", "maxlife": "--max-life"} {
+	for name, flag := range map[string]string{"leeway": "--leeway", "maxlife": "--max-life", "maxjourney": "--max-journey"} {
 		if v := head[name]; v != "" {
 			args = append(args, flag, v+"s")
 		}

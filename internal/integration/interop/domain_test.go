@@ -111,9 +111,15 @@ var now = time.Now().Unix()
 // claims are those that another library issues.
 func claims() map[string]any {
 	return map[string]any{
-		"aud": domain, "sid": "AAECAwQFBgcICQoLDA0ODw", "iat": now, "exp": now + 600, "end": now + 3600, "sub": "u-7 \"é😀\"",
+		"aud": domain, "sid": sid(now), "iat": now, "exp": now + 600, "end": now + 3600, "sub": "u-7 \"é😀\"",
 		"cell": "eu-3 <&>", "seats": 2, "trail": map[string]any{"a": []any{"b", 1.5, nil, true}}, "unknown": map[string]any{"x": "y"},
 	}
+}
+
+// sid is that of a journey begun at the given second.
+func sid(began int64) string {
+	raw := binary.BigEndian.AppendUint32(nil, uint32(began))
+	return base64.RawURLEncoding.EncodeToString(append(raw, "twelve bytes"...))
 }
 
 func without(m map[string]any, name string) map[string]any {

@@ -38,7 +38,7 @@ func TestGolangJWTIssues(t *testing.T) {
 		Cell string           `json:"cell"`
 	}
 	c := waybillClaims{jwt.RegisteredClaims{Audience: jwt.ClaimStrings{domain}, Subject: "u", IssuedAt: jwt.NewNumericDate(now),
-		ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute))}, "AAECAwQFBgcICQoLDA0ODw", jwt.NewNumericDate(now.Add(time.Hour)), "eu-3"}
+		ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute))}, sid(now.Unix()), jwt.NewNumericDate(now.Add(time.Hour)), "eu-3"}
 	p.opens(t, "signed", jwtSign(t, jwt.SigningMethodHS256, p.mac.secret, mac, c), map[string]any{
 		"aud": domain, "sid": c.SID, "sub": "u", "iat": now.Unix(), "exp": now.Unix() + 60, "end": now.Unix() + 3600, "cell": "eu-3"})
 }
@@ -87,6 +87,6 @@ func TestGolangJWTRefused(t *testing.T) {
 	float["exp"] = float64(time.Now().Unix()) + 100.5
 	p.refuses(t, "exp with a fraction", jwtSign(t, jwt.SigningMethodHS256, p.mac.secret, none, jwt.MapClaims(float)), "malformed")
 	past := claims()
-	past["exp"], past["iat"] = time.Now().Unix()-60, time.Now().Unix()-120
+	past["exp"], past["iat"], past["sid"] = time.Now().Unix()-60, time.Now().Unix()-120, sid(time.Now().Unix()-120)
 	p.refuses(t, "expired", jwtSign(t, jwt.SigningMethodHS256, p.mac.secret, none, jwt.MapClaims(past)), "expired")
 }
