@@ -67,6 +67,7 @@ func mark(round, i int) string { return string(rune('a'+round)) + strconv.Format
 type shop struct {
 	auth     *waybill.Authority
 	replicas []string
+	sids     sync.Map // sid → the client that got it first
 
 	mu     sync.Mutex
 	served map[string]int // requests, by replica
@@ -87,7 +88,10 @@ func newShop(t *testing.T, opts ...waybill.Option) *shop {
 			t.Fatal(err)
 		}
 		s.auth = auth
-		server := httptest.NewServer(s.measured(edge.Middleware(s.pages())))
+		mux := http.NewServeMux()
+		mux.Handle("/", s.measured(edge.Middleware(s.pages())))
+		mux.HandleFunc("GET /control/{field}", controlPage)
+		server := httptest.NewServer(mux)
 		t.Cleanup(server.Close)
 		s.replicas = append(s.replicas, server.Listener.Addr().String())
 	}
@@ -158,6 +162,8 @@ func (s *shop) pages() http.Handler {
 		}
 		show(w, saw)
 	})
+	mux.HandleFunc("GET /cached/{kind}/{field}", cachedPage)
+	mux.HandleFunc("GET /begin/{name}", func(w http.ResponseWriter, r *http.Request) { show(w, see(r)) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { show(w, see(r)) })
 	return mux
 }
