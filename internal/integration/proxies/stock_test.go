@@ -73,9 +73,7 @@ func TestStock(t *testing.T) {
 // page has all changes of the round before.
 func (c *client) rounds(t *testing.T, rounds, changes int) {
 	t.Helper()
-	if v := c.view(t); v.Basket != nil {
-		t.Fatalf("a new journey has a basket: %v", v)
-	}
+	c.view(t)
 	for round := range rounds {
 		for i, a := range c.burst(t, round, changes) {
 			if a.status != http.StatusOK {
