@@ -1,8 +1,10 @@
 package integrationproxies
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 type certificate struct {
 	file  string // the certificate and its private key
 	roots *x509.CertPool
+	pin   string // of its key, in chromium's form
 }
 
 // newCertificate writes the certificate of package httptest into a file.
@@ -28,7 +31,12 @@ func newCertificate(t *testing.T) certificate {
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
-	c := certificate{filepath.Join(t.TempDir(), "certificate.pem"), x509.NewCertPool()}
+	sum := sha256.Sum256(s.Certificate().RawSubjectPublicKeyInfo)
+	c := certificate{
+		file:  filepath.Join(t.TempDir(), "certificate.pem"),
+		roots: x509.NewCertPool(),
+		pin:   base64.StdEncoding.EncodeToString(sum[:]),
+	}
 	c.roots.AddCert(s.Certificate())
 	if err := os.WriteFile(c.file, text, 0o600); err != nil {
 		t.Fatal(err)

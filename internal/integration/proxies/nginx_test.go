@@ -30,8 +30,14 @@ const nginxPass = `
 var nginxPlaces = regexp.MustCompile(`(?m)^\s*(user|pid|error_log|access_log|include /etc/nginx/(conf\.d|sites-enabled))\b.*$`)
 
 // startNginx starts nginx with the configuration file of the distribution, in front of the replicas. The
-// lines of outer belong to its http block, and the lines of inner to its server block.
+// lines of outer belong to its http block, and the lines of inner to its server block. It offers HTTP/2.
 func startNginx(t *testing.T, c certificate, replicas []string, outer, inner string) (addr string) {
+	t.Helper()
+	return startNginxWith(t, c, replicas, "ssl http2", outer, inner)
+}
+
+// startNginxWith is startNginx with parameters of listen.
+func startNginxWith(t *testing.T, c certificate, replicas []string, listen, outer, inner string) (addr string) {
 	t.Helper()
 	exe := program(t, "nginx")
 	stock, err := os.ReadFile("/etc/nginx/nginx.conf")
@@ -56,7 +62,7 @@ func startNginx(t *testing.T, c certificate, replicas []string, outer, inner str
 		for _, r := range replicas {
 			fmt.Fprintf(&site, "\tserver %s;\n", r)
 		}
-		fmt.Fprintf(&site, "}\n%s\nserver {\n\tlisten %s ssl http2;\n\tserver_name _;\n", outer, addr)
+		fmt.Fprintf(&site, "}\n%s\nserver {\n\tlisten %s %s;\n\tserver_name _;\n", outer, addr, listen)
 		fmt.Fprintf(&site, "\tssl_certificate %s;\n\tssl_certificate_key %[1]s;\n%s}\n", c.file, inner)
 		if err := os.WriteFile(conf, []byte(head+text[:at]+site.String()+text[at:]), 0o600); err != nil {
 			t.Fatal(err)
