@@ -55,11 +55,18 @@ type visit struct {
 	surplus int      // tokens beyond the ones that are opened
 	ignored int      // tokens of carriers that do not count
 
+	first  [1]string   // saves an allocation
 	header http.Header // as inner layers see it
 	copied bool        // the header is a copy
 	target target      // the URL, if a parameter was taken out of it
 	handed bool        // the only token was handed over by a redirect: the client does not hold it
 	form   *form       // the body, if it was read
+
+	lines    []string // of the answer: they set and expire cookies
+	paged    bool     // the answer, or the URL of its request, contains a token
+	flushed  bool     // the answer was flushed before its end
+	journey  bool     // the client was on a journey when the header was written, or sent tokens
+	reported bool     // shared caches may store the answer, and that was logged
 }
 
 // visit finds the tokens of a client's request. The request is not changed, but the body of a form may
@@ -149,6 +156,9 @@ func (v *visit) add(token string) {
 			return
 		}
 		token = token[:min(len(token), limit+1)]
+	}
+	if v.tokens == nil {
+		v.tokens = v.first[:0]
 	}
 	v.tokens = append(v.tokens, token)
 }
