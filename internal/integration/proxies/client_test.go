@@ -3,6 +3,7 @@ package integrationproxies
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -147,15 +148,17 @@ func (c *cookies) tokens() (tokens []string) {
 	return tokens
 }
 
-// with returns a jar with cookies that were there before.
-func (c *cookies) with(before []*http.Cookie) *cookies {
-	old := &cookies{site: c.site}
-	old.clear()
-	for _, cookie := range before {
-		cookie.Secure, cookie.Path = true, "/"
+// plant adds cookies with the names of tokens, and values of a size.
+func (c *cookies) plant(count, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var planted []*http.Cookie
+	for i := range count {
+		planted = append(planted, &http.Cookie{
+			Name: fmt.Sprintf("__Host-wb-plant%03d", i), Value: strings.Repeat("x", size), Path: "/", Secure: true,
+		})
 	}
-	old.jar.SetCookies(c.site, before)
-	return old
+	c.jar.SetCookies(c.site, planted)
 }
 
 // list holds tokens as a script does, by header: in one line, or in a line for each token.

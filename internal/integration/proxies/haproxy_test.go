@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// haproxyHeal frees a browser whose cookies are nearly too large for a buffer of 64 KiB, as docs/edge.md
-// shows it. HAProxy cannot answer a request that is larger than its buffer with a page.
+// haproxyHeal frees a browser whose cookies fill half of a buffer of 128 KiB, as docs/edge.md shows it.
+// HAProxy cannot answer a request that is larger than its buffer with a page.
 const haproxyHeal = `
-    http-request return status 431 content-type text/html string "<p>Your session was too large and has been reset. <a href=/>Continue</a></p>" hdr Clear-Site-Data '"cookies"' if { req.hdrs,length gt 48000 }
+    http-request return status 431 content-type text/html string "<p>Your session was too large and has been reset. <a href=/>Continue</a></p>" hdr Clear-Site-Data '"cookies"' if { req.hdrs,length gt 64000 }
 `
 
 // haproxyPlaces are the lines of the distribution's configuration that name places of the system.

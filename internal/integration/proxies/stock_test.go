@@ -69,6 +69,48 @@ func TestStock(t *testing.T) {
 	}
 }
 
+// TestStockInARow starts 12 changes at once, and 12 more that carry the tokens of the first ones, and so
+// on, without a page between them. nginx with HTTP/1.1 accepts two bursts and refuses the third one.
+func TestStockInARow(t *testing.T) {
+	for _, p := range proxies {
+		t.Run(p.name, func(t *testing.T) {
+			program(t, p.name)
+			c := newCertificate(t)
+			for _, proto := range protocols {
+				t.Run(proto.name, func(t *testing.T) {
+					bursts := 4
+					if p.name == "nginx" && !proto.http2 {
+						bursts = 2
+					}
+					s := newShop(t)
+					addr := p.start(t, c, s.replicas)
+					cl := newClient(t, addr, c.transport(t, proto.http2), newCookies(t, addr))
+					cl.view(t)
+					cl.inARow(t, bursts, promised)
+					t.Logf("after %d bursts the client holds %d tokens of %s bytes", bursts, len(cl.held.tokens()), sizes(cl.held.tokens()))
+					status := cl.get(t, "/").status
+					if refused := status == http.StatusBadRequest; refused != (bursts == 2) {
+						t.Errorf("status %d after %d bursts", status, bursts)
+					}
+				})
+			}
+		})
+	}
+}
+
+// inARow starts changes at once, several times without a page between them. Each request shows all
+// changes of the burst before.
+func (c *client) inARow(t *testing.T, bursts, changes int) {
+	t.Helper()
+	for round := range bursts {
+		for i, a := range c.burst(t, round, changes) {
+			if lost := a.view(t).missing(round-1, changes); round > 0 && lost != nil {
+				t.Errorf("burst %d, change %d: lost changes %v of the burst before", round, i, lost)
+			}
+		}
+	}
+}
+
 // rounds starts changes at once, several times. Each round begins with a page, as a browser does. The
 // page has all changes of the round before.
 func (c *client) rounds(t *testing.T, rounds, changes int) {
