@@ -31,16 +31,18 @@ func (w *writer) answered(tokens []string, sent bool) {
 
 // emitList answers by header. The Location of a redirect carries the token as well.
 func (w *writer) emitList(h http.Header, tokens []string) {
+	token := ""
 	if tokens != nil {
 		if !w.fits(h, tokens) {
 			w.tooLarge()
 		} else {
 			w.sent = tokens
 			w.answered(tokens, true)
-			w.visit.paged = redirects(w.status) && handOver(h, w.visit.origin(), tokens[0])
+			token = tokens[0]
 		}
 	}
-	w.visit.paged = w.visit.paged || w.visit.target.url != nil
+	handed := redirects(w.status) && handOver(h, w.visit.origin(), token)
+	w.visit.paged = handed || w.visit.target.url != nil
 }
 
 // emitPage answers with links and forms, which the handler writes, and with the Location of a redirect.
@@ -54,7 +56,9 @@ func (w *writer) emitPage(h http.Header, tokens []string) {
 }
 
 // cookieLines returns the lines that set the cookie of a token and then remove the ones that came. It
-// returns nil if the token does not fit: the client then keeps what it has.
+// returns nil if the token does not fit: the client then keeps what it has. All lines stay within the
+// header budget, because a proxy that rejects the header would lock the client out. The expiries that do
+// not fit follow with the next answers.
 func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 	e := w.visit.edge
 	room := e.budget - w.size(h, nil)
@@ -71,9 +75,6 @@ func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 		lines = append(lines, line)
 		room -= size
 	}
-	// The expiry of a cookie is much shorter than the cookie of a token, so all of these have room. Only
-	// the expiries of many short cookies are sent in parts.
-	room = max(room, sizeOf(w.visit.cookies)/3)
 	return append(lines, e.cookies.expire(w.visit.cookies, set, room)...)
 }
 
