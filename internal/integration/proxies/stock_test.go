@@ -58,7 +58,7 @@ func TestStock(t *testing.T) {
 					for _, proto := range protocols {
 						t.Run(fmt.Sprintf("%s/%s/%s", protection, h.name, proto.name), func(t *testing.T) {
 							cl := newClient(t, addr, c.transport(t, proto.http2), h.make(t, addr))
-							cl.rounds(t, 4, promised)
+							cl.rounds(t, 3, promised)
 							s.balanced(t)
 							s.report(t)
 						})
