@@ -26,7 +26,8 @@ var caches = []struct {
 	stores []string // names of fields with which it stores a page of a handler without an edge
 	start  func(t *testing.T, c certificate, replicas []string) (addr string)
 }{
-	{"nginx", []string{"nothing", "public", "max-age", "s-maxage", "immutable", "expires", "accel", "etag", "everything"},
+	{"nginx",
+		[]string{"nothing", "public", "max-age", "s-maxage", "immutable", "expires", "accel", "etag", "everything"},
 		func(t *testing.T, c certificate, replicas []string) string {
 			return startCachingNginx(t, c, replicas, "")
 		}},
@@ -37,14 +38,16 @@ var caches = []struct {
 	{"haproxy", []string{"public", "max-age", "s-maxage", "expires", "etag", "everything"},
 		func(t *testing.T, c certificate, replicas []string) string {
 			program(t, "haproxy")
-			return startHAProxy(t, c, replicas, "\ncache pages\n    total-max-size 4\n    max-age 60\n    process-vary on\n",
-				"    http-request cache-use pages\n    http-response cache-store pages\n")
+			const cache = "\ncache pages\n    total-max-size 4\n    max-age 60\n    process-vary on\n"
+			const rules = "    http-request cache-use pages\n    http-response cache-store pages\n"
+			return startHAProxy(t, c, replicas, cache, rules)
 		}},
 	{"private", []string{"public", "max-age", "immutable", "expires", "etag", "everything"},
 		func(t *testing.T, c certificate, replicas []string) string {
 			return startGoCache(t, c, replicas, func(http.Header) {})
 		}},
-	{"cdn", []string{"public", "max-age", "s-maxage", "expires", "cdn", "one-cdn", "surrogate", "accel", "everything"},
+	{"cdn",
+		[]string{"public", "max-age", "s-maxage", "expires", "cdn", "one-cdn", "surrogate", "accel", "everything"},
 		func(t *testing.T, c certificate, replicas []string) string {
 			return startGoCache(t, c, replicas, asCDN)
 		}},
@@ -118,7 +121,9 @@ type visitor struct {
 	name string
 	shop *shop
 	sid  string // of its journey; empty before it begins
-	got  int    // tokens
+
+	got       int // tokens
+	anonymous int // pages of visitors without a journey
 }
 
 // newVisitor begins a journey with a name. Without a name, the first page begins it.
@@ -126,7 +131,7 @@ func newVisitor(t *testing.T, s *shop, name string, c *client) *visitor {
 	t.Helper()
 	v := &visitor{client: c, name: name, shop: s}
 	if name != "" {
-		v.check(t, c.get(t, "/begin/"+name+"?guest="+name))
+		v.check(t, c.get(t, "/begin/"+name))
 		if v.sid == "" {
 			t.Fatalf("%s got no token", name)
 		}
@@ -151,6 +156,8 @@ func (v *visitor) fetch(t *testing.T, path, kind, etag string) {
 		want = " "
 	}
 	switch {
+	case a.status == http.StatusOK && want != " " && strings.HasPrefix(a.body, " "):
+		v.anonymous++
 	case a.status == http.StatusOK && !strings.HasPrefix(a.body, want):
 		t.Errorf("%s of %q got the page %q; header %v", path, v.name, a.body, a.header)
 	case a.status != http.StatusOK && (a.status != http.StatusNotModified || etag == ""):
@@ -203,44 +210,71 @@ func TestCaches(t *testing.T) {
 			c := newCertificate(t)
 			addr := cache.start(t, c, s.replicas)
 			via := c.transport(t, false)
-			visitors := []*visitor{
-				newVisitor(t, s, "ann", newClient(t, addr, via, newCookies(t, addr))),
-				newVisitor(t, s, "bob", newClient(t, addr, via, newCookies(t, addr))),
-				newVisitor(t, s, "cid", newClient(t, addr, via, &list{})),
-				newVisitor(t, s, "dot", newClient(t, addr, via, &list{})),
-			}
 			stored := storedBy(t, addr, via)
 			for _, field := range cache.stores {
 				if !slices.Contains(stored, field) {
-					t.Errorf("the cache stores no page with %s, so the test proves little; it stores those with %v", field, stored)
+					t.Errorf("the cache stores no page with %s, so the test proves little; it stores %v", field, stored)
 				}
 			}
-			for _, f := range fields {
-				for _, kind := range kinds {
-					path := "/cached/" + kind + "/" + f.name
-					clock.advance(8 * time.Minute) // the next answer renews
-					for range 3 {
-						for _, v := range visitors {
-							v.fetch(t, path, kind, "")
-						}
-					}
-					for _, v := range visitors {
-						// Package httpcache answers a client that validates its own copy with the page that
-						// is stored, whatever Vary says.
-						if cache.name != "private" {
-							v.fetch(t, path, kind, `"v1"`)
-						}
-						newVisitor(t, s, "", newClient(t, addr, via, newCookies(t, addr))).fetch(t, path, kind, "")
-					}
-				}
-			}
-			for _, v := range visitors {
-				if v.got < len(fields) {
-					t.Errorf("%s got %d tokens, want one for each of %d renewals at least", v.name, v.got, len(fields))
+			for _, v := range fetchAll(t, s, addr, via, &clock, cache.name) {
+				if v.got < len(fields) || v.anonymous > 0 {
+					t.Errorf("%s got %d tokens, want one for each of %d renewals at least; and %d pages of visitors "+
+						"without a journey", v.name, v.got, len(fields), v.anonymous)
 				}
 			}
 		})
 	}
+}
+
+// TestCachesLazily is TestCaches with visitors that have no journey, whose pages are stored. Only the
+// cache that ignores Vary gives these pages to clients on a journey.
+func TestCachesLazily(t *testing.T) {
+	for _, cache := range caches {
+		t.Run(cache.name, func(t *testing.T) {
+			var clock fakeClock
+			s := newLazyShop(t, waybill.Clock(clock.now))
+			c := newCertificate(t)
+			addr := cache.start(t, c, s.replicas)
+			anonymous := 0
+			for _, v := range fetchAll(t, s, addr, c.transport(t, false), &clock, cache.name) {
+				anonymous += v.anonymous
+			}
+			if ignoresVary := cache.name == "cdn"; ignoresVary != (anonymous > 0) {
+				t.Errorf("clients on a journey got %d pages of visitors without one", anonymous)
+			}
+		})
+	}
+}
+
+// fetchAll fetches all pages several times, as four visitors and as new ones.
+func fetchAll(t *testing.T, s *shop, addr string, via http.RoundTripper, clock *fakeClock, cache string) []*visitor {
+	t.Helper()
+	visitors := []*visitor{
+		newVisitor(t, s, "ann", newClient(t, addr, via, newCookies(t, addr))),
+		newVisitor(t, s, "bob", newClient(t, addr, via, newCookies(t, addr))),
+		newVisitor(t, s, "cid", newClient(t, addr, via, &list{})),
+		newVisitor(t, s, "dot", newClient(t, addr, via, &list{})),
+	}
+	for _, f := range fields {
+		for _, kind := range kinds {
+			path := "/cached/" + kind + "/" + f.name
+			clock.advance(8 * time.Minute) // the next answer renews
+			for range 3 {
+				newVisitor(t, s, "", newClient(t, addr, via, newCookies(t, addr))).fetch(t, path, kind, "")
+				for _, v := range visitors {
+					v.fetch(t, path, kind, "")
+				}
+			}
+			// Package httpcache answers a client that validates its own copy with the page that is stored,
+			// whatever Vary says.
+			if cache != "private" {
+				for _, v := range visitors {
+					v.fetch(t, path, kind, `"v1"`)
+				}
+			}
+		}
+	}
+	return visitors
 }
 
 // storedBy returns the names of the fields with which a cache stores a page of a handler without an edge.

@@ -49,7 +49,8 @@ var cuts = []struct {
 		return startHAProxy(t, c, replicas, "", `
     acl cut path_beg /change/1/
     http-request set-var(txn.cut) bool(true) if cut
-    http-response set-header Set-Cookie %[res.fhdr(Set-Cookie,-1)] if { var(txn.cut) -m bool } { res.fhdr(Set-Cookie) -m found }
+    acl sets res.fhdr(Set-Cookie) -m found
+    http-response set-header Set-Cookie %[res.fhdr(Set-Cookie,-1)] if { var(txn.cut) -m bool } sets
 `)
 	}},
 }

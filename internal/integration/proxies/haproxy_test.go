@@ -32,7 +32,8 @@ func startHAProxy(t *testing.T, c certificate, replicas []string, global, fronte
 	text := haproxyPlaces.ReplaceAllString(string(stock), "")
 	return spawn(t, func(addr string) *exec.Cmd {
 		var site strings.Builder
-		fmt.Fprintf(&site, "\nglobal\n%s\nfrontend clients\n    bind %s ssl crt %s alpn h2,http/1.1\n", global, addr, c.file)
+		fmt.Fprintf(&site, "\nglobal\n%s\nfrontend clients\n", global)
+		fmt.Fprintf(&site, "    bind %s ssl crt %s alpn h2,http/1.1\n", addr, c.file)
 		fmt.Fprintf(&site, "%s    default_backend shop\nbackend shop\n    balance roundrobin\n", frontend)
 		for i, r := range replicas {
 			fmt.Fprintf(&site, "    server shop-%d %s\n", i, r)

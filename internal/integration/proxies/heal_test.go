@@ -57,10 +57,11 @@ func TestNoHealHAProxy(t *testing.T) {
 	if err := os.WriteFile(page, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const status, header = `status 400 content-type text/html string "<p>Bad request</p>"`, `Clear-Site-Data '"cookies"'`
 	for name, lines := range map[string]string{
 		"errorfile":           "    errorfile 400 " + page + "\n",
-		"http-error":          `    http-error status 400 content-type text/html string "<p>Bad request</p>" hdr Clear-Site-Data '"cookies"'` + "\n",
-		"http-after-response": `    http-after-response set-header Clear-Site-Data '"cookies"' if { status 400 }` + "\n",
+		"http-error":          "    http-error " + status + " hdr " + header + "\n",
+		"http-after-response": "    http-after-response set-header " + header + " if { status 400 }\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t)

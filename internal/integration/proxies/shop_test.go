@@ -79,11 +79,26 @@ type shop struct {
 func newShop(t *testing.T, opts ...waybill.Option) *shop {
 	t.Helper()
 	s := &shop{served: map[string]int{}}
+	s.start(t, opts, waybillhttp.StartWith(s.begin))
+	return s
+}
+
+// newLazyShop is newShop with journeys that begin with their first claim.
+func newLazyShop(t *testing.T, opts ...waybill.Option) *shop {
+	t.Helper()
+	s := &shop{served: map[string]int{}}
+	s.start(t, opts)
+	return s
+}
+
+// start starts the replicas with these options of their edges.
+func (s *shop) start(t *testing.T, opts []waybill.Option, more ...waybillhttp.EdgeOption) {
+	t.Helper()
+	more = append(more, waybillhttp.Cookies(), waybillhttp.Logger(slog.New(slog.DiscardHandler)))
 	opts = append([]waybill.Option{waybill.Claims(declarations()...), waybill.AcceptLimit(3584)}, opts...)
 	for range 2 {
 		auth := waybilltest.Authority(t, opts...)
-		edge, err := waybillhttp.NewEdge(auth, waybillhttp.Cookies(), waybillhttp.StartWith(s.begin),
-			waybillhttp.Logger(slog.New(slog.DiscardHandler)))
+		edge, err := waybillhttp.NewEdge(auth, more...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +110,6 @@ func newShop(t *testing.T, opts ...waybill.Option) *shop {
 		t.Cleanup(server.Close)
 		s.replicas = append(s.replicas, server.Listener.Addr().String())
 	}
-	return s
 }
 
 // begin returns the claims of a new journey.
@@ -163,7 +177,11 @@ func (s *shop) pages() http.Handler {
 		show(w, saw)
 	})
 	mux.HandleFunc("GET /cached/{kind}/{field}", cachedPage)
-	mux.HandleFunc("GET /begin/{name}", func(w http.ResponseWriter, r *http.Request) { show(w, see(r)) })
+	mux.HandleFunc("GET /begin/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if err := waybill.Update(r.Context(), guest.To(r.PathValue("name"))); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { show(w, see(r)) })
 	return mux
 }
