@@ -14,14 +14,18 @@ const (
 
 // startWithSettings starts each proxy as docs/edge.md says.
 var startWithSettings = []struct {
-	name  string
-	start func(t *testing.T, c certificate, replicas []string) string
+	program string
+	name    string
+	start   func(t *testing.T, c certificate, replicas []string) string
 }{
-	{"nginx", func(t *testing.T, c certificate, replicas []string) string {
+	{"nginx", "nginx", func(t *testing.T, c certificate, replicas []string) string {
 		return startNginx(t, c, replicas, nginxSettings, nginxHeal+nginxPass)
 	}},
-	{"haproxy", func(t *testing.T, c certificate, replicas []string) string {
+	{"haproxy", "haproxy", func(t *testing.T, c certificate, replicas []string) string {
 		return startHAProxy(t, c, replicas, haproxySettings, haproxyHeal)
+	}},
+	{"haproxy", "haproxy with 64 KiB", func(t *testing.T, c certificate, replicas []string) string {
+		return startHAProxy(t, c, replicas, "    tune.bufsize 65536\n", "")
 	}},
 }
 
@@ -30,7 +34,7 @@ var startWithSettings = []struct {
 func TestSettings(t *testing.T) {
 	for _, p := range startWithSettings {
 		t.Run(p.name, func(t *testing.T) {
-			program(t, p.name)
+			program(t, p.program)
 			c := newCertificate(t)
 			for _, protection := range protections {
 				s := newShop(t, waybill.Protect(protection))
@@ -52,7 +56,7 @@ func TestSettings(t *testing.T) {
 func TestSettingsInARow(t *testing.T) {
 	for _, p := range startWithSettings {
 		t.Run(p.name, func(t *testing.T) {
-			program(t, p.name)
+			program(t, p.program)
 			c := newCertificate(t)
 			s := newShop(t)
 			addr := p.start(t, c, s.replicas)
