@@ -117,3 +117,26 @@ func TestManyCookies(t *testing.T) {
 		})
 	}
 }
+
+// TestRubbishCookies sends cookies that are no tokens. The answers remove them step by step, and the
+// journey and other clients are not disturbed.
+func TestRubbishCookies(t *testing.T) {
+	program(t, "nginx")
+	c := newCertificate(t)
+	s := newShop(t)
+	addr := startNginx(t, c, s.replicas, nginxSettings, nginxHeal+nginxPass)
+	via := c.transport(t, false)
+	held := newCookies(t, addr)
+	cl := newClient(t, addr, via, held)
+	cl.get(t, "/?guest=ann")
+	held.plant(150, 300)
+	for range 8 {
+		if v := cl.view(t); v.Guest != "ann" {
+			t.Fatalf("with %d cookies the client is %q", len(held.tokens()), v.Guest)
+		}
+		newClient(t, addr, via, newCookies(t, addr)).view(t)
+	}
+	if left := len(held.tokens()); left != 1 {
+		t.Errorf("after 8 pages the client holds %d cookies, want 1", left)
+	}
+}
