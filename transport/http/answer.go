@@ -12,8 +12,8 @@ func (w *writer) emitToClient(h http.Header, tokens []string) {
 	switch w.visit.by {
 	case byCookie:
 		if tokens != nil {
-			w.cookies = w.cookieLines(h, tokens)
-			w.answered(tokens, w.cookies != nil)
+			w.visit.lines = w.cookieLines(h, tokens)
+			w.answered(tokens, w.visit.lines != nil)
 		}
 	case byPage:
 		w.emitPage(h, tokens)
@@ -31,16 +31,18 @@ func (w *writer) answered(tokens []string, sent bool) {
 
 // emitList answers by header. The Location of a redirect carries the token as well.
 func (w *writer) emitList(h http.Header, tokens []string) {
+	token := ""
 	if tokens != nil {
 		if !w.fits(h, tokens) {
 			w.tooLarge()
 		} else {
 			w.sent = tokens
 			w.answered(tokens, true)
-			w.paged = redirects(w.status) && handOver(h, w.visit.origin(), tokens[0])
+			token = tokens[0]
 		}
 	}
-	w.paged = w.paged || w.visit.target.url != nil
+	handed := redirects(w.status) && handOver(h, w.visit.origin(), token)
+	w.visit.paged = handed || w.visit.target.url != nil
 }
 
 // emitPage answers with links and forms, which the handler writes, and with the Location of a redirect.
@@ -50,11 +52,13 @@ func (w *writer) emitPage(h http.Header, tokens []string) {
 		handOver(h, w.visit.origin(), token)
 	}
 	w.answered([]string{token}, tokens != nil)
-	w.paged = token != "" || w.visit.tokens != nil
+	w.visit.paged = token != "" || w.visit.tokens != nil
 }
 
 // cookieLines returns the lines that set the cookie of a token and then remove the ones that came. It
-// returns nil if the token does not fit: the client then keeps what it has.
+// returns nil if the token does not fit: the client then keeps what it has. All lines stay within the
+// header budget, because a proxy that rejects the header would lock the client out. The expiries that do
+// not fit follow with the next answers.
 func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 	e := w.visit.edge
 	room := e.budget - w.size(h, nil)
@@ -71,8 +75,31 @@ func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 		lines = append(lines, line)
 		room -= size
 	}
-	// The expiry of a cookie is much shorter than the cookie of a token, so all of these have room. Only
-	// the expiries of many short cookies are sent in parts.
-	room = max(room, sizeOf(w.visit.cookies)/3)
 	return append(lines, e.cookies.expire(w.visit.cookies, set, room)...)
+}
+
+// settle sets our cookies, whatever the handler did to them, and the policy that keeps a token in a URL
+// from other origins. It reports whether the response carries a token, or tells the client to forget some.
+func (e *Edge) settle(h http.Header, v *visit) bool {
+	if e.cookies != nil {
+		var lines []string
+		if v != nil {
+			lines = v.lines
+		}
+		e.cookies.replace(h, lines)
+	}
+	if v == nil {
+		return false
+	}
+	if v.paged {
+		h["Referrer-Policy"] = []string{"same-origin"}
+	}
+	return v.paged || v.lines != nil
+}
+
+// withdraw takes the answer back, because the handler panicked.
+func (v *visit) withdraw() {
+	if v != nil {
+		v.lines, v.paged = nil, false
+	}
 }

@@ -2,6 +2,7 @@ package waybillhttp
 
 import (
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,8 +14,9 @@ const (
 	// is 4,096 bytes, and some count the attributes.
 	maxCookie = 4000
 
-	// maxCookies is how many cookies of a request are read, as net/http does. What follows is dropped.
-	maxCookies = 3000
+	// maxCookies is how many cookies of a request are read. Browsers keep less than 200 for a host, and
+	// net/http reads 3,000. The header is dropped behind them.
+	maxCookies = 1000
 
 	// nameLen is the length of a token's name.
 	nameLen = 8
@@ -33,14 +35,6 @@ type cookies struct {
 
 // cookie is one of our cookies as it came. The name need not be its token's.
 type cookie struct{ name, value string }
-
-// sizeOf returns how many bytes of a request the cookies took.
-func sizeOf(cookies []cookie) (size int) {
-	for _, c := range cookies {
-		size += len(c.name) + len("=") + len(c.value) + len("; ")
-	}
-	return size
-}
 
 // check completes the cookies, after the options were applied.
 func (c *cookies) check(acceptLimit int) error {
@@ -112,24 +106,27 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 // is set. Together they have at most room bytes.
 //
 // A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
-// header that a proxy rejects would lock the client out.
+// header that a proxy rejects would lock the client out. Where there is room for a part, the answers to
+// parallel requests remove different parts: the same one each time would let the set grow.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
-	known := make(map[string]bool, len(came))
-	for _, old := range came {
-		line := old.name + c.expiry
-		if old.name == set || known[old.name] {
-			continue
+	known := make(map[string]bool, min(len(came), maxOpened))
+	least := fieldSize("Set-Cookie", c.prefix+c.expiry)
+	begin := 0
+	if len(came) > 0 && len(came)*(least+nameLen) > room {
+		begin = int(crc32.ChecksumIEEE([]byte(set)) % uint32(len(came)))
+	}
+	for i := range came {
+		old := came[(begin+i)%len(came)]
+		if room < least || len(lines) == maxOpened {
+			break
 		}
-		size := fieldSize("Set-Cookie", line)
-		if size > room {
-			if room < len(c.prefix)+nameLen+len(c.expiry) {
-				break
-			}
+		size := least - len(c.prefix) + len(old.name)
+		if size > room || old.name == set || known[old.name] {
 			continue
 		}
 		known[old.name] = true
 		room -= size
-		lines = append(lines, line)
+		lines = append(lines, old.name+c.expiry)
 	}
 	return lines
 }

@@ -3,6 +3,7 @@ package waybillhttp
 import (
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // A script's fetch follows a redirect by itself: it repeats the header Waybill, and the script never
@@ -49,16 +50,37 @@ func redirects(status int) bool {
 	return false
 }
 
-// handOver adds a token to the Location of a redirect, and reports whether it did.
+// handOver adds a token to the Location of a redirect, and reports whether it did. Another token there is
+// removed, even if the edge adds none: a client would use it as its update, and a visitor may choose where
+// an application redirects to.
 func handOver(h http.Header, o origin, token string) bool {
 	location := h["Location"]
-	if token == "" || len(location) != 1 {
+	if len(location) != 1 {
 		return false
 	}
-	with := o.with(location[0], token)
-	if with == location[0] {
-		return false
+	own := withoutToken(location[0])
+	with := own
+	if token != "" {
+		with = o.with(own, token)
 	}
-	h["Location"] = []string{with}
-	return true
+	if with != location[0] {
+		h["Location"] = []string{with}
+	}
+	return with != own
+}
+
+// withoutToken returns a URL without a token in our parameter, as browsers read it: they ignore tabs and
+// line breaks.
+func withoutToken(u string) string {
+	read := strings.Map(func(c rune) rune {
+		if c == '\t' || c == '\n' || c == '\r' {
+			return -1
+		}
+		return c
+	}, u)
+	cut := cutQuery(read, func(value string) bool { return plausible(value, len(value)) })
+	if cut == read {
+		return u
+	}
+	return cut
 }

@@ -12,10 +12,10 @@ const maxRoutes = 256
 // handler may have used the claims, and some caches ignore Vary. The browser's own cache may store it.
 // The fields for CDNs, which take precedence over Cache-Control, forbid to store it.
 func (w *writer) keepPrivate(h http.Header) {
-	if !w.journey || !cacheable(h) {
+	if w.visit == nil || !w.visit.journey || !cacheable(h) {
 		return
 	}
-	w.visit.edge.reportShared(w)
+	w.reportShared()
 	h["Cache-Control"] = []string{private(h["Cache-Control"])}
 	forbidTargeted(h)
 }
@@ -38,12 +38,13 @@ func private(values []string) string {
 }
 
 // reportShared logs once for each route that its response allows shared caches to store it.
-func (e *Edge) reportShared(w *writer) {
-	if w.reported {
+func (w *writer) reportShared() {
+	e, v := w.m.edge, w.visit
+	if v.reported {
 		return
 	}
-	w.reported = true
-	route := w.visit.route()
+	v.reported = true
+	route := v.route()
 	if _, known := e.shared.Load(route); known || e.routes.Load() >= maxRoutes {
 		return
 	}

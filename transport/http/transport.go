@@ -142,7 +142,7 @@ func (t *Transport) objection(r *http.Request) string {
 	switch {
 	case !t.hosts.approves(r.URL):
 		return "the host is not in AllowHosts; add it if it belongs to the trust domain"
-	case !t.approvesNames(r):
+	case !approvesNames(r, t.hosts.approves):
 		return "the request names another host, which is not in AllowHosts"
 	case r.URL.Scheme == "https", r.URL.Scheme == "http" && t.plaintext:
 		return ""
@@ -154,8 +154,8 @@ func (t *Transport) objection(r *http.Request) string {
 
 // approvesNames reports whether the hosts are approved that the request names otherwise than by the
 // host of its URL. Proxies and servers pass the request on by these names.
-func (t *Transport) approvesNames(r *http.Request) bool {
-	if r.Host != "" && r.Host != r.URL.Host && !t.hosts.approves(&url.URL{Scheme: r.URL.Scheme, Host: r.Host}) {
+func approvesNames(r *http.Request, approves func(*url.URL) bool) bool {
+	if r.Host != "" && r.Host != r.URL.Host && !approves(&url.URL{Scheme: r.URL.Scheme, Host: r.Host}) {
 		return false
 	}
 	for key := range r.Header {
@@ -172,7 +172,7 @@ func (t *Transport) approvesNames(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(target)
-	return err == nil && u.Scheme == r.URL.Scheme && t.hosts.approves(u)
+	return err == nil && u.Scheme == r.URL.Scheme && approves(u)
 }
 
 // outgoing returns the request to send: with the call's token if there is a call, and without our

@@ -28,6 +28,14 @@ func (c carrier) maxBytes() int {
 	return [...]int{byHeader: 32 << 10, byCookie: 96 << 10, byPage: 0}[c]
 }
 
+const (
+	// maxOpened bounds the tokens of one request that are opened. No browser keeps so many cookies for a host.
+	maxOpened = 208
+
+	// maxRubbish bounds the other values that are looked at.
+	maxRubbish = 8
+)
+
 // heavyTokens is the size of a client's tokens from which proxies with default settings may refuse the
 // request: nginx accepts a Cookie line of 8,000 bytes.
 const heavyTokens = 6 << 10
@@ -43,13 +51,22 @@ type visit struct {
 
 	cookies []cookie // the waybill cookies as they came; byCookie only
 	size    int      // of the tokens, in bytes
+	rubbish int      // values that are no tokens; the first ones are in tokens
+	surplus int      // tokens beyond the ones that are opened
 	ignored int      // tokens of carriers that do not count
 
+	first  [1]string   // saves an allocation
 	header http.Header // as inner layers see it
 	copied bool        // the header is a copy
 	target target      // the URL, if a parameter was taken out of it
 	handed bool        // the only token was handed over by a redirect: the client does not hold it
 	form   *form       // the body, if it was read
+
+	lines    []string // of the answer: they set and expire cookies
+	paged    bool     // the answer, or the URL of its request, contains a token
+	flushed  bool     // the answer was flushed before its end
+	journey  bool     // the client was on a journey when the header was written, or sent tokens
+	reported bool     // shared caches may store the answer, and that was logged
 }
 
 // visit finds the tokens of a client's request. The request is not changed, but the body of a form may
@@ -96,6 +113,7 @@ func (v *visit) takeCookies() {
 	for _, c := range v.cookies {
 		v.add(cmp.Or(c.value, "-")) // a cookie without a value is malformed
 	}
+	v.bound()
 }
 
 // dropCookies takes our cookies out of the header.
@@ -118,18 +136,37 @@ func (v *visit) takeList(lines []string) {
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
 			if listed++; listed > maxCookies {
-				return
+				break
 			}
 			v.add(strings.Trim(token, " \t"))
 		}
 	}
+	v.bound()
 }
 
-// add adds a token.
+// add adds a token. Few of the values that are no tokens are enough to know what came.
 func (v *visit) add(token string) {
-	if token != "" {
-		v.tokens = append(v.tokens, token)
-		v.size += len(token)
+	if token == "" {
+		return
+	}
+	v.size += len(token)
+	limit := v.edge.auth.AcceptsUpTo()
+	if !plausible(token, limit) {
+		if v.rubbish++; v.rubbish > maxRubbish {
+			return
+		}
+		token = token[:min(len(token), limit+1)]
+	}
+	if v.tokens == nil {
+		v.tokens = v.first[:0]
+	}
+	v.tokens = append(v.tokens, token)
+}
+
+// bound leaves the last tokens.
+func (v *visit) bound() {
+	if v.surplus = max(0, len(v.tokens)-maxOpened); v.surplus > 0 {
+		v.tokens = v.tokens[v.surplus:]
 	}
 }
 
@@ -138,17 +175,8 @@ func plausible(token string, limit int) bool {
 	if len(token) < 64 || len(token) > limit {
 		return false
 	}
-	dots := 0
-	for i := range len(token) {
-		switch c := token[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		case c == '.':
-			dots++
-		default:
-			return false
-		}
-	}
-	return dots >= 2
+	dots := strings.Count(token, ".")
+	return dots == 2 || dots == 4
 }
 
 // strip returns the request for inner layers: with this context, and without the tokens.
@@ -176,7 +204,7 @@ func (e *Edge) count(ctx context.Context, hop waybill.Hop, v *visit) {
 	if len(v.tokens) == 0 && v.ignored == 0 {
 		return
 	}
-	e.rec.Carried(ctx, len(v.tokens), v.size)
+	e.rec.Carried(ctx, len(v.tokens)+v.surplus+max(0, v.rubbish-maxRubbish), v.size)
 	if v.size > heavyTokens {
 		e.heavy.Do(func() {
 			e.logger.WarnContext(ctx, "waybill: a client sends more than 6 KiB of tokens; proxies with default settings "+
@@ -184,6 +212,8 @@ func (e *Edge) count(ctx context.Context, hop waybill.Hop, v *visit) {
 		})
 	}
 	e.rec.Forgot(ctx, hop.Forgotten())
+	e.rec.ForgotSome(ctx, waybill.Reason(waybill.ErrMalformed), v.rubbish-maxRubbish)
+	e.rec.ForgotSome(ctx, telemetry.Overflow, v.surplus)
 	e.rec.ForgotSome(ctx, telemetry.IgnoredCarrier, v.ignored)
 	if hop.ClockAhead() {
 		e.rec.ForgotSome(ctx, telemetry.ClockAhead, 1)

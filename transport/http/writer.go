@@ -23,13 +23,7 @@ type writer struct {
 	hop  waybill.Hop
 	seen http.Header // of the request, as inner layers see it
 
-	visit   *visit   // of a client of an edge; else nil
-	cookies []string // the lines that set and expire cookies
-	paged   bool     // the response, or its request's URL, contains a token
-	long    bool     // the response was flushed before its end
-
-	journey  bool // the client was on a journey when the header was written, or sent tokens
-	reported bool // shared caches may store the response, and that was logged
+	visit *visit // of a client of an edge; else nil
 
 	fromHop  bool // a Transport sent the request
 	trailers bool // the client accepts them
@@ -76,7 +70,9 @@ func (w *writer) FlushError() error {
 	if !canFlush(w.ResponseWriter) {
 		return fmt.Errorf("waybillhttp: %w", http.ErrNotSupported)
 	}
-	w.long = true
+	if w.visit != nil {
+		w.visit.flushed = true
+	}
 	w.first()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
@@ -94,9 +90,9 @@ func (w *writer) head(status int) {
 	h := w.Header()
 	unannounce(h)
 	w.grpc = w.http2 && isGRPC(h)
-	if w.visit != nil {
+	if v := w.visit; v != nil {
 		w.renew(w.lasts(h))
-		w.journey = w.visit.tokens != nil || !w.hop.Vacant()
+		v.journey = v.tokens != nil || !w.hop.Vacant()
 	}
 	w.trailing = w.canHaveTrailer(h)
 	switch {
@@ -132,7 +128,7 @@ func (w *writer) renew(always bool) {
 // lasts reports whether the response can last for long, so that its client should begin with a whole
 // life: a stream of events, another protocol, or a response that is flushed before its end.
 func (w *writer) lasts(h http.Header) bool {
-	return w.status == http.StatusSwitchingProtocols || !w.grpc && (w.long || mediaType(h) == "text/event-stream")
+	return w.status == http.StatusSwitchingProtocols || !w.grpc && (w.visit.flushed || mediaType(h) == "text/event-stream")
 }
 
 // emit sets the returned tokens. They replace values that the handler copied from other responses.
@@ -165,19 +161,12 @@ func (w *writer) settle(h http.Header) {
 	} else {
 		h[returnKey] = w.sent
 	}
-	if e := w.m.edge; e != nil && e.cookies != nil {
-		e.cookies.replace(h, w.cookies)
-	}
-	if w.paged {
-		h["Referrer-Policy"] = []string{"same-origin"}
-	}
-	switch {
-	case w.sent != nil, w.cookies != nil, w.paged:
+	if w.m.edge != nil && w.m.edge.settle(h, w.visit) || w.sent != nil {
 		forbidCaching(h)
-	default:
-		w.keepPrivate(h)
-		w.setVary(h)
+		return
 	}
+	w.keepPrivate(h)
+	w.setVary(h)
 }
 
 // result returns the result of the request, as far as the response shows it.
@@ -278,7 +267,8 @@ func (w *writer) abandon() {
 	w.hop.Discard()
 	w.countMissed()
 	if !w.hijacked {
-		w.sent, w.cookies, w.paged = nil, nil, false
+		w.sent = nil
+		w.visit.withdraw()
 		w.settle(w.Header()) // an outer layer that recovers may still answer
 	}
 }

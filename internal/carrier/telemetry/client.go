@@ -12,6 +12,7 @@ import (
 
 // The reasons of waybill.forget that [waybill.Hop.Forgotten] does not give, and one of waybill.refuse.
 const (
+	Overflow       = "overflow"      // more tokens than an edge opens
 	IgnoredCarrier = "other_carrier" // in a carrier that does not count, because another one has tokens
 	ClockAhead     = "clock_ahead"   // used and renewed, because its issuer's clock is ahead
 	CrossOrigin    = "cross_origin"  // waybill.refuse: made by a page of another origin

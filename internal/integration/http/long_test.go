@@ -101,19 +101,27 @@ func TestLongHandlersCallOnward(t *testing.T) {
 	}
 }
 
-// An edge renews at the end of a stream as well: a client of gRPC gets a trailer whose token has a life.
+// An edge renews at the end of a stream as well: a client of gRPC gets a trailer whose token has a life. A
+// stream that is longer than a life brings no token.
 func TestEdgeRenewsAtTheEnd(t *testing.T) {
-	var clock later
-	auth := waybilltest.Authority(t, waybill.Claims(cell, seats), waybill.Clock(clock.now))
-	for name, change := range map[string]bool{"changed": true, "unchanged": false} {
+	for name, tt := range map[string]struct {
+		takes  time.Duration
+		change bool
+	}{
+		"changed": {10 * time.Minute, true}, "unchanged": {10 * time.Minute, false}, "too long": {16 * time.Minute, true},
+	} {
+		var clock later
+		auth := waybilltest.Authority(t, waybill.Claims(cell, seats), waybill.Clock(clock.now))
 		s := serve(t, true, must(waybillhttp.NewEdge(auth)).Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/grpc")
 			w.Header().Set("Trailer", "Grpc-Status")
 			w.WriteHeader(200)
 			w.(http.Flusher).Flush()
-			clock.pass(40 * time.Minute)
-			if change {
-				check(t, waybill.Update(r.Context(), seats.To(1)))
+			clock.pass(tt.takes)
+			if tt.change {
+				if err := waybill.Update(r.Context(), seats.To(1)); errors.Is(err, waybill.ErrTooLate) != (name == "too long") {
+					t.Errorf("%s: Update gives %v", name, err)
+				}
 			}
 			w.Header().Set("Grpc-Status", "0")
 		})))
@@ -127,6 +135,12 @@ func TestEdgeRenewsAtTheEnd(t *testing.T) {
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		wb, err := auth.Open(resp.Trailer.Get("Waybill-Update"))
+		if name == "too long" {
+			if resp.Trailer["Waybill-Update"] != nil {
+				t.Errorf("%s: trailer %v, want no token", name, resp.Trailer)
+			}
+			continue
+		}
 		if err != nil {
 			t.Errorf("%s: the returned token: %v", name, err)
 			continue
