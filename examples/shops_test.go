@@ -42,8 +42,8 @@ func TestChangedLines(t *testing.T) {
 	doc := string(text)
 	for _, library := range []string{"scs", "gorilla"} {
 		out, err := exec.Command("git", "diff", "--no-index", "-U0", library+"/before", library+"/after").Output()
-		if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) { // 1: they differ
-			t.Fatal(err)
+		if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
+			t.Fatal(err) // git exits with 1 if they differ
 		}
 		added, deleted := 0, 0
 		for line := range strings.Lines(string(out)) {
@@ -156,7 +156,8 @@ func (s *shop) slowLogout(t *testing.T) {
 	}
 }
 
-var skus = []string{"boots", "compass", "flask", "gaiters", "headlamp", "knife", "map", "mat", "poles", "rope", "stove", "tent"}
+var skus = []string{"boots", "compass", "flask", "gaiters", "headlamp", "knife", "map", "mat", "poles",
+	"rope", "stove", "tent"}
 
 // build builds the shops into a folder.
 func build(t *testing.T) string {
@@ -166,7 +167,8 @@ func build(t *testing.T) string {
 		if err := os.Mkdir(filepath.Join(dir, library), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, library)+"/", "./"+library+"/...").CombinedOutput()
+		build := exec.Command("go", "build", "-o", filepath.Join(dir, library)+"/", "./"+library+"/...")
+		out, err := build.CombinedOutput()
 		if err != nil {
 			t.Fatalf("go build: %v\n%s", err, out)
 		}
