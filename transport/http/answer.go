@@ -41,8 +41,10 @@ func (w *writer) emitList(h http.Header, tokens []string) {
 			token = tokens[0]
 		}
 	}
-	handed := redirects(w.status) && handOver(h, w.visit.origin(), token)
-	w.visit.paged = handed || w.visit.target.url != nil
+	if redirects(w.status) {
+		w.visit.paged = handOver(h, w.visit.origin(), token)
+	}
+	w.visit.paged = w.visit.paged || w.visit.target.url != nil
 }
 
 // emitPage answers with links and forms, which the handler writes, and with the Location of a redirect.

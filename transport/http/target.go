@@ -13,9 +13,8 @@ const parameter = waybill.Header
 
 // target is the URL of a request without our parameter. The zero target is a URL that did not have it.
 type target struct {
-	url     *url.URL
-	uri     string // the RequestURI
-	referer string
+	url *url.URL
+	uri string // the RequestURI
 }
 
 // cut takes our parameter out of the URL of a request, and returns its values. If only is not nil,
