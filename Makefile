@@ -18,7 +18,8 @@ race: ## run the same tests under the race detector; needs a C compiler
 
 .PHONY: browser
 SHOTS ?= $(CURDIR)/.ci/out
-browser: ## test the demo's page in chromium, with screenshots in SHOTS (.ci/out)
+browser: ## test the edge and the demo's page in chromium, with screenshots in SHOTS (.ci/out)
+	cd internal/integration && WAYBILL_NEED_BROWSER=1 $(GO) test -count=1 -timeout 5m ./browser
 	cd demo && WAYBILL_NEED_BROWSER=1 WAYBILL_SCREENSHOTS=$(SHOTS) $(GO) test -count=1 -timeout 15m ./internal/browser
 	cd internal/integration && WAYBILL_NEED_BROWSER=1 $(GO) test -count=1 -timeout 5m -run Chromium ./proxies
 

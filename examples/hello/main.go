@@ -24,7 +24,7 @@ func main() {
 		}
 	})))
 	send := must(waybillhttp.NewTransport(auth, nil, waybillhttp.AllowHosts("127.0.0.1"), waybillhttp.AllowPlaintext()))
-	edge := must(waybillhttp.NewEdge(auth)) // begins a journey on a client's first visit
+	edge := must(waybillhttp.NewEdge(auth)) // begins a client's journey with its first claim
 	shop := httptest.NewServer(edge.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		must(send.RoundTrip(must(http.NewRequestWithContext(r.Context(), "GET", pricing.URL, nil)))).Body.Close()
 		seats, ok := Seats.Get(r.Context()) // verified

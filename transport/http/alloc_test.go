@@ -39,6 +39,37 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// A request of a client allocates the copy of the request, the scope, the state of the visit and the writer;
+// each token adds the header without it, and the opened waybill. A cookie adds the lists of its header.
+func TestAllocationsOfAnEdge(t *testing.T) {
+	auth := authority(t)
+	token := issue(t, auth, cell.To("eu-3"))
+	never := waybillhttp.BeginsOn(func(*http.Request) bool { return false })
+	for _, tt := range []struct {
+		name, header, value string
+		opts                []waybillhttp.EdgeOption
+		more                float64 // than the copy of the request
+	}{
+		{"no token", "Accept", "*/*", []waybillhttp.EdgeOption{never}, 3},
+		{"token", headerKey, token, nil, 9},
+		{"cookie", "Cookie", "a=1; __Host-wb-a=" + token, []waybillhttp.EdgeOption{waybillhttp.Cookies()}, 12},
+		{"other cookies", "Cookie", "a=1", []waybillhttp.EdgeOption{waybillhttp.Cookies(), never}, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := handleEdge(auth, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) }, tt.opts...)
+			var w http.ResponseWriter = &discard{header: http.Header{}}
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set(tt.header, tt.value)
+			got := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) })
+			copied := testing.AllocsPerRun(1000, func() { sink = r.WithContext(context.WithoutCancel(r.Context())) }) - 1
+			if got > copied+tt.more {
+				t.Errorf("%v allocations for each request, want %v for its copy and at most %v more", got, copied, tt.more)
+			}
+			t.Logf("%v allocations, %v for the copy", got, copied)
+		})
+	}
+}
+
 // A request that is sent allocates its copy with the headers, the call, and one slice for all values
 // of our headers.
 func TestAllocationsOfForwarding(t *testing.T) {

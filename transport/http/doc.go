@@ -86,11 +86,59 @@
 //
 // # Edge
 //
-// An [Edge] is a server that also begins a journey for a client that has none, and renews the
-// client's waybill before it expires. The client sends the last waybill that it received as the
-// header Waybill. [StartWith] sets the first claims of a journey. A [Transport] is no client in this
-// sense: an Edge does not renew the waybill of a request with Waybill-Hop. The header gives no right
-// to anyone. Handlers do not see it.
+// An [Edge] is the server side for clients that are no services: browsers, scripts, native programs. It
+// begins the journey of a client that has none, resumes it after a pause, merges what parallel requests
+// changed, and renews the token before it expires. A client holds several tokens for a moment when it
+// sends several requests at once. It follows one rule: send every token that you hold; the token of an
+// answer replaces the ones that its request carried; an empty one means that the request's tokens are
+// forgotten.
+//
+//	edge, err := waybillhttp.NewEdge(auth, waybillhttp.Cookies(), waybillhttp.StartWith(start))
+//	if err != nil {
+//		return err
+//	}
+//	return http.ListenAndServe(addr, edge.Middleware(mux))
+//
+// There are three ways to hold tokens:
+//
+//   - [Cookies]: browsers follow the rule without a script, and all tabs share one journey. An edge uses
+//     192 tokens of a request, and 96 KiB.
+//   - The header Waybill, which is the default: a list of tokens. An empty header says that the client
+//     has none yet. The answer is the header Waybill-Update. An edge uses 32 tokens, and 32 KiB.
+//   - [Pages]: links, forms and redirects carry one token, without cookies and scripts.
+//
+// If a request has both, cookies win, and the other tokens are counted as ignored. Requests of the header
+// carrier that a script's fetch follows through a redirect get their update in the Location too, as the
+// parameter "waybill", because the script never sees the redirect. The edge removes the parameter.
+//
+// No token is refused for being useless: the answer forgets it, and the client begins a new journey, in
+// which [waybill.Previous] tells what the old one held. With [Required] the status is 401 instead, and
+// the tokens are forgotten as well. While keys are not available the status is 503, and nothing is
+// forgotten. [Unusable] sets the page of a refusal. Handlers call [waybill.Begin] at a login and
+// [waybill.End] at a logout.
+//
+// With Cookies, [http.CrossOriginProtection] refuses requests of other origins' pages that can change
+// something, WebSocket handshakes included; [CrossOrigin] sets other rules. The header needs no
+// protection, because a browser asks first: a script of another origin needs a CORS middleware outside of
+// the edge that allows the header Waybill and exposes Waybill-Update.
+//
+// The response to a client on a journey is not stored by shared caches: Cache-Control gets "private" if
+// the handler allows storage, and the fields for CDNs forbid it. Next to a token it is no-store. Every
+// other response to GET and HEAD has Vary, with Cookie where cookies are used.
+//
+// Cookies cannot change after the header was sent, so [waybill.Update] then returns [waybill.ErrTooLate].
+// A response that can last begins with a renewal, so that its client has a whole life: a stream of events,
+// an upgrade, and one that is flushed before its first byte. An answer that takes longer than the life of
+// a token brings none.
+//
+// A [Transport] is no client in this sense: an Edge handles a request with Waybill-Hop and a waybill as a
+// Server does. The header gives no right to anyone. Handlers do not see it.
+//
+// # Proxies in front of an edge
+//
+// nginx accepts 8 KB of cookies with default settings, which is about 12 parallel changes. For more, set
+// large_client_header_buffers to 4 64k. The answer's header stays within [HeaderBudget]; cookies that
+// there is no room to remove are removed by later answers.
 //
 // # Client
 //
@@ -119,7 +167,9 @@
 // # Logs
 //
 // Add the headers Waybill and Waybill-Update to the redaction lists of proxies, CDNs, application
-// monitoring and access logs: outside the middleware, and on the wire, they contain the tokens.
+// monitoring and access logs: outside the middleware, and on the wire, they contain the tokens. At an
+// edge, so do the cookies whose names begin with __Host-wb-, and the parameter "waybill" of a URL, with
+// [Pages] and after a redirect.
 //
 // The integration tests are in internal/integration/http, internal/integration/connect and
 // internal/integration/gateway.
