@@ -259,7 +259,7 @@ func fetchAll(t *testing.T, s *shop, addr string, via http.RoundTripper, clock *
 		for _, kind := range kinds {
 			path := "/cached/" + kind + "/" + f.name
 			clock.advance(8 * time.Minute) // the next answer renews
-			for range 3 {
+			for range 2 {
 				newVisitor(t, s, "", newClient(t, addr, via, newCookies(t, addr))).fetch(t, path, kind, "")
 				for _, v := range visitors {
 					v.fetch(t, path, kind, "")
