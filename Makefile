@@ -21,6 +21,7 @@ SHOTS ?= $(CURDIR)/.ci/out
 browser: ## test the edge and the demo's page in chromium, with screenshots in SHOTS (.ci/out)
 	cd internal/integration && WAYBILL_NEED_BROWSER=1 $(GO) test -count=1 -timeout 5m ./browser
 	cd demo && WAYBILL_NEED_BROWSER=1 WAYBILL_SCREENSHOTS=$(SHOTS) $(GO) test -count=1 -timeout 15m ./internal/browser
+	cd internal/integration && WAYBILL_NEED_BROWSER=1 $(GO) test -count=1 -timeout 5m -run Chromium ./proxies
 
 .PHONY: compose
 compose: ## test the compose stack on a Docker engine while parts of it fail; needs root if no engine runs

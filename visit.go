@@ -46,6 +46,7 @@ type visit struct {
 	instead bool     // the journey is a new one
 	began   bool     // this request began the journey
 	told    bool     // the client was told to forget
+	kept    bool     // the tokens could not be merged: the client keeps all of them
 	current *Waybill // what out was made from
 	out     *Waybill // the token for the client
 }
@@ -207,7 +208,7 @@ func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
 			tokens = tokens[:len(tokens)-1]
 		case main.err == nil:
 			v.lost = append(v.lost, err)
-			v.base, v.rev = main.wb, main.wb.body().claims.Rev
+			v.base, v.rev, v.kept = main.wb, main.wb.body().claims.Rev, true
 			return main.wb, nil
 		case ClassOf(err) == Unavailable:
 			v.away = true

@@ -51,8 +51,9 @@ func (s *scope) answered(r Result) []string {
 	return []string{out.Token()}
 }
 
-// onlyGood reports whether everything that came is in use.
-func (v *visit) onlyGood() bool { return len(v.forgotten) == 0 && v.base != nil }
+// onlyGood reports whether everything that came is in use. If a good token could not be merged with the
+// others, it must not be forgotten together with them.
+func (v *visit) onlyGood() bool { return v.kept || len(v.forgotten) == 0 && v.base != nil }
 
 // late reports whether the request came so long ago that its answer must not bring a token: the client
 // may have a newer one of a journey that has taken this one's place, and forgotten which.

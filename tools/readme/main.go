@@ -5,6 +5,9 @@
 //     compiled and run,
 //   - every block marked sh is run by bash in the repository, or in a new folder if it is marked
 //     "sh scratch", and must exit with code 0 within ten minutes,
+//   - the blocks marked "go PATH" and "sh step" are a tutorial: in the order of the file, the first
+//     are written to that path, and the others are run, all by one bash in a new folder, whose
+//     background jobs are stopped at the end,
 //   - every link to a file of the repository must lead to an existing file.
 //
 // Other blocks are not checked.
@@ -85,7 +88,7 @@ func dedent(text string) string {
 }
 
 var (
-	block = regexp.MustCompile("(?ms)^```([\\w ]*)\n(.*?)^```$")
+	block = regexp.MustCompile("(?ms)^```([\\w ./]*)\n(.*?)^```$")
 	link  = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 )
 
@@ -94,8 +97,13 @@ func check(root, path string, code string) error {
 	if err != nil {
 		return err
 	}
+	var tutorial strings.Builder
 	for _, m := range block.FindAllStringSubmatch(string(text), -1) {
-		switch kind, body := m[1], m[2]; kind {
+		kind, body := m[1], m[2]
+		if file, ok := strings.CutPrefix(kind, "go "); ok {
+			fmt.Fprintf(&tutorial, "mkdir -p %s\ncat > %s <<'END OF FILE'\n%sEND OF FILE\n", filepath.Dir(file), file, body)
+		}
+		switch kind {
 		case "go":
 			// The parts between blank lines may occur in different places.
 			for part := range strings.SplitSeq(strings.TrimSpace(dedent(body)), "\n\n") {
@@ -109,6 +117,14 @@ func check(root, path string, code string) error {
 			if err := shell(root, body, kind == "sh scratch"); err != nil {
 				return fmt.Errorf("%w in\n%s", err, body)
 			}
+		case "sh step":
+			tutorial.WriteString(body)
+		}
+	}
+	if tutorial.Len() > 0 {
+		fmt.Printf("# %s: tutorial\n%s", path, tutorial.String())
+		if err := shell(root, "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"+tutorial.String(), true); err != nil {
+			return fmt.Errorf("%w in the tutorial", err)
 		}
 	}
 	for _, m := range link.FindAllStringSubmatch(block.ReplaceAllString(string(text), ""), -1) {

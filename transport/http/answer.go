@@ -6,8 +6,8 @@ import (
 	"github.com/waybill-go/waybill/internal/carrier/telemetry"
 )
 
-// emitToClient answers a client of an edge in the way in which the client holds its tokens. An empty
-// token tells the client to forget the ones that its request carried.
+// emitToClient answers a client of an edge in the way in which the client holds its tokens. An
+// empty token tells the client to forget the ones that its request carried.
 func (w *writer) emitToClient(h http.Header, tokens []string) {
 	switch w.visit.by {
 	case byCookie:
@@ -47,7 +47,8 @@ func (w *writer) emitList(h http.Header, tokens []string) {
 	w.visit.paged = w.visit.paged || w.visit.target.url != nil
 }
 
-// emitPage answers with links and forms, which the handler writes, and with the Location of a redirect.
+// emitPage answers with links and forms, which the handler writes, and with the Location of a
+// redirect.
 func (w *writer) emitPage(h http.Header, tokens []string) {
 	token := w.visit.page.returned(tokens)
 	if redirects(w.status) {
@@ -57,10 +58,10 @@ func (w *writer) emitPage(h http.Header, tokens []string) {
 	w.visit.paged = token != "" || w.visit.tokens != nil
 }
 
-// cookieLines returns the lines that set the cookie of a token and then remove the ones that came. It
-// returns nil if the token does not fit: the client then keeps what it has. All lines stay within the
-// header budget, because a proxy that rejects the header would lock the client out. The expiries that do
-// not fit follow with the next answers.
+// cookieLines returns the lines that set the cookie of a token and then remove the ones that came.
+// It returns nil if the token does not fit: the client then keeps what it has. All lines stay
+// within the header budget, because a proxy that rejects the header would lock the client out. The
+// expiries that do not fit follow with the next answers.
 func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 	e := w.visit.edge
 	room := e.budget - w.size(h, nil)
@@ -80,8 +81,9 @@ func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {
 	return append(lines, e.cookies.expire(w.visit.cookies, set, room)...)
 }
 
-// settle sets our cookies, whatever the handler did to them, and the policy that keeps a token in a URL
-// from other origins. It reports whether the response carries a token, or tells the client to forget some.
+// settle sets our cookies, whatever the handler did to them, and the policy that keeps a token in a
+// URL from other origins. It reports whether the response carries a token, or tells the client to
+// forget some.
 func (e *Edge) settle(h http.Header, v *visit) bool {
 	if e.cookies != nil {
 		var lines []string

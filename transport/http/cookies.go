@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// maxCookie is the size of a cookie's name and value that browsers accept, with some room: the limit
-	// is 4,096 bytes, and some count the attributes.
+	// maxCookie is the size of a cookie's name and value that browsers accept, with some room: the
+	// limit is 4,096 bytes, and some count the attributes.
 	maxCookie = 4000
 
-	// maxCookies is how many cookies of a request are read. Browsers keep less than 200 for a host, and
-	// net/http reads 3,000. The header is dropped behind them.
+	// maxCookies is how many cookies of a request are read. Browsers keep less than 200 for a host,
+	// and net/http reads 3,000. The header is dropped behind them.
 	maxCookies = 1000
 
 	// nameLen is the length of a token's name.
@@ -62,9 +62,9 @@ func (c *cookies) check(acceptLimit int) error {
 	return nil
 }
 
-// read returns our cookies in the order in which they came, and the lines of the Cookie header without
-// them. It returns false if there are none. A cookie is ours by the prefix of its name, whether or not
-// net/http would accept it.
+// read returns our cookies in the order in which they came, and the lines of the Cookie header
+// without them. It returns false if there are none. A cookie is ours by the prefix of its name,
+// whether or not net/http would accept it.
 func (c *cookies) read(lines []string) (ours []cookie, rest []string, ok bool) {
 	left := maxCookies
 	for _, line := range lines {
@@ -102,12 +102,13 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(end.Unix()-now.Unix(), 10)
 }
 
-// expire returns the lines that remove cookies, in the order in which they came, but for the one that
-// is set. Together they have at most room bytes.
+// expire returns the lines that remove cookies, in the order in which they came, but for the one
+// that is set. Together they have at most room bytes.
 //
 // A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
-// header that a proxy rejects would lock the client out. Where there is room for a part, the answers to
-// parallel requests remove different parts: the same one each time would let the set grow.
+// header that a proxy rejects would lock the client out. Where there is room for a part, the
+// answers to parallel requests remove different parts: the same one each time would let the set
+// grow.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
 	known := make(map[string]bool, min(len(came), maxOpened))
 	least := fieldSize("Set-Cookie", c.prefix+c.expiry)
@@ -131,8 +132,8 @@ func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
 	return lines
 }
 
-// replace makes ours the only lines that set cookies with our prefix: a proxy may have copied others
-// from the response of another edge.
+// replace makes ours the only lines that set cookies with our prefix: a proxy may have copied
+// others from the response of another edge.
 func (c *cookies) replace(h http.Header, ours []string) {
 	was := h["Set-Cookie"]
 	if was == nil && ours == nil {

@@ -108,8 +108,8 @@ func TestParallelChanges(t *testing.T) {
 	}
 }
 
-// Whatever has a name with our prefix is forgotten under the name that it has, and is hidden from the
-// handler. Everything else stays.
+// Whatever has a name with our prefix is forgotten under the name that it has, and is hidden from
+// the handler. Everything else stays.
 func TestPlantedCookies(t *testing.T) {
 	auth := authority(t)
 	good := issue(t, auth, cell.To("kept"))
@@ -159,8 +159,8 @@ func TestPlantedCookies(t *testing.T) {
 	}
 }
 
-// Cookies win over the header, which is counted. A client with the header and no cookies is answered by
-// header.
+// Cookies win over the header, which is counted. A client with the header and no cookies is
+// answered by header.
 func TestTwoCarriers(t *testing.T) {
 	auth := authority(t)
 	m := &meter{}
@@ -201,8 +201,8 @@ func TestTwoCarriers(t *testing.T) {
 	}
 }
 
-// A cookie is not changed after the header was sent, and there are no trailers. A handler that panics, or
-// whose change does not fit, expires nothing.
+// A cookie is not changed after the header was sent, and there are no trailers. A handler that
+// panics, or whose change does not fit, expires nothing.
 func TestNothingIsExpired(t *testing.T) {
 	auth := authority(t, waybill.AcceptLimit(3584), waybill.IssueLimit(3584))
 	late := make(chan error, 1)
@@ -294,8 +294,8 @@ func TestCopiedCookiesAreReplaced(t *testing.T) {
 	}
 }
 
-// The answer to many cookies stays within the header budget, so that a proxy accepts it: a client is told
-// in parts what to forget.
+// The answer to many cookies stays within the header budget, so that a proxy accepts it: a client
+// is told in parts what to forget.
 func TestManyCookies(t *testing.T) {
 	auth := authority(t)
 	h := handleEdge(auth, reporter(t), waybillhttp.Cookies(), startIn, waybillhttp.Logger(nolog))
@@ -330,8 +330,8 @@ func TestManyCookies(t *testing.T) {
 	}
 }
 
-// Where an answer has room for a part of the expiries, parallel answers expire different parts: a set that
-// grows in parallel requests shrinks again.
+// Where an answer has room for a part of the expiries, parallel answers expire different parts: a
+// set that grows in parallel requests shrinks again.
 func TestParallelAnswersExpireDifferentCookies(t *testing.T) {
 	auth := authority(t)
 	h := handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {

@@ -12,9 +12,9 @@ type crossOrigin struct{ error }
 // Unwrap returns what the protection says.
 func (c crossOrigin) Unwrap() error { return c.error }
 
-// checkOrigin refuses requests that change something and come from another origin, if cookies carry the
-// journey: a browser adds them to the requests of every page. The header Waybill needs a preflight, and
-// a parameter has to be known.
+// checkOrigin refuses requests that change something and come from another origin, if cookies carry
+// the journey: a browser adds them to the requests of every page. The header Waybill needs a
+// preflight, and a parameter has to be known.
 func (e *Edge) checkOrigin(r *http.Request, v *visit) error {
 	if e.crossing == nil || v.by != byCookie {
 		return nil

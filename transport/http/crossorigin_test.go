@@ -9,8 +9,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// With cookies, other origins can neither change anything nor open a WebSocket. The header and pages need
-// no check.
+// With cookies, other origins can neither change anything nor open a WebSocket. The header and
+// pages need no check.
 func TestCrossOrigin(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, cell.To("kept"))

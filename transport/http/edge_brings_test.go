@@ -12,8 +12,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// Whatever a client brings, its third request is answered, and is on a journey. Each row is a row of the
-// table "What a client may bring".
+// Whatever a client brings, its third request is answered, and is on a journey. Each row is a row
+// of the table "What a client may bring".
 func TestWhatAClientMayBring(t *testing.T) {
 	for protection, p := range protections {
 		protect := waybill.Protect(p)
@@ -131,8 +131,8 @@ func TestKeysAway(t *testing.T) {
 	}
 }
 
-// Where a journey is required, tokens of no use are refused and forgotten: the next request begins a journey,
-// or is refused as one without tokens.
+// Where a journey is required, tokens of no use are refused and forgotten: the next request begins
+// a journey, or is refused as one without tokens.
 func TestRequiredForgets(t *testing.T) {
 	auth := authority(t)
 	for _, c := range carriers {
@@ -193,8 +193,8 @@ func TestRefusalBringsTheMerge(t *testing.T) {
 	}
 }
 
-// A page of the application replaces the problem details document. Its status is the refusal's, unless it
-// sets another one.
+// A page of the application replaces the problem details document. Its status is the refusal's,
+// unless it sets another one.
 func TestUnusable(t *testing.T) {
 	auth := authority(t)
 	var status atomic.Int32

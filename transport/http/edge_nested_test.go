@@ -56,8 +56,8 @@ func TestEdgeAndTimeoutHandler(t *testing.T) {
 	}
 }
 
-// A hop at an edge with cookies is a hop: no cookies are set, its waybill is not renewed, and the cookies
-// of its own client are hidden.
+// A hop at an edge with cookies is a hop: no cookies are set, its waybill is not renewed, and the
+// cookies of its own client are hidden.
 func TestHopAtAnEdgeWithCookies(t *testing.T) {
 	auth := authority(t)
 	for _, opts := range [][]waybillhttp.EdgeOption{nil, {waybillhttp.Skip(func(*http.Request) bool { return true })}} {
@@ -133,7 +133,8 @@ func TestParallelFirstVisits(t *testing.T) {
 	}
 }
 
-// A handshake returns the token in cookies, for handlers that write the status and for ones that hijack.
+// A handshake returns the token in cookies, for handlers that write the status and for ones that
+// hijack.
 func TestUpgradeWithCookies(t *testing.T) {
 	auth := authority(t)
 	young := issue(t, authority(t, at(-2*time.Minute)), cell.To("kept"))

@@ -9,13 +9,13 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// StartWith sets the function that returns the first claims of a new journey. It is also called when a
-// journey is over; [waybill.Previous] then returns what the journey held, so that the new one can carry
-// it over. Parallel first requests of a client call it once each: it must be cheap and without side
-// effects.
+// StartWith sets the function that returns the first claims of a new journey. It is also called
+// when a journey is over; [waybill.Previous] then returns what the journey held, so that the new
+// one can carry it over. Parallel first requests of a client call it once each: it must be cheap
+// and without side effects.
 //
-// Without StartWith a journey begins when a handler sets its first claim. Until then the client gets
-// no token.
+// Without StartWith a journey begins when a handler sets its first claim. Until then the client
+// gets no token.
 //
 // An error of start refuses the request: with status 503, or with the status of the refusal if the
 // error is one of package waybill's. To allow no new journey for a request, return
@@ -31,10 +31,10 @@ func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 	})
 }
 
-// BeginsOn sets the function that chooses the requests that may begin a journey. By default these are
-// all but prefetches, and requests of a browser for a script, a style sheet, an image, a font or
-// another part of a page. Other requests use the client's journey if it has one. A CORS preflight never
-// begins a journey, and passes the edge untouched.
+// BeginsOn sets the function that chooses the requests that may begin a journey. By default these
+// are all but prefetches, and requests of a browser for a script, a style sheet, an image, a font
+// or another part of a page. Other requests use the client's journey if it has one. A CORS
+// preflight never begins a journey, and passes the edge untouched.
 //
 // Crawlers do not say what they fetch. Leave [StartWith] out, so that they get no token.
 func BeginsOn(begins func(*http.Request) bool) EdgeOption {
@@ -47,10 +47,10 @@ func BeginsOn(begins func(*http.Request) bool) EdgeOption {
 	})
 }
 
-// Idle sets how long after the expiry of its tokens a journey can be resumed, within its absolute end.
-// The default is 2 hours, and 0 with [Pages]. Idle counts at the edge only: the services behind it get a
-// renewed token. The ring must keep keys for three lives and Idle after they have issued their last
-// token; otherwise the tokens have an unknown key, and the journey begins anew.
+// Idle sets how long after the expiry of its tokens a journey can be resumed, within its absolute
+// end. The default is 2 hours, and 0 with [Pages]. Idle counts at the edge only: the services
+// behind it get a renewed token. The ring must keep keys for three lives and Idle after they have
+// issued their last token; otherwise the tokens have an unknown key, and the journey begins anew.
 func Idle(d time.Duration) EdgeOption {
 	return edgeOption(func(e *Edge) error {
 		if d < 0 {
@@ -61,12 +61,12 @@ func Idle(d time.Duration) EdgeOption {
 	})
 }
 
-// Cookies keeps the journeys of clients in cookies that scripts cannot read. All tabs of a browser are
-// on one journey, and EventSource, WebSocket, images and downloads send it.
+// Cookies keeps the journeys of clients in cookies that scripts cannot read. All tabs of a browser
+// are on one journey, and EventSource, WebSocket, images and downloads send it.
 //
-// Each token is one cookie, __Host-wb- and the token's name. A client with a script may use the header
-// instead: a request that has the header Waybill, even an empty one, and no waybill cookie is answered
-// by header.
+// Each token is one cookie, __Host-wb- and the token's name. A client with a script may use the
+// header instead: a request that has the header Waybill, even an empty one, and no waybill cookie
+// is answered by header.
 //
 // Requests of other origins with an unsafe method, and their WebSocket handshakes, are refused with
 // status 403; see [CrossOrigin]. The Authority's [waybill.AcceptLimit] must be small enough for a
@@ -94,7 +94,8 @@ type cookieOption func(*cookies) error
 func (o cookieOption) applyCookies(c *cookies) error { return o(c) }
 
 // CookieName sets the middle part of the cookies' names, which is "wb" by default. Two edges on one
-// host need two names, because cookies ignore ports and the edges forget each other's tokens otherwise.
+// host need two names, because cookies ignore ports and the edges forget each other's tokens
+// otherwise.
 func CookieName(name string) CookieOption {
 	return cookieOption(func(c *cookies) error {
 		if !isCookieName(name) {
@@ -107,8 +108,8 @@ func CookieName(name string) CookieOption {
 }
 
 // CookieDomain sends the cookies to this domain and its sub-domains, such as example.com for
-// shop.example.com and account.example.com. Any of these hosts can then plant tokens: the prefix of the
-// names is __Secure-, which does not prevent that as __Host- does.
+// shop.example.com and account.example.com. Any of these hosts can then plant tokens: the prefix of
+// the names is __Secure-, which does not prevent that as __Host- does.
 func CookieDomain(domain string) CookieOption {
 	return cookieOption(func(c *cookies) error {
 		host, err := parsePattern(domain)
@@ -121,8 +122,8 @@ func CookieDomain(domain string) CookieOption {
 	})
 }
 
-// InsecureCookies allows cookies over plain http, without a prefix that protects their names. Use it for
-// development only: anyone on the way can read and plant tokens.
+// InsecureCookies allows cookies over plain http, without a prefix that protects their names. Use
+// it for development only: anyone on the way can read and plant tokens.
 func InsecureCookies() CookieOption {
 	return cookieOption(func(c *cookies) error {
 		c.insecure = true
@@ -130,9 +131,9 @@ func InsecureCookies() CookieOption {
 	})
 }
 
-// CrossOrigin replaces the check that is on with [Cookies]: use it to trust origins, or to let other
-// sites post to some paths, such as a payment provider that sends the browser back with a form. A deny
-// handler of c is not used; see [Unusable].
+// CrossOrigin replaces the check that is on with [Cookies]: use it to trust origins, or to let
+// other sites post to some paths, such as a payment provider that sends the browser back with a
+// form. A deny handler of c is not used; see [Unusable].
 func CrossOrigin(c *http.CrossOriginProtection) EdgeOption {
 	return edgeOption(func(e *Edge) error {
 		if c == nil {
@@ -144,15 +145,16 @@ func CrossOrigin(c *http.CrossOriginProtection) EdgeOption {
 }
 
 // Pages keeps the journeys of clients in links, forms and redirects, as the parameter or form field
-// "waybill". It is for clients without cookies and scripts. [Field] and [Link] write the token into a
-// page; the edge adds it to redirects to the same origin. A page is a branch of its journey: two tabs
-// do not see each other's changes.
+// "waybill". It is for clients without cookies and scripts. [Field] and [Link] write the token into
+// a page; the edge adds it to redirects to the same origin. A page is a branch of its journey: two
+// tabs do not see each other's changes.
 //
 // The token is in the URL. A link that is passed on passes the journey on, and the address bar, the
-// browser's history and access logs contain it. The edge removes the parameter from the request that
-// inner layers see, also from the Referer, so install it outside of access logs and instrumentation. It
-// sets Referrer-Policy: same-origin and Cache-Control: no-store. Form fields are read from bodies of the
-// type application/x-www-form-urlencoded up to 64 KiB; other forms need a [Link] as their action.
+// browser's history and access logs contain it. The edge removes the parameter from the request
+// that inner layers see, also from the Referer, so install it outside of access logs and
+// instrumentation. It sets Referrer-Policy: same-origin and Cache-Control: no-store. Form fields
+// are read from bodies of the type application/x-www-form-urlencoded up to 64 KiB; other forms need
+// a [Link] as their action.
 //
 // A request that has the header Waybill, even an empty one, is answered by header.
 func Pages() EdgeOption {
@@ -162,13 +164,13 @@ func Pages() EdgeOption {
 	})
 }
 
-// Unusable sets the function that writes the page of a refused request, in place of the problem details
-// document. The reason is the one that the document would have, such as "expired", "absent" or
-// "cross_origin". The function may set another status; by default it is the one of the refusal. What
-// the client must forget, and Retry-After, are already in the header.
+// Unusable sets the function that writes the page of a refused request, in place of the problem
+// details document. The reason is the one that the document would have, such as "expired", "absent"
+// or "cross_origin". The function may set another status; by default it is the one of the refusal.
+// What the client must forget, and Retry-After, are already in the header.
 //
-// Do not redirect to the page that was refused: the client would ask for it for ever. Calls of gRPC are
-// answered with a gRPC status.
+// Do not redirect to the page that was refused: the client would ask for it for ever. Calls of gRPC
+// are answered with a gRPC status.
 func Unusable(page func(w http.ResponseWriter, r *http.Request, reason string)) EdgeOption {
 	return edgeOption(func(e *Edge) error {
 		if page == nil {

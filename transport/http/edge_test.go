@@ -218,9 +218,9 @@ func TestEdgeCannotRenew(t *testing.T) {
 			t.Errorf("cell %q, want kept", got)
 		}
 	}, waybillhttp.Logger(slog.New(slog.NewTextHandler(&logged, nil)))))
-	for range 2 {
-		if a := present(t, s, old); a.StatusCode != 200 || a.Header[returnKey] != nil {
-			t.Errorf("got %d, header %v; want 200 without a returned token", a.StatusCode, a.Header)
+	for _, tokens := range []string{old, old, old + ", garbage"} {
+		if a := present(t, s, tokens); a.StatusCode != 200 || a.Header[returnKey] != nil {
+			t.Errorf("got %d, header %v; want 200, and nothing forgotten", a.StatusCode, a.Header)
 		}
 	}
 	s.Close()

@@ -20,8 +20,8 @@ type form struct {
 	parsed     bool
 }
 
-// takeForm reads the body of a small form, and returns it without our field, and the field's values. It
-// returns nil if the request has no such body.
+// takeForm reads the body of a small form, and returns it without our field, and the field's
+// values. It returns nil if the request has no such body.
 func takeForm(r *http.Request) (*form, []string) {
 	switch {
 	case r.PostForm != nil:

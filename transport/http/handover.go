@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// A script's fetch follows a redirect by itself: it repeats the header Waybill, and the script never
-// sees the update of the first answer. So the redirect hands the update over: its Location carries the
-// token as a parameter, which the edge takes out of the next request.
+// A script's fetch follows a redirect by itself: it repeats the header Waybill, and the script
+// never sees the update of the first answer. So the redirect hands the update over: its Location
+// carries the token as a parameter, which the edge takes out of the next request.
 
-// takeHandover takes the token out of the parameter of a request that a redirect led to. A token that does
-// not follow from the ones in the header is not used: a link must not put a client on another one's
-// journey.
+// takeHandover takes the token out of the parameter of a request that a redirect led to. A token
+// that does not follow from the ones in the header is not used: a link must not put a client on
+// another one's journey.
 func (v *visit) takeHandover(r *http.Request) {
 	if r.Header[headerKey] == nil {
 		return
@@ -30,9 +30,9 @@ func (v *visit) takeHandover(r *http.Request) {
 	}
 }
 
-// follows reports whether a token can be the update of a request that carried what the header has now:
-// it is of the same journey, or answers one of these tokens, as the token of a login does. A client that
-// has no tokens yet gets its first one.
+// follows reports whether a token can be the update of a request that carried what the header has
+// now: it is of the same journey, or answers one of these tokens, as the token of a login does. A
+// client that has no tokens yet gets its first one.
 func (v *visit) follows(next string) bool {
 	if len(v.tokens) == 0 {
 		return true
@@ -50,9 +50,9 @@ func redirects(status int) bool {
 	return false
 }
 
-// handOver adds a token to the Location of a redirect, and reports whether it did. Another token there is
-// removed, even if the edge adds none: a client would use it as its update, and a visitor may choose where
-// an application redirects to.
+// handOver adds a token to the Location of a redirect, and reports whether it did. Another token
+// there is removed, even if the edge adds none: a client would use it as its update, and a visitor
+// may choose where an application redirects to.
 func handOver(h http.Header, o origin, token string) bool {
 	location := h["Location"]
 	if len(location) != 1 {
@@ -69,8 +69,8 @@ func handOver(h http.Header, o origin, token string) bool {
 	return with != own
 }
 
-// withoutToken returns a URL without a token in our parameter, as browsers read it: they ignore tabs and
-// line breaks.
+// withoutToken returns a URL without a token in our parameter, as browsers read it: they ignore
+// tabs and line breaks.
 func withoutToken(u string) string {
 	read := strings.Map(func(c rune) rune {
 		if c == '\t' || c == '\n' || c == '\r' {

@@ -11,8 +11,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// A change in a request that is answered by a redirect is there behind it, and in the next request. A
-// client that sends the header does not see the update of the redirect.
+// A change in a request that is answered by a redirect is there behind it, and in the next request.
+// A client that sends the header does not see the update of the redirect.
 func TestChangeBehindARedirect(t *testing.T) {
 	for protection, p := range protections {
 		auth := authority(t, waybill.Protect(p))
@@ -62,8 +62,8 @@ func TestLoginBehindARedirect(t *testing.T) {
 	}
 }
 
-// A link with a token does not put a client on another one's journey. Values that are no tokens belong to
-// the application, and so does every parameter of a client with cookies.
+// A link with a token does not put a client on another one's journey. Values that are no tokens
+// belong to the application, and so does every parameter of a client with cookies.
 func TestHandoverIsNoLink(t *testing.T) {
 	auth := authority(t)
 	m := &meter{}

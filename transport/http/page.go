@@ -59,9 +59,9 @@ func pageOf(ctx context.Context) *page {
 	return p
 }
 
-// Field returns the hidden form field that carries the client's token, for an edge with [Pages]. It is
-// empty if the client has no journey, and at other edges. Call it after the last change of the page's
-// claims.
+// Field returns the hidden form field that carries the client's token, for an edge with [Pages]. It
+// is empty if the client has no journey, and at other edges. Call it after the last change of the
+// page's claims.
 func Field(ctx context.Context) template.HTML {
 	token := pageOf(ctx).current()
 	if token == "" {
@@ -70,9 +70,10 @@ func Field(ctx context.Context) template.HTML {
 	return template.HTML(`<input type="hidden" name="` + parameter + `" value="` + html.EscapeString(token) + `">`)
 }
 
-// Link returns a URL with the client's token, for an edge with [Pages]. A URL of another origin, and any
-// URL where the client has no journey or the edge has no Pages, is returned as it is. Call it after the
-// last change of the page's claims. Escape the result as any other URL in a page; html/template does.
+// Link returns a URL with the client's token, for an edge with [Pages]. A URL of another origin,
+// and any URL where the client has no journey or the edge has no Pages, is returned as it is. Call
+// it after the last change of the page's claims. Escape the result as any other URL in a page;
+// html/template does.
 func Link(ctx context.Context, url string) string {
 	p := pageOf(ctx)
 	token := p.current()

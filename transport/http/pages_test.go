@@ -139,7 +139,8 @@ func TestPagesHideTheToken(t *testing.T) {
 	}
 }
 
-// Fields are read from small forms only. The handler reads every body as it was sent, without our field.
+// Fields are read from small forms only. The handler reads every body as it was sent, without our
+// field.
 func TestPagesReadForms(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, cell.To("kept"))

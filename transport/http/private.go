@@ -9,8 +9,8 @@ import (
 const maxRoutes = 256
 
 // keepPrivate keeps the response to a client that is on a journey out of shared caches, because its
-// handler may have used the claims, and some caches ignore Vary. The browser's own cache may store it.
-// The fields for CDNs, which take precedence over Cache-Control, forbid to store it.
+// handler may have used the claims, and some caches ignore Vary. The browser's own cache may store
+// it. The fields for CDNs, which take precedence over Cache-Control, forbid to store it.
 func (w *writer) keepPrivate(h http.Header) {
 	if w.visit == nil || !w.visit.journey || !cacheable(h) {
 		return

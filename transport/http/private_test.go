@@ -26,8 +26,9 @@ var shareable = []http.Header{
 	{"Last-Modified": {"Thu, 01 Dec 1994 16:00:00 GMT"}},
 }
 
-// A response to a client on a journey stays out of shared caches: it is private, or no-store next to a
-// token. It has Vary, on 304 as well, whether the header is written early, late, or in a buffer.
+// A response to a client on a journey stays out of shared caches: it is private, or no-store next
+// to a token. It has Vary, on 304 as well, whether the header is written early, late, or in a
+// buffer.
 func TestSharedCaches(t *testing.T) {
 	auth := authority(t)
 	token := issue(t, auth, cell.To("kept"))

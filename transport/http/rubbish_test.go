@@ -14,8 +14,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// A megabyte of rubbish costs less than as many good tokens as an edge uses, and does not keep a client
-// from its journey.
+// A megabyte of rubbish costs less than as many good tokens as an edge uses, and does not keep a
+// client from its journey.
 func TestRubbishIsCheap(t *testing.T) {
 	auth := authority(t)
 	good := issue(t, auth, tenant.To("a"))

@@ -11,7 +11,8 @@ import (
 // parameter is the name of the parameter and the form field that carry a token.
 const parameter = waybill.Header
 
-// target is the URL of a request without our parameter. The zero target is a URL that did not have it.
+// target is the URL of a request without our parameter. The zero target is a URL that did not have
+// it.
 type target struct {
 	url *url.URL
 	uri string // the RequestURI
@@ -83,8 +84,8 @@ func cutQuery(u string, only func(string) bool) string {
 	return before
 }
 
-// cutParameter returns a query without our parameter, and the parameter's values. Everything else stays
-// byte for byte.
+// cutParameter returns a query without our parameter, and the parameter's values. Everything else
+// stays byte for byte.
 func cutParameter(query string, only func(string) bool) (rest string, values []string) {
 	if !strings.Contains(query, parameter) && !strings.Contains(query, "%") {
 		return query, nil

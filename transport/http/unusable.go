@@ -6,15 +6,16 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// unusable is the refusal of a request whose tokens are of no use where a journey is required. Whatever
-// is wrong with them, the client forgets them, and can come again without.
+// unusable is the refusal of a request whose tokens are of no use where a journey is required.
+// Whatever is wrong with them, the client forgets them, and can come again without.
 type unusable struct{ error }
 
 // Unwrap returns what is wrong with the tokens.
 func (u unusable) Unwrap() error { return u.error }
 
-// refuseClient answers a refused request of a client. The answer tells the client what to forget, and
-// brings what was merged, whatever the status. If the keys are not available, nothing is decided.
+// refuseClient answers a refused request of a client. The answer tells the client what to forget,
+// and brings what was merged, whatever the status. If the keys are not available, nothing is
+// decided.
 func (e *Edge) refuseClient(w http.ResponseWriter, r *http.Request, hop waybill.Hop, v *visit, err error) {
 	defer hop.Discard()
 	if status, _ := verdict(err); status != http.StatusServiceUnavailable {

@@ -29,15 +29,16 @@ func (c carrier) maxBytes() int {
 }
 
 const (
-	// maxOpened bounds the tokens of one request that are opened. No browser keeps so many cookies for a host.
+	// maxOpened bounds the tokens of one request that are opened. No browser keeps so many cookies
+	// for a host.
 	maxOpened = 208
 
 	// maxRubbish bounds the other values that are looked at.
 	maxRubbish = 8
 )
 
-// heavyTokens is the size of a client's tokens from which proxies with default settings may refuse the
-// request: nginx accepts a Cookie line of 8,000 bytes.
+// heavyTokens is the size of a client's tokens from which proxies with default settings may refuse
+// the request: nginx accepts a Cookie line of 8,000 bytes.
 const heavyTokens = 6 << 10
 
 // visit is one request of a client: what it carried, and what inner layers see of it.
@@ -69,8 +70,8 @@ type visit struct {
 	reported bool     // shared caches may store the answer, and that was logged
 }
 
-// visit finds the tokens of a client's request. The request is not changed, but the body of a form may
-// have been read.
+// visit finds the tokens of a client's request. The request is not changed, but the body of a form
+// may have been read.
 func (e *Edge) visit(r *http.Request) *visit {
 	v := &visit{edge: e, came: r, header: r.Header}
 	listed := r.Header[headerKey]

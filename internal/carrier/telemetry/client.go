@@ -10,7 +10,8 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// The reasons of waybill.forget that [waybill.Hop.Forgotten] does not give, and one of waybill.refuse.
+// The reasons of waybill.forget that [waybill.Hop.Forgotten] does not give, and one of
+// waybill.refuse.
 const (
 	Overflow       = "overflow"      // more tokens than an edge opens
 	IgnoredCarrier = "other_carrier" // in a carrier that does not count, because another one has tokens
@@ -63,7 +64,8 @@ func (r *Recorder) Forgot(ctx context.Context, why []error) {
 	}
 }
 
-// ForgotSome counts n tokens of a client that were not used. It counts nothing if n is not positive.
+// ForgotSome counts n tokens of a client that were not used. It counts nothing if n is not
+// positive.
 func (r *Recorder) ForgotSome(ctx context.Context, reason string, n int) {
 	if n > 0 {
 		r.client.forget.addN(ctx, reason, int64(n))

@@ -13,8 +13,8 @@ import (
 	waybillhttp "github.com/waybill-go/waybill/transport/http"
 )
 
-// Instrumentation inside of an edge sees no token of a client, whatever carries it, and leaves the journey
-// as it is.
+// Instrumentation inside of an edge sees no token of a client, whatever carries it, and leaves the
+// journey as it is.
 func TestSpansInsideAnEdge(t *testing.T) {
 	for name, opts := range map[string][]waybillhttp.EdgeOption{
 		"cookies": {waybillhttp.Cookies()}, "header": nil, "handed over": nil, "pages": {waybillhttp.Pages()}, "form": {waybillhttp.Pages()},

@@ -160,7 +160,7 @@ func (f *services) start(ctx context.Context, creds, clientCreds credentials.Tra
 	start := func(r *http.Request) ([]waybill.Change, error) {
 		return []waybill.Change{Cell.To("eu-3")}, nil
 	}
-	edge, err := waybillhttp.NewEdge(auth, waybillhttp.StartWith(start))
+	edge, err := waybillhttp.NewEdge(auth, waybillhttp.Cookies(), waybillhttp.StartWith(start))
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,10 @@ func TestReadme(t *testing.T) {
 	if got, want := <-orders, "eu-3 for 2"; got != want {
 		t.Errorf("order: got %s, want %s", got, want)
 	}
-	wb, err := f.auth.Open(resp.Header.Get("Waybill-Update"))
+	if len(resp.Cookies()) != 1 {
+		t.Fatalf("got %d cookies, want 1", len(resp.Cookies()))
+	}
+	wb, err := f.auth.Open(resp.Cookies()[0].Value)
 	if err != nil {
 		t.Fatal(err)
 	}
