@@ -56,12 +56,12 @@ function offersOf(j) {
 }
 
 function drawOffers(j) {
-  const offers = offersOf(j);
-  const now = JSON.stringify([offers, j.flights]);
+  const offers = offersOf(j), flights = j.flights ?? [];
+  const now = JSON.stringify([offers, flights]);
   if (now === asked) return;
   asked = now;
   const focused = document.activeElement?.id;
-  const row = (some, from) => some.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, from + i, j.flights ?? [])));
+  const row = (some, from) => some.map((offer, i) => el("div", { class: "offer" }, ...fields(offer, from + i, flights)));
   const again = offers.filter((o, i) => i > 0 && o.asks.length > 0); // what asks for something is out of the way
   $("ask").replaceChildren(...row(offers.filter((o) => !again.includes(o)), 0));
   if (again.length) $("ask").append(el("details", {}, el("summary", {}, "Change your mind"), ...row(again, 1)));
