@@ -63,8 +63,9 @@ func (w *Waybill) Token() string {
 	return b.token
 }
 
-// ID returns the "sid", which identifies the journey, for example in logs: the second in which it
-// began, and 96 random bits. It never changes.
+// ID returns the "sid", which identifies the journey in logs: its begin and 96 random bits. It never
+// changes, with one exception: an edge corrects the begin, the first 4 bytes, if the clock that wrote it was
+// ahead by more than the leeway.
 func (w *Waybill) ID() string { return w.text(jose.Sid) }
 
 // Domain returns the "aud": the trust domain.
