@@ -1,6 +1,7 @@
 package waybill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -111,7 +112,7 @@ func (v *visit) receive(c Client) (*Waybill, error) {
 	journey := v.choose(v.bound(genuine, c))
 	usable := v.usable(journey)
 	if len(usable) == 0 {
-		return nil, v.over(journey[0], journey[0].err)
+		return nil, v.over(journey[0], cmp.Or(journey[0].err, ErrExpired))
 	}
 	return v.merge(newest(usable), len(v.came) > 1)
 }
@@ -147,10 +148,10 @@ func (v *visit) names() string {
 // usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
 // judged of the journey as a whole: what other requests did meanwhile keeps all its tokens.
 func (v *visit) usable(journey []held) []held {
-	if len(journey) == 1 && journey[0].err == nil {
+	now := v.at.Unix()
+	if len(journey) == 1 && journey[0].err == nil && now < journey[0].wb.body().claims.End {
 		return journey
 	}
-	now := v.at.Unix()
 	var latest int64
 	for _, h := range journey {
 		if h.err == nil || errors.Is(h.err, ErrExpired) {
@@ -162,8 +163,11 @@ func (v *visit) usable(journey []held) []held {
 	for _, h := range journey {
 		c := &h.wb.body().claims
 		switch {
+		case now >= c.End:
+			v.drop(ErrExpired)
+			continue
 		case h.err == nil:
-		case errors.Is(h.err, ErrExpired) && resumes && now < c.End:
+		case errors.Is(h.err, ErrExpired) && resumes:
 		case errors.Is(h.err, ErrNotYetValid) && c.Iat > now && c.Nbf <= now:
 			v.ahead = true
 		default:
@@ -221,7 +225,7 @@ func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
 
 // renews reports whether less than half of the waybill's life is left, and more is possible.
 func (v *visit) renews(w *Waybill) bool {
-	return w.Expires().Sub(v.at) < v.auth.life/2 && w.Expires().Before(w.Ends()) && v.at.Before(w.Ends())
+	return w.Expires().Sub(v.at) < v.auth.life/2 && w.Expires().Before(w.Ends())
 }
 
 // waybill returns the merged waybill, with a new life. The tokens may be of several journeys that count as

@@ -382,3 +382,32 @@ func TestVisitRolling(t *testing.T) {
 		}
 	}
 }
+
+// TestVisitEnd checks that an edge does not use the leeway to go past the end of a journey.
+func TestVisitEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{t: t, auth: authority(t, waybill.Journey(time.Hour)), start: []waybill.Change{Cell.To("eu")}}
+		for _, parallel := range []int{1, 3} {
+			v.holds = nil
+			v.visit()
+			for range 3 {
+				time.Sleep(14 * time.Minute)
+				v.visit()
+			}
+			time.Sleep(10 * time.Minute)
+			var requests []*visiting
+			for i := range parallel {
+				requests = append(requests, v.change(Seats.To(i+1)))
+			}
+			for _, r := range requests {
+				r.answer()
+			}
+			time.Sleep(8 * time.Minute) // to the end; the tokens are good for the leeway
+			r := v.send()
+			_, why := waybill.Previous(r.ctx)
+			wantIs(t, why, waybill.ErrExpired)
+			wantState(t, r.ctx, `{"cell":"eu"}`)
+			receive(t, v.auth, send(t, v.auth, r.ctx).Token())
+		}
+	})
+}
