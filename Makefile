@@ -51,6 +51,10 @@ bench: ## measure opening and issuing next to other libraries, and the cost of a
 soak: ## rotate keys for 180 s in each run, while the broker is killed and loses its store
 	cd internal/integration && $(GO) test ./natskv -run 'TestBroken' -timeout 60m -v -soak 180s
 
+.PHONY: mutants
+mutants: ## check that the models of the edge find each known wrong rule, and run all orders of three requests
+	$(GO) test -count=1 -timeout 90m -v -run 'TestMutantsOfTheMerge|TestRankModelOfAllOrders' . -args -model.long
+
 .PHONY: readme
 readme: ## run every command and check every snippet of README.md and docs
 	.ci/readme

@@ -1,0 +1,5 @@
+//go:build race
+
+package waybill_test
+
+func init() { raceEnabled = true }
