@@ -42,18 +42,26 @@ type set struct {
 
 // mergeSet merges the tokens of one journey, in the order of [held.compare]. The first one is main: its
 // request started from all that the requests of the others started from. Each of the others adds what its
-// own request changed.
-func (a *Authority) mergeSet(tokens []held) *set {
+// own request changed. If the changes are far larger than a token, it stops: the time for each step grows with
+// their size.
+func (a *Authority) mergeSet(tokens []held) (*set, error) {
 	s := &set{auth: a, main: tokens[0].wb}
 	s.rev = s.main.body().claims.Rev
 	s.upd = writtenBy(s.main)
 	for _, h := range tokens[1:] {
 		if h.wb.stepped() {
 			s.add(h.wb)
+			if s.edits.size() > farTooLarge*a.acceptLimit {
+				return nil, fmt.Errorf("%w: the client's requests have changed too much at the same time", ErrTooLarge)
+			}
 		}
 	}
-	return s
+	return s, nil
 }
+
+// farTooLarge is how many times as large as a token the merged changes may be. Further changes can make them
+// smaller again, but hardly by so much.
+const farTooLarge = 4
 
 // newest returns the tokens that no other one includes, in the order of their merge.
 func newest(tokens []held) []held {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/waybill-go/waybill/internal/jose"
@@ -197,30 +198,43 @@ func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
 		v.base, v.rev = main.wb, main.wb.body().claims.Rev
 		return main.wb, nil
 	}
-	for {
-		s := v.auth.mergeSet(tokens)
-		w, err := s.waybill(tokens, v.at)
-		switch {
-		case err == nil:
-			v.lost = append(v.lost, s.lost...)
-			v.base, v.rev, v.upd, v.due = w, s.rev, s.upd, true
-			return w, nil
-		case len(tokens) > 1 && errors.Is(err, ErrTooLarge):
-			// Together the changes fit into no token. The client keeps the ones that started from the most.
+	s, w, err := v.together(tokens)
+	if len(tokens) > 1 && errors.Is(err, ErrTooLarge) {
+		// Together the changes fit into no token. The client keeps the ones that started from the most.
+		fit := max(1, sort.Search(len(tokens), func(n int) bool {
+			_, _, err := v.together(tokens[:n+1])
+			return errors.Is(err, ErrTooLarge)
+		}))
+		for range tokens[fit:] {
 			v.lost = append(v.lost, err)
 			v.drop(err)
-			tokens = tokens[:len(tokens)-1]
-		case main.err == nil:
-			v.lost = append(v.lost, err)
-			v.base, v.rev, v.kept = main.wb, main.wb.body().claims.Rev, true
-			return main.wb, nil
-		case ClassOf(err) == Unavailable:
-			v.away = true
-			return nil, err
-		default:
-			return nil, v.over(main, err)
 		}
+		s, w, err = v.together(tokens[:fit])
 	}
+	switch {
+	case err == nil:
+		v.lost = append(v.lost, s.lost...)
+		v.base, v.rev, v.upd, v.due = w, s.rev, s.upd, true
+		return w, nil
+	case main.err == nil:
+		v.lost = append(v.lost, err)
+		v.base, v.rev, v.kept = main.wb, main.wb.body().claims.Rev, true
+		return main.wb, nil
+	case ClassOf(err) == Unavailable:
+		v.away = true
+		return nil, err
+	}
+	return nil, v.over(main, err)
+}
+
+// together merges all of the tokens.
+func (v *visit) together(tokens []held) (*set, *Waybill, error) {
+	s, err := v.auth.mergeSet(tokens)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := s.waybill(tokens, v.at)
+	return s, w, err
 }
 
 // renews reports whether less than half of the waybill's life is left, and more is possible.

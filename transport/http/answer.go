@@ -42,7 +42,7 @@ func (w *writer) emitList(h http.Header, tokens []string) {
 		}
 	}
 	if redirects(w.status) {
-		w.visit.paged = handOver(h, w.visit.origin(), token)
+		w.visit.paged = w.handOver(h, token)
 	}
 	w.visit.paged = w.visit.paged || w.visit.target.url != nil
 }
@@ -52,10 +52,24 @@ func (w *writer) emitList(h http.Header, tokens []string) {
 func (w *writer) emitPage(h http.Header, tokens []string) {
 	token := w.visit.page.returned(tokens)
 	if redirects(w.status) {
-		handOver(h, w.visit.origin(), token)
+		w.handOver(h, token)
 	}
 	w.answered([]string{token}, tokens != nil)
 	w.visit.paged = token != "" || w.visit.tokens != nil
+}
+
+// handOver adds the token to the Location of a redirect, if the header stays within its budget, and
+// reports whether it did: a proxy that rejects the header would lock the client out.
+func (w *writer) handOver(h http.Header, token string) bool {
+	o := w.visit.origin()
+	switch {
+	case !handOver(h, o, token):
+		return false
+	case w.fits(h, w.sent):
+		return true
+	}
+	w.tooLarge()
+	return handOver(h, o, "")
 }
 
 // cookieLines returns the lines that set the cookie of a token and then remove the ones that came.

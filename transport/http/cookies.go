@@ -63,8 +63,8 @@ func (c *cookies) check(acceptLimit int) error {
 }
 
 // read returns our cookies in the order in which they came, and the lines of the Cookie header
-// without them. It returns false if there are none. A cookie is ours by the prefix of its name,
-// whether or not net/http would accept it.
+// without them. It returns false if nothing was taken out. A cookie is ours by the prefix of its
+// name, whether or not net/http would accept it.
 func (c *cookies) read(lines []string) (ours []cookie, rest []string, ok bool) {
 	left := maxCookies
 	for _, line := range lines {
@@ -91,7 +91,7 @@ func (c *cookies) read(lines []string) (ours []cookie, rest []string, ok bool) {
 			rest = append(rest, strings.Join(others, "; "))
 		}
 	}
-	return ours, rest, ours != nil
+	return ours, rest, ours != nil || left < 0
 }
 
 // set returns the line that sets the cookie of a token, or "" if browsers would reject the cookie.

@@ -3,6 +3,7 @@ package waybillhttp
 import (
 	"bytes"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,6 +19,7 @@ type form struct {
 
 	form, post url.Values // without the field, if an outer layer has parsed them
 	parsed     bool
+	parts      *multipart.Form
 }
 
 // takeForm reads the body of a small form, and returns it without our field, and the field's
@@ -26,7 +28,11 @@ func takeForm(r *http.Request) (*form, []string) {
 	switch {
 	case r.PostForm != nil:
 		values := r.PostForm[parameter]
-		return &form{form: without(r.Form), post: without(r.PostForm), parsed: true}, values
+		f := &form{form: without(r.Form), post: without(r.PostForm), parsed: true, parts: r.MultipartForm}
+		if f.parts != nil {
+			f.parts = &multipart.Form{Value: without(f.parts.Value), File: f.parts.File}
+		}
+		return f, values
 	case r.Body == nil, r.Body == http.NoBody, r.Method == http.MethodGet, r.Method == http.MethodHead,
 		r.ContentLength > maxForm, mediaType(r.Header) != "application/x-www-form-urlencoded":
 		return nil, nil
@@ -50,7 +56,7 @@ func (f *form) show(r *http.Request) {
 	switch {
 	case f == nil:
 	case f.parsed:
-		r.Form, r.PostForm = f.form, f.post
+		r.Form, r.PostForm, r.MultipartForm = f.form, f.post, f.parts
 	default:
 		r.Body = f.body
 		if f.length >= 0 && r.ContentLength >= 0 {

@@ -2,7 +2,6 @@ package waybillhttp
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -20,24 +19,26 @@ func (v *visit) takeHandover(r *http.Request) {
 	looksLikeToken := func(value string) bool { return plausible(value, v.edge.auth.AcceptsUpTo()) }
 	values := v.target.cut(r, looksLikeToken)
 	v.cutReferer(looksLikeToken)
-	for _, token := range values {
-		if !v.follows(token) {
-			v.ignored++
-			continue
-		}
-		v.handed = v.tokens == nil
-		v.add(token)
+	if len(values) == 0 {
+		return
 	}
+	// An edge adds one token.
+	token := values[len(values)-1]
+	if v.ignored += len(values) - 1; !v.follows(token) {
+		v.ignored++
+		return
+	}
+	v.handed = v.tokens == nil
+	v.add(token)
 }
 
 // follows reports whether a token can be the update of a request that carried what the header has
 // now: it is of the same journey, or answers one of these tokens, as the token of a login does. A
-// client that has no tokens yet gets its first one.
+// client that has no tokens yet gets its first one. Of more tokens than an edge uses, the last ones
+// are asked.
 func (v *visit) follows(next string) bool {
-	if len(v.tokens) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(v.tokens, func(held string) bool { return v.edge.auth.Follows(next, held) })
+	last := v.tokens[max(0, len(v.tokens)-v.by.maxTokens()):]
+	return len(last) == 0 || v.edge.auth.Follows(next, last...)
 }
 
 // redirects reports whether a status sends the client to the response's Location.

@@ -139,7 +139,7 @@ func (m *middleware) withoutTokens(h http.Header) (stripped http.Header, changed
 // handler has returned: the form whose files are removed, and the pattern that instrumentation
 // names its spans by.
 func copyBack(original, r *http.Request) {
-	if r.MultipartForm != nil {
+	if r.MultipartForm != nil && original.MultipartForm == nil {
 		original.MultipartForm = r.MultipartForm
 	}
 	original.Pattern = r.Pattern

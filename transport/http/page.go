@@ -37,7 +37,9 @@ func (p *page) current() string {
 	if p == nil {
 		return ""
 	}
-	return p.returned(p.hop.Return(waybill.Succeeded))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.remember(p.hop.Return(waybill.Succeeded))
 }
 
 // returned remembers what the hop returned, and returns the page's token: the last one that the hop
@@ -45,6 +47,12 @@ func (p *page) current() string {
 func (p *page) returned(tokens []string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.remember(tokens)
+}
+
+// remember does the work of returned. The caller holds mu, since before it asked the hop: the hop
+// returns a token once, and all callers need it.
+func (p *page) remember(tokens []string) string {
 	if tokens != nil {
 		p.answered, p.token = true, tokens[0]
 	}
@@ -94,6 +102,7 @@ func (v *visit) takePage(r *http.Request) {
 	for _, token := range values {
 		v.add(token)
 	}
+	v.bound()
 	if values != nil && r.Header["Content-Length"] != nil {
 		v.own()
 	}

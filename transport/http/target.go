@@ -30,18 +30,16 @@ func (t *target) cut(r *http.Request, only func(string) bool) (values []string) 
 	}
 	u := *r.URL
 	u.RawQuery = query
-	t.url, t.uri = &u, cutQuery(r.RequestURI, only)
+	t.url, t.uri = &u, cutURI(r.RequestURI, only)
 	return values
 }
 
 // cutReferer takes our parameter out of the address of the page that the request comes from.
 func (v *visit) cutReferer(only func(string) bool) {
-	referer := v.header["Referer"]
-	if referer == nil {
-		return
-	}
-	if cut := cutQuery(referer[0], only); cut != referer[0] {
-		v.own()["Referer"] = []string{cut}
+	for i, referer := range v.header["Referer"] {
+		if cut := cutQuery(referer, only); cut != referer {
+			v.own()["Referer"][i] = cut
+		}
 	}
 }
 
@@ -64,24 +62,31 @@ func without(form url.Values) url.Values {
 	return form
 }
 
-// cutQuery returns a URL without our parameter.
-func cutQuery(u string, only func(string) bool) string {
-	before, after, ok := strings.Cut(u, "?")
+// cutURI returns a RequestURI without our parameter. It has no fragment: net/http reads # as any other
+// character.
+func cutURI(uri string, only func(string) bool) string {
+	before, query, ok := strings.Cut(uri, "?")
 	if !ok {
-		return u
+		return uri
 	}
-	query, fragment, hasFragment := strings.Cut(after, "#")
 	query, values := cutParameter(query, only)
-	if values == nil {
-		return u
+	switch {
+	case values == nil:
+		return uri
+	case query == "":
+		return before
 	}
-	if query != "" {
-		before += "?" + query
-	}
+	return before + "?" + query
+}
+
+// cutQuery returns a URL without our parameter. A fragment stays as it is.
+func cutQuery(u string, only func(string) bool) string {
+	before, fragment, hasFragment := strings.Cut(u, "#")
+	cut := cutURI(before, only)
 	if hasFragment {
-		before += "#" + fragment
+		cut += "#" + fragment
 	}
-	return before
+	return cut
 }
 
 // cutParameter returns a query without our parameter, and the parameter's values. Everything else
@@ -90,21 +95,32 @@ func cutParameter(query string, only func(string) bool) (rest string, values []s
 	if !strings.Contains(query, parameter) && !strings.Contains(query, "%") {
 		return query, nil
 	}
-	var kept []string
+	var kept strings.Builder
+	begin, separator := 0, "" // of what is kept next, and what goes in front of it
+	keep := func(end int) {
+		if end >= begin {
+			kept.WriteString(separator + query[begin:end])
+			separator = "&"
+		}
+	}
+	at := 0
 	for part := range strings.SplitSeq(query, "&") {
+		end := at + len(part)
 		key, value, _ := strings.Cut(part, "=")
 		if unescape(key) == parameter {
 			if value = unescape(value); only == nil || only(value) {
 				values = append(values, value)
-				continue
+				keep(at - len("&"))
+				begin = end + len("&")
 			}
 		}
-		kept = append(kept, part)
+		at = end + len("&")
 	}
 	if values == nil {
 		return query, nil
 	}
-	return strings.Join(kept, "&"), values
+	keep(len(query))
+	return kept.String(), values
 }
 
 // unescape decodes a part of a query, or returns it as it is.

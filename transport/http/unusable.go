@@ -18,15 +18,23 @@ func (u unusable) Unwrap() error { return u.error }
 // decided.
 func (e *Edge) refuseClient(w http.ResponseWriter, r *http.Request, hop waybill.Hop, v *visit, err error) {
 	defer hop.Discard()
+	settle := func(http.Header) {}
 	if status, _ := verdict(err); status != http.StatusServiceUnavailable {
 		out := writer{ResponseWriter: w, m: &e.middleware, ctx: r.Context(), hop: hop, visit: v, status: status}
 		out.emit(w.Header(), hop.FinalReturn(waybill.Failed))
+		settle = out.settle
 	}
-	e.answerRefusal(w, r, err)
+	e.answerSettled(w, r, err, settle)
 }
 
 // answerRefusal writes the application's page of a refusal, or a problem details document.
 func (e *Edge) answerRefusal(w http.ResponseWriter, r *http.Request, err error) {
+	e.answerSettled(w, r, err, func(http.Header) {})
+}
+
+// answerSettled is answerRefusal with a function that sets our fields in the header, whatever the
+// page did to them.
+func (e *Edge) answerSettled(w http.ResponseWriter, r *http.Request, err error, settle func(http.Header)) {
 	e.logRefusal(r, err)
 	if e.unusable == nil || isGRPC(r.Header) || isGRPCWeb(r.Header) {
 		refuse(w, r, err)
@@ -34,15 +42,17 @@ func (e *Edge) answerRefusal(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	status, reason := verdict(err)
 	refusalHeader(w.Header(), status, reason)
-	out := &refusalWriter{ResponseWriter: w, status: status}
+	out := &refusalWriter{ResponseWriter: w, status: status, settle: settle}
 	e.unusable(out, r, reason)
 	out.finish()
+	settle(w.Header()) // a writer that buffers sends the header only now
 }
 
 // refusalWriter writes the status of a refusal, unless the application's page has another one.
 type refusalWriter struct {
 	http.ResponseWriter
-	status int // 0: the header has been written
+	status int               // 0: the header has been written
+	settle func(http.Header) // completes the header
 }
 
 // Unwrap is for [http.ResponseController].
@@ -52,6 +62,7 @@ func (w *refusalWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *refusalWriter) WriteHeader(status int) {
 	if status >= 200 {
 		w.status = 0
+		w.settle(w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
