@@ -9,7 +9,7 @@
 //	ring, err := keyring.LoadFile(ctx, "/etc/waybill/ring.jwks")
 //	auth, err := waybill.New("shop", ring, waybill.Claims(Cell, Seats))
 //
-//	edge, err := waybillhttp.NewEdge(auth)
+//	edge, err := waybillhttp.NewEdge(auth, waybillhttp.Cookies()) // for browsers
 //	handler := edge.Middleware(mux)
 //
 // A handler reads verified claims from its context and changes them there. The change is sent with the

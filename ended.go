@@ -15,9 +15,8 @@ type Ended struct {
 	err error // why the waybill is not accepted, or nil
 }
 
-// OpenEnded opens a token that may be over. The token may have expired, its journey may have ended, and its
-// life or protection may be one that is no longer accepted. Everything else is refused as by
-// [Authority.Open].
+// OpenEnded opens a token that may no longer be valid: it may have expired, its journey may have ended, and
+// its life or protection may no longer be accepted. Every other fault is refused as by [Authority.Open].
 func (a *Authority) OpenEnded(token string) (*Ended, error) {
 	e := new(Ended)
 	if err := a.openEnded(e, token); err != nil {
@@ -80,10 +79,10 @@ func (e *Ended) Format(f fmt.State, _ rune) { fmt.Fprint(f, e.String()) }
 // LogValue describes the waybill in a structured log.
 func (e *Ended) LogValue() slog.Value { return e.waybill().LogValue() }
 
-// Previous returns the waybill of the journey that the client of this request was on, and why the journey is
-// over. The waybill is nil if it is not known to be genuine; the error then says why. Both are nil if the
-// client's journey goes on, if this is its first visit, and outside of an edge. The function that begins
-// journeys can carry over what it reads there.
+// Previous returns the waybill of the client's journey that is over, and an error that says why; [Reason]
+// names the error. The waybill is nil if it is not known to be genuine. Both are nil if the client's journey
+// goes on, on a first visit, and outside of an edge. A function that begins journeys can carry over claims of
+// the waybill, with [Claim.Of].
 func Previous(ctx context.Context) (*Ended, error) {
 	s := scopeOf(ctx)
 	if s == nil || s.visit == nil {

@@ -60,8 +60,8 @@ func nameOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// unique reports whether the token's request began a journey, also an empty one, or changed a claim. Other
-// tokens renew or merge the ones that their requests carried.
+// unique reports whether the token's request began a journey, possibly an empty one, or changed a claim. Any
+// other token renews or merges the tokens that its request carried.
 func (w *Waybill) unique() bool { return w.raw(jose.Was) != nil || w.raw(jose.Has) == nil }
 
 // stepped reports whether the token's request changed its journey.
@@ -87,8 +87,8 @@ func (w *Waybill) includes() iter.Seq[[]byte] {
 	return slices.Chunk(has[1:len(has)-1], jose.NameLen)
 }
 
-// compare orders the tokens of one journey for their merge: the one whose request started from the most
-// changes first.
+// compare orders the tokens of one journey for their merge: the token whose request started from the most
+// changes comes first.
 func (h held) compare(other held) int {
 	if d := other.wb.snapshot() - h.wb.snapshot(); d != 0 {
 		return int(max(-1, min(1, d)))

@@ -10,7 +10,7 @@ import (
 
 // ErrNotAtEdge is returned by [End] and [Begin] in a service that clients do not talk to: only an edge can
 // end a client's journey or begin another.
-var ErrNotAtEdge = errors.New("waybill: only a handler at an edge can end a journey or begin another; return the decision to the edge")
+var ErrNotAtEdge = errors.New("waybill: only a handler at an edge can end a journey or begin another: pass the context of its request, and return the decision from other services to the edge")
 
 // End ends the journey of the client, as a logout does. The client forgets its tokens and keeps an empty
 // journey, so that the answer to a slower request cannot bring the old one back. The context has the empty
@@ -21,9 +21,9 @@ func End(ctx context.Context) error {
 	return instead(ctx, begunByEnd, nil)
 }
 
-// Begin begins another journey of the client, as a login does, with these claims and no others. Its "sid"
-// is new, so that a token that was planted before the login is of no use. Claims that are [Claim.Fixed] can
-// be set. At least one claim must be set.
+// Begin begins another journey of the client, as a login does, with these claims and no others. Its "sid" is
+// new, so a token that was planted before the login is useless. Claims that are [Claim.Fixed] can be set. At
+// least one claim must be set.
 //
 // The errors are [ErrNotAtEdge], and the errors of [Update].
 func Begin(ctx context.Context, changes ...Change) error {
@@ -44,7 +44,7 @@ func Began(ctx context.Context) bool {
 	return s.visit.began
 }
 
-// instead puts another journey in the place of the client's.
+// instead replaces the client's journey.
 func instead(ctx context.Context, kind int64, changes []Change) error {
 	s := scopeOf(ctx)
 	if s == nil || s.visit == nil {
@@ -79,7 +79,7 @@ func instead(ctx context.Context, kind int64, changes []Change) error {
 	return s.fill(empty, e, true)
 }
 
-// replace makes an empty journey the one that the request's changes are compared with.
+// replace makes an empty journey the base of the request's changes.
 func (v *visit) replace(empty *Waybill, due bool) {
 	v.base, v.rev, v.upd = empty, 0, nil
 	v.due, v.instead, v.began, v.current, v.out = due, true, false, nil, nil
@@ -107,7 +107,7 @@ func (v *visit) empty(rank int64) (*Waybill, error) {
 	return a.protect(a.issues, p.Payload(), exp, basRoom)
 }
 
-// fill makes the first claims of an empty journey. The caller holds mu.
+// fill sets the first claims of an empty journey. The caller holds mu.
 func (s *scope) fill(empty *Waybill, e edits, due bool) error {
 	v := s.visit
 	old := *v
@@ -130,9 +130,8 @@ func (s *scope) fill(empty *Waybill, e edits, due bool) error {
 	return nil
 }
 
-// Vacant reports whether nothing has happened yet in the client's journey: there is none, or it is the
-// empty one that [End] left. An edge then begins a journey with [Authority.Start] or [Hop.Provide], or
-// leaves the client without one.
+// Vacant reports whether the client has no journey, or an empty one, such as [End] leaves. An edge then
+// begins a journey with [Authority.Start] or [Hop.Provide], or leaves the client without one.
 func (h Hop) Vacant() bool {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
@@ -144,8 +143,8 @@ func (s *scope) isVacant() bool {
 	return cur == nil || s.visit != nil && cur == s.visit.base && s.visit.rev == 0
 }
 
-// Provide gives a client without a journey an empty one. It goes to the client only if it gets a claim, or
-// if it takes the place of a genuine token.
+// Provide prepares an empty journey for a client without one. The client receives it only if a claim is set,
+// or if it replaces a genuine token.
 func (h Hop) Provide() error {
 	s := h.s
 	s.mu.Lock()
@@ -172,7 +171,7 @@ func (h Hop) Provide() error {
 	return nil
 }
 
-// begin begins the client's journey with the first claims. The caller holds mu.
+// start begins the client's journey with the first claims. The caller holds mu.
 func (v *visit) start(s *scope, changes []Change) error {
 	if v.away {
 		return s.err

@@ -8,8 +8,8 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// The rank of a journey is 3 n + kind. A journey that takes the place of another one has a greater n, so
-// that an answer to a slow request cannot bring the old journey back.
+// The rank of a journey is 3 n + kind. A journey that replaces another one has a greater n, so that an answer
+// to a slow request cannot bring the old journey back.
 const (
 	begunByStart int64 = iota // on a first visit, or in place of a journey that is over
 	begunByBegin              // by Begin, at a login
@@ -23,7 +23,7 @@ const togetherSeconds = 60
 
 // The reasons why a client's genuine token is not used.
 var (
-	errSuperseded   error = &refusal{"superseded", Unauthenticated, "another journey has taken the place of this token's"}
+	errSuperseded   error = &refusal{"superseded", Unauthenticated, "another journey has replaced the token's journey"}
 	errOtherJourney error = &refusal{"other_journey", Unauthenticated, "the client's token belongs to another journey"}
 	errOverflow     error = &refusal{"overflow", Unauthenticated, "the client holds more tokens than an edge accepts"}
 )
@@ -79,8 +79,8 @@ func (h held) unacceptable() bool {
 	return errors.Is(h.err, ErrProtection) || errors.Is(h.err, ErrLifetime)
 }
 
-// leads reports whether a client with tokens of both journeys stays on that of w: a journey with claims
-// before an empty one, then the younger one.
+// leads reports whether a client with tokens of both journeys stays on the journey of w. A journey with
+// claims leads an empty one; otherwise the younger one leads.
 func (a *Authority) leads(w, than *Waybill) bool {
 	if w.vacant() != than.vacant() {
 		return than.vacant()

@@ -21,7 +21,7 @@ func ofOneToken(name []byte) bool {
 	return false
 }
 
-// recentRevs is for how many changes a token remembers which change wrote a claim last.
+// recentRevs is the number of last changes whose claims a token lists in "upd".
 const recentRevs = 32
 
 // written is one entry of "upd": the change that wrote a claim last.
@@ -40,10 +40,10 @@ type set struct {
 	lost  []error // the claims that were not merged
 }
 
-// mergeSet merges the tokens of one journey, in the order of [held.compare]. The first one is main: its
-// request started from all that the requests of the others started from. Each of the others adds what its
-// own request changed. If the changes are far larger than a token, it stops: the time for each step grows with
-// their size.
+// mergeSet merges the tokens of one journey, in the order of [held.compare]. The first token is main: its
+// request started from every change that the other requests started from. Each other token adds the changes
+// of its request. If the changes are far larger than a token, mergeSet stops: the time for each step grows
+// with their size.
 func (a *Authority) mergeSet(tokens []held) (*set, error) {
 	s := &set{auth: a, main: tokens[0].wb}
 	s.rev = s.main.body().claims.Rev
@@ -138,7 +138,7 @@ func (s *set) value(name string) []byte {
 }
 
 // write merges a claim without a rule: the later change wins. Of two changes that started from the same
-// tokens the greater value wins, whoever merges them.
+// tokens the greater value wins, at every edge.
 func (s *set) write(entry written, theirs []byte) {
 	i := slices.IndexFunc(s.upd, func(w written) bool { return w.name == entry.name })
 	if i < 0 {

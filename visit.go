@@ -11,7 +11,7 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// Client is what a client sent to an edge.
+// Client contains the tokens that a client sent to an edge, and the limits for their use.
 type Client struct {
 	Tokens []string // every token that the client sent, in the order of arrival
 	Source any      // identifies the request, as in [Authority.Receive]
@@ -19,8 +19,9 @@ type Client struct {
 	// Idle is how long after its expiry a journey can be resumed.
 	Idle time.Duration
 
-	// MaxTokens and MaxBytes bound the tokens that are used, and their total length. Of more, the edge uses
-	// those of the greatest rank, then the last ones, and forgets the rest. Zero means no bound.
+	// MaxTokens and MaxBytes bound the number and the total length of the tokens that are used. If there are
+	// more, the edge prefers tokens of a greater rank, then later tokens, and forgets the rest. Zero means no
+	// bound.
 	MaxTokens, MaxBytes int
 }
 
@@ -36,7 +37,7 @@ type visit struct {
 	lost      []error // changes that could not be merged
 	away      bool    // the keys are not available: nothing is decided
 	ahead     bool    // a token's "iat" is ahead of the clock
-	next      int64   // the n of a journey that takes the place of what came; 0 if nothing genuine came
+	next      int64   // the n of a journey that replaces the client's; 0 if no genuine token came
 
 	previous *Ended // the journey that is over
 	why      error
@@ -54,13 +55,13 @@ type visit struct {
 }
 
 // ReceiveClient opens the tokens of a client's request to an edge, and begins its hop. It decides which
-// journey the client is on, merges the tokens of this journey, and renews the result if that is due. A
-// client may bring any tokens: the ones that cannot be used are forgotten by the answer, and never refuse
-// the request.
+// journey the client is on, merges the tokens of this journey, and renews the result if that is due. A client
+// may send any tokens. Tokens that cannot be used never cause a refusal; the answer makes the client forget
+// them.
 //
-// The outcome is in the returned context and in [Hop.Err]. If the client has no journey, the edge begins
-// one with [Authority.Start] or [Hop.Provide]. The errors of class [Unavailable] say that the keys are not
-// available: the edge must answer that, and not decide anything.
+// The outcome is in the returned context and in [Hop.Err]. If the client has no journey, the edge begins one
+// with [Authority.Start] or [Hop.Provide]. An error of class [Unavailable] means that the keys are not
+// available: the edge must report this, and decide nothing.
 //
 // Only an edge calls ReceiveClient. Inside the trust domain, two tokens are [ErrAmbiguous].
 func (a *Authority) ReceiveClient(ctx context.Context, c Client) (context.Context, Hop) {
@@ -118,8 +119,8 @@ func (v *visit) receive(c Client) (*Waybill, error) {
 	return v.merge(newest(usable), len(v.came) > 1)
 }
 
-// over records that the journey of a genuine token is over, and why. What takes its place goes to the client
-// in any case.
+// over records that the journey of a genuine token is over, and why. Its replacement is sent to the client in
+// any case.
 func (v *visit) over(h held, why error) error {
 	v.why, v.due = why, true
 	if !h.wb.vacant() {
@@ -128,7 +129,7 @@ func (v *visit) over(h held, why error) error {
 	return why
 }
 
-// names returns the names of the tokens that came, those of genuine tokens first.
+// names returns the names of the tokens that came, genuine tokens first.
 func (v *visit) names() string {
 	switch len(v.came) {
 	case 0:
@@ -147,7 +148,7 @@ func (v *visit) names() string {
 }
 
 // usable returns the tokens of the client's journey that still count, and drops the others. Idle time is
-// judged of the journey as a whole: what other requests did meanwhile keeps all its tokens.
+// judged for the journey as a whole: the token that expires last decides for all of them.
 func (v *visit) usable(journey []held) []held {
 	now := v.at.Unix()
 	if len(journey) == 1 && journey[0].err == nil && now < journey[0].wb.body().claims.End {
@@ -200,7 +201,8 @@ func (v *visit) merge(tokens []held, several bool) (*Waybill, error) {
 	}
 	s, w, err := v.together(tokens)
 	if len(tokens) > 1 && errors.Is(err, ErrTooLarge) {
-		// Together the changes fit into no token. The client keeps the ones that started from the most.
+		// Together the changes fit into no token. The client keeps the tokens whose
+		// requests started from the most changes.
 		fit := max(1, sort.Search(len(tokens), func(n int) bool {
 			_, _, err := v.together(tokens[:n+1])
 			return errors.Is(err, ErrTooLarge)

@@ -8,14 +8,14 @@ import (
 	"github.com/waybill-go/waybill/internal/jose"
 )
 
-// How much of its history a token keeps if it would not fit otherwise.
+// Limits of a token's history if the token would not fit otherwise.
 const (
 	fewNames = 16
 	fewRevs  = 8
 )
 
-// answered returns what the client gets: nil, one token, or an empty one, by which it forgets the tokens
-// that it sent. The caller holds mu.
+// answered returns the client's update: nil, one token, or an empty one, which makes the client forget the
+// tokens that it sent. The caller holds mu.
 func (s *scope) answered(r Result) []string {
 	v := s.visit
 	if v.away || s.phase != live {
@@ -70,8 +70,8 @@ func (v *visit) baseOr() *Waybill {
 	return v.base
 }
 
-// answer returns the waybill for the client: cur, and what its next merge needs to know. If that does not
-// fit, it remembers less.
+// answer returns the waybill for the client: cur, with the history that the client's next merge needs. If
+// that does not fit, the history is cut.
 func (v *visit) answer(cur *Waybill) (*Waybill, error) {
 	if v.out != nil && v.current == cur {
 		return v.out, nil
@@ -107,7 +107,7 @@ func (v *visit) fits(w *Waybill) error {
 	return err
 }
 
-// history is what a token tells about how it was made.
+// history describes how a token was made.
 type history struct {
 	rev int64
 	has string
@@ -155,7 +155,7 @@ func (h *history) change(a *Authority, name string, base, cur *Waybill) {
 	h.upd = append(h.upd, written{name, h.rev})
 }
 
-// keep forgets which changes wrote claims, but for the last ones.
+// keep removes the entries of all changes but the last revs.
 func (h *history) keep(revs int64) {
 	h.upd = slices.DeleteFunc(h.upd, func(w written) bool { return w.rev <= h.rev-revs })
 }

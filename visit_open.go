@@ -11,7 +11,7 @@ const (
 	// maxOpened bounds the tokens of one request that are opened: the last ones.
 	maxOpened = 1024
 
-	// maxRubbish bounds the values of one request that are looked at although they are no tokens.
+	// maxRubbish is how many values are opened before values without the shape of a token are dropped.
 	maxRubbish = 32
 )
 
@@ -32,8 +32,8 @@ func (v *visit) open(c Client) (genuine, others []held, err error) {
 	return genuine, others, nil
 }
 
-// distinct returns the tokens to open. Of much rubbish it returns only a part: the client is to forget all
-// of it in any case.
+// distinct returns the tokens to open, each once. It drops most values that cannot be tokens: the client must
+// forget them in any case.
 func (v *visit) distinct(c Client) []string {
 	tokens := c.Tokens
 	if len(tokens) < 2 {
@@ -76,7 +76,7 @@ func shaped(raw string) bool {
 }
 
 // thin leaves out the public tokens beyond the limit before their signatures are verified, because one costs
-// 54 µs. It goes by the rank that they claim, and then by their order.
+// 54 µs. It prefers a greater claimed rank, then later tokens.
 func (v *visit) thin(tokens []string, limit int) []string {
 	type claimed struct {
 		at   int
@@ -121,7 +121,7 @@ func (v *visit) claimedRank(raw string) (rank int64, public bool) {
 	return c.Sup, true
 }
 
-// bound keeps as many genuine tokens as an edge accepts: the ones of the greatest rank, then the last ones.
+// bound keeps as many genuine tokens as an edge accepts. It prefers a greater rank, then later tokens.
 // Cookies come oldest first.
 func (v *visit) bound(genuine []held, c Client) []held {
 	if !exceeds(genuine, c) {

@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -20,7 +21,11 @@ type File string
 // LoadFile reads the ring in a file and follows its changes; see [Follow]. It rejects a file with
 // secret keys that users other than its owner and group can read.
 func LoadFile(ctx context.Context, path string, opts ...Option) (*Ring, error) {
-	return Follow(ctx, File(path), opts...)
+	ring, err := Follow(ctx, File(path), opts...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; \"waybill keys new\" makes a ring", err)
+	}
+	return ring, err
 }
 
 // Load reads the file. Writers must replace it by renaming a complete file, as "waybill keys" and

@@ -22,11 +22,11 @@ const (
 	nameLen = 8
 )
 
-// cookies says how the tokens of clients are kept in cookies: one for each token, named after it.
+// cookies configures how clients keep tokens: one cookie for each token, named after it.
 type cookies struct {
 	name     string
 	domain   string // "": of this host only
-	insecure bool   // over plain http, too
+	insecure bool   // also over plain http
 
 	prefix     string // of the names
 	attributes string // of a cookie that is set
@@ -102,13 +102,12 @@ func (c *cookies) set(name, token string, now, end time.Time) string {
 	return c.prefix + name + "=" + token + c.attributes + strconv.FormatInt(end.Unix()-now.Unix(), 10)
 }
 
-// expire returns the lines that remove cookies, in the order in which they came, but for the one
+// expire returns the lines that remove cookies, in the order in which they came, except the one
 // that is set. Together they have at most room bytes.
 //
-// A client that keeps a cookie for now sends it again. So a part of the lines does no harm, while a
-// header that a proxy rejects would lock the client out. Where there is room for a part, the
-// answers to parallel requests remove different parts: the same one each time would let the set
-// grow.
+// A cookie that was not removed is sent again. So leaving out lines does no harm, while a header
+// that a proxy rejects would lock the client out. If only some lines fit, the answers to parallel
+// requests remove different cookies; otherwise the set would grow.
 func (c *cookies) expire(came []cookie, set string, room int) (lines []string) {
 	known := make(map[string]bool, min(len(came), maxOpened))
 	least := fieldSize("Set-Cookie", c.prefix+c.expiry)

@@ -86,12 +86,11 @@
 //
 // # Edge
 //
-// An [Edge] is the server side for clients that are no services: browsers, scripts, native programs. It
+// An [Edge] is the server side for clients that are not services: browsers, scripts, native programs. It
 // begins the journey of a client that has none, resumes it after a pause, merges what parallel requests
 // changed, and renews the token before it expires. A client holds several tokens for a moment when it
 // sends several requests at once. It follows one rule: send every token that you hold; the token of an
-// answer replaces the ones that its request carried; an empty one means that the request's tokens are
-// forgotten.
+// answer replaces the tokens that its request carried; an empty token only removes them.
 //
 //	edge, err := waybillhttp.NewEdge(auth, waybillhttp.Cookies(), waybillhttp.StartWith(start))
 //	if err != nil {

@@ -21,11 +21,11 @@ const defaultIdle = 2 * time.Hour
 //
 // A client holds its tokens in cookies ([Cookies]), in a script that sends the header Waybill (the
 // default), or in links and forms ([Pages]). It sends every token that it holds. The edge merges
-// them, and the answer's token replaces the ones that the request carried.
+// them, and the answer's token replaces the tokens that the request carried.
 //
-// No token can lock a client out. A token that cannot be used is forgotten by the same answer, and
-// the client begins a new journey, unless [Required] is set. Only if the keys are not available, an
-// edge answers 503 and forgets nothing.
+// No token can lock a client out. The answer makes the client forget tokens that cannot be used,
+// and the client begins a new journey, unless [Required] is set. If the keys are not available, the
+// edge answers 503, and the client keeps its tokens.
 //
 // An Edge handles a request from a [Transport] as a [Server] does. It neither begins nor renews a
 // journey, because the service that sent the request keeps its own waybill.
@@ -104,8 +104,8 @@ func (e *Edge) check() error {
 }
 
 // Middleware returns a handler that opens the tokens of each request, begins or renews the client's
-// journey, applies the edge's rules, calls next, and sends back what changed. An edge belongs outside
-// of every other middleware of this package.
+// journey, applies the edge's rules, calls next, and sends back what changed. Install an edge
+// outside of every other middleware of this package.
 func (e *Edge) Middleware(next http.Handler) http.Handler { return e.around(next, "NewEdge") }
 
 // serveClient handles a request that does not come from a [Transport].

@@ -10,15 +10,15 @@ import (
 )
 
 // StartWith sets the function that returns the first claims of a new journey. It is also called
-// when a journey is over; [waybill.Previous] then returns what the journey held, so that the new
-// one can carry it over. Parallel first requests of a client call it once each: it must be cheap
+// when a journey is over: [waybill.Previous] then returns the journey's waybill, and start can
+// carry over its claims. Parallel first requests of a client call it once each: it must be cheap
 // and without side effects.
 //
 // Without StartWith a journey begins when a handler sets its first claim. Until then the client
 // gets no token.
 //
-// An error of start refuses the request: with status 503, or with the status of the refusal if the
-// error is one of package waybill's. To allow no new journey for a request, return
+// If start returns an error, the request is refused with status 503, or, for an error of package
+// waybill, with the status of that refusal. To allow no new journey for a request, return
 // [waybill.ErrNoWaybill], which answers 401. The cause is logged and never sent to the client.
 func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 	return edgeOption(func(e *Edge) error {
@@ -32,8 +32,8 @@ func StartWith(start func(*http.Request) ([]waybill.Change, error)) EdgeOption {
 }
 
 // BeginsOn sets the function that chooses the requests that may begin a journey. By default these
-// are all but prefetches, and requests of a browser for a script, a style sheet, an image, a font
-// or another part of a page. Other requests use the client's journey if it has one. A CORS
+// are all requests but prefetches and a browser's requests for a script, a style sheet, an image, a
+// font or another part of a page. Other requests use the client's journey if it has one. A CORS
 // preflight never begins a journey, and passes the edge untouched.
 //
 // Crawlers do not say what they fetch. Leave [StartWith] out, so that they get no token.
@@ -122,8 +122,10 @@ func CookieDomain(domain string) CookieOption {
 	})
 }
 
-// InsecureCookies allows cookies over plain http, without a prefix that protects their names. Use
-// it for development only: anyone on the way can read and plant tokens.
+// InsecureCookies allows cookies over plain http, without a prefix that protects their names.
+// Without it a browser drops the cookies there, and each request begins a new journey; many
+// browsers make an exception for localhost. Use it for development only: anyone on the way can read
+// and plant tokens.
 func InsecureCookies() CookieOption {
 	return cookieOption(func(c *cookies) error {
 		c.insecure = true
@@ -131,9 +133,9 @@ func InsecureCookies() CookieOption {
 	})
 }
 
-// CrossOrigin replaces the check that is on with [Cookies]: use it to trust origins, or to let
-// other sites post to some paths, such as a payment provider that sends the browser back with a
-// form. A deny handler of c is not used; see [Unusable].
+// CrossOrigin replaces the check that [Cookies] turns on. Use it to trust origins, or to let other
+// sites post to some paths, such as a payment provider that sends the browser back with a form. A
+// deny handler of c is not used; see [Unusable].
 func CrossOrigin(c *http.CrossOriginProtection) EdgeOption {
 	return edgeOption(func(e *Edge) error {
 		if c == nil {
@@ -166,10 +168,10 @@ func Pages() EdgeOption {
 
 // Unusable sets the function that writes the page of a refused request, in place of the problem
 // details document. The reason is the one that the document would have, such as "expired", "absent"
-// or "cross_origin". The function may set another status; by default it is the one of the refusal.
-// What the client must forget, and Retry-After, are already in the header.
+// or "cross_origin". The function may set another status than the refusal's. The header already has
+// Retry-After, and the lines that make the client forget tokens, if any.
 //
-// Do not redirect to the page that was refused: the client would ask for it for ever. Calls of gRPC
+// Do not redirect to the page that was refused: the client would request it for ever. Calls of gRPC
 // are answered with a gRPC status.
 func Unusable(page func(w http.ResponseWriter, r *http.Request, reason string)) EdgeOption {
 	return edgeOption(func(e *Edge) error {

@@ -15,13 +15,13 @@ import (
 // one; RoundTrip of the zero Jar returns an error.
 //
 // A Jar follows the one rule for clients: it sends every token that it holds, and the token of an
-// answer replaces the ones that its request carried. An empty update makes the Jar forget these, and
-// an answer without an update changes nothing. So no change is lost, in whatever order the answers
-// arrive.
+// answer replaces the tokens that its request carried. An empty update makes the Jar forget these,
+// and an answer without an update changes nothing. So no change is lost, in whatever order the
+// answers arrive.
 //
 // At most 8 requests to the origins are in flight at once; further ones wait for their turn, or
-// until their context is done. A request is in flight until the header of its answer has arrived, so
-// the bodies of long answers hold up nobody. This bounds the tokens that one request carries: there
+// until their context is done. A request is in flight until the header of its answer has arrived,
+// so a long body delays no other request. This bounds the tokens that one request carries: there
 // are at most 8, and fewer requests are in flight if the tokens are so long that they could exceed
 // 32 KiB.
 //

@@ -71,7 +71,8 @@ func newCommon(auth *waybill.Authority) (common, error) {
 // record makes the recorder, after the options were applied.
 func (c *common) record() { c.rec = telemetry.New("http", c.provider, c.logger) }
 
-// Required refuses requests without a waybill.
+// Required refuses requests without a waybill. An edge with [StartWith] still begins a journey for a
+// client without tokens, and refuses tokens that cannot be used.
 func Required() ServerOption {
 	return rule(func(r *admission.Rules) error {
 		r.Required = true

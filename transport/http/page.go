@@ -78,10 +78,10 @@ func Field(ctx context.Context) template.HTML {
 	return template.HTML(`<input type="hidden" name="` + parameter + `" value="` + html.EscapeString(token) + `">`)
 }
 
-// Link returns a URL with the client's token, for an edge with [Pages]. A URL of another origin,
-// and any URL where the client has no journey or the edge has no Pages, is returned as it is. Call
-// it after the last change of the page's claims. Escape the result as any other URL in a page;
-// html/template does.
+// Link returns a URL with the client's token, for an edge with [Pages]. It returns the URL
+// unchanged if it is of another origin, if the client has no journey, or if the edge has no Pages.
+// Call Link after the last change of the page's claims. Escape the result as any other URL in a
+// page; html/template does.
 func Link(ctx context.Context, url string) string {
 	p := pageOf(ctx)
 	token := p.current()
@@ -91,7 +91,7 @@ func Link(ctx context.Context, url string) string {
 	return p.origin.with(url, token)
 }
 
-// takePage takes the token out of the parameter or the form field of a request.
+// takePage moves the token from the parameter or the form field of a request to v.
 func (v *visit) takePage(r *http.Request) {
 	for _, token := range v.target.cut(r, nil) {
 		v.add(token)
