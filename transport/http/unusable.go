@@ -1,6 +1,7 @@
 package waybillhttp
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/waybill-go/waybill"
@@ -71,6 +72,16 @@ func (w *refusalWriter) WriteHeader(status int) {
 func (w *refusalWriter) Write(b []byte) (int, error) {
 	w.finish()
 	return w.ResponseWriter.Write(b)
+}
+
+// FlushError is for [http.ResponseController], which otherwise would flush the header past this
+// writer, with the status 200.
+func (w *refusalWriter) FlushError() error {
+	if !canFlush(w.ResponseWriter) {
+		return fmt.Errorf("waybillhttp: %w", http.ErrNotSupported)
+	}
+	w.finish()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // finish writes the header if the page did not.

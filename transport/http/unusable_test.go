@@ -39,3 +39,14 @@ func TestRefusalIsNotCached(t *testing.T) {
 		}
 	}
 }
+
+// A page that flushes first has the status of the refusal.
+func TestRefusalThatFlushes(t *testing.T) {
+	w := httptest.NewRecorder()
+	handleEdge(authority(t), nil, waybillhttp.Required(), waybillhttp.Unusable(func(w http.ResponseWriter, _ *http.Request, _ string) {
+		check(t, http.NewResponseController(w).Flush())
+	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusUnauthorized || !w.Flushed {
+		t.Errorf("got %d, flushed: %v; want 401", w.Code, w.Flushed)
+	}
+}

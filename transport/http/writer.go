@@ -47,7 +47,11 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) WriteHeader(status int) {
 	switch {
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
-		delete(w.Header(), returnKey) // the token goes with the final header
+		// The token goes with the final header.
+		delete(w.Header(), returnKey)
+		if e := w.m.edge; e != nil && e.cookies != nil {
+			e.cookies.replace(w.Header(), nil)
+		}
 	case w.status == 0:
 		w.head(status)
 	}
