@@ -109,8 +109,12 @@ func TestParallelFirstVisits(t *testing.T) {
 	for protection, p := range protections {
 		auth := authority(t, waybill.Protect(p))
 		for _, opts := range [][]waybillhttp.EdgeOption{{startIn}, nil} {
+			var arrived sync.WaitGroup
+			arrived.Add(6)
 			b := newBrowser(t, serve(t, handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
+					arrived.Done()
+					arrived.Wait() // so that no request carries the token of another one's answer
 					check(t, waybill.Update(r.Context(), tags.To([]string{r.URL.Path})))
 				}
 				reporter(t)(w, r)
