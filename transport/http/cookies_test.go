@@ -87,7 +87,7 @@ func TestParallelChanges(t *testing.T) {
 			s := serve(t, handleEdge(auth, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == "POST" {
 					tag := strings.TrimPrefix(r.URL.Path, "/")
-					check(t, waybill.Update(r.Context(), tags.To([]string{tag})))
+					check(t, waybill.Update(r.Context(), tags.With(func(now []string) []string { return append(now, tag) })))
 				}
 				got, _ := tags.Get(r.Context())
 				fmt.Fprintf(w, "cell=%d\n", len(got))
