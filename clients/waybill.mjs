@@ -31,6 +31,7 @@
  *   the edge's origin, else against that origin.
  */
 export function waybill({ origin, parallel = 8, cookies = false }) {
+  if (!/^https?:\/\//.test(origin)) throw new TypeError('waybill: origin must be the edge\'s, such as "https://shop.example"');
   if (!(parallel >= 1)) throw new RangeError("waybill: parallel must be at least 1");
   const home = new URL(origin).origin;
   const foreign = (globalThis.location?.origin ?? home) !== home;

@@ -7,7 +7,7 @@ import (
 )
 
 // emitToClient answers a client of an edge in the way in which the client holds its tokens. An
-// empty token tells the client to forget the ones that its request carried.
+// empty token tells the client to forget the tokens that its request carried.
 func (w *writer) emitToClient(h http.Header, tokens []string) {
 	switch w.visit.by {
 	case byCookie:
@@ -72,8 +72,8 @@ func (w *writer) handOver(h http.Header, token string) bool {
 	return handOver(h, o, "")
 }
 
-// cookieLines returns the lines that set the cookie of a token and then remove the ones that came.
-// It returns nil if the token does not fit: the client then keeps what it has. All lines stay
+// cookieLines returns the lines that set the cookie of a token and then remove the cookies that
+// came. It returns nil if the token does not fit: the client then keeps what it has. All lines stay
 // within the header budget, because a proxy that rejects the header would lock the client out. The
 // expiries that do not fit follow with the next answers.
 func (w *writer) cookieLines(h http.Header, tokens []string) (lines []string) {

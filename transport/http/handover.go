@@ -9,9 +9,9 @@ import (
 // never sees the update of the first answer. So the redirect hands the update over: its Location
 // carries the token as a parameter, which the edge takes out of the next request.
 
-// takeHandover takes the token out of the parameter of a request that a redirect led to. A token
-// that does not follow from the ones in the header is not used: a link must not put a client on
-// another one's journey.
+// takeHandover moves the token from the parameter to v, for a request that a redirect led to. A
+// token that does not follow from the tokens in the header is not used: a link must not put a
+// client on another client's journey.
 func (v *visit) takeHandover(r *http.Request) {
 	if r.Header[headerKey] == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// What a Jar sends at most: an edge accepts no more. With 8 requests in flight a Jar never holds
+// Limits of what a Jar sends: an edge accepts no more. With 8 requests in flight a Jar never holds
 // more than 8 tokens: one of the last request that was answered, by the order of sending, and one
 // for each other request that was in flight when that request was sent. All others were replaced by
 // its answer.
@@ -97,8 +97,8 @@ func (h *held) snapshot() *snapshot {
 	return h.now
 }
 
-// replace replaces the tokens that a request carried with those of its answer. It does nothing if
-// the tokens were restored since.
+// replace replaces the tokens that a request carried with the tokens of its answer. It does nothing
+// if the tokens were restored since.
 func (h *held) replace(sent *snapshot, update []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -251,8 +251,8 @@ func carrying(r *http.Request, tokens []string) *http.Request {
 	return out
 }
 
-// updateOf returns the update of an answer, and whether it has one. It is empty if the tokens of the
-// request are to be forgotten. Values that cannot be tokens are no update.
+// updateOf returns the update of an answer, and whether it has one. It is empty if the tokens of
+// the request are to be forgotten. Values that cannot be tokens are ignored.
 func updateOf(resp *http.Response) (update []string, ok bool) {
 	for _, t := range tokens(resp.Header[returnKey]) {
 		switch {

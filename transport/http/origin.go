@@ -22,8 +22,8 @@ func originOf(r *http.Request) origin {
 }
 
 // with returns a URL with the token as our parameter, if the URL is relative or of the same origin,
-// and otherwise the URL as it is. What browsers and package net/url may read differently stays as
-// it is.
+// and otherwise the URL as it is. A URL that browsers and package net/url may read differently is
+// not changed.
 func (o origin) with(link, token string) string {
 	trimmed := strings.Trim(link, " ")
 	if trimmed == "" || trimmed[0] == '#' || !o.owns(trimmed) {

@@ -7,11 +7,11 @@ import (
 	"github.com/waybill-go/waybill"
 )
 
-// unusable is the refusal of a request whose tokens are of no use where a journey is required.
-// Whatever is wrong with them, the client forgets them, and can come again without.
+// unusable is the refusal of a request whose tokens cannot be used where a journey is required. The
+// client forgets the tokens, whatever the reason, and can send the request again without them.
 type unusable struct{ error }
 
-// Unwrap returns what is wrong with the tokens.
+// Unwrap returns the reason why the tokens cannot be used.
 func (u unusable) Unwrap() error { return u.error }
 
 // refuseClient answers a refused request of a client. The answer tells the client what to forget,

@@ -52,8 +52,8 @@ type visit struct {
 
 	cookies []cookie // the waybill cookies as they came; byCookie only
 	size    int      // of the tokens, in bytes
-	rubbish int      // values that are no tokens; the first ones are in tokens
-	surplus int      // tokens beyond the ones that are opened
+	rubbish int      // values that cannot be tokens; the first few are in tokens
+	surplus int      // tokens beyond the limit, which are not opened
 	ignored int      // tokens of carriers that do not count
 
 	first  [1]string   // saves an allocation
@@ -145,7 +145,7 @@ func (v *visit) takeList(lines []string) {
 	v.bound()
 }
 
-// add adds a token. Few of the values that are no tokens are enough to know what came.
+// add adds a token. It keeps only the first values that cannot be tokens.
 func (v *visit) add(token string) {
 	if token == "" {
 		return
