@@ -92,7 +92,7 @@ var checks = []checkName{
 	{"sealed", "the ring is sealed, to the members of the newest roster"},
 	{"roster", "it expires in more than 30 days"},
 	{"roles", "a member may revoke, more than one may propose, and none of these is given with --edge"},
-	{"keys", "each protection has an active key, its next key was made in time, and there is room for more"},
+	{"keys", "each protection has an active key and a next one in time, and old keys serve idle clients"},
 	{"size", "the ring is at most 512 kB and three quarters of the server's max_payload"},
 	{"clock", "this machine's clock agrees with the store's"},
 	{"nodes", "all nodes that answer are ready and have this generation"},

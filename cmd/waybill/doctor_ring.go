@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -98,6 +99,12 @@ func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 			c.risk(f.where("waybill keys rotate", f.store, "--now"), "the newest %s key, %s, expires %s", protection, newest.ID(),
 				distance(newest.Times().Expires, now))
 		}
+		if k, opens := overlap(set, protection); k != nil && opens < 3*p.TokenLife+time.Duration(f.idle) {
+			c.risk(fmt.Sprintf("add keys with a --horizon of at least %v, or use waybillhttp.Idle with a shorter time",
+				duration(3*p.TokenLife)+f.idle),
+				"the %s key %s expires %v after its successor took over, and edges resume journeys for %v: idle clients begin a new journey",
+				protection, k.ID(), duration(opens), f.idle)
+		}
 		if n := count(set, protection); n > keyring.MaxKeys*3/4 {
 			c.risk(f.rewrap(),
 				"the ring has %d %s keys, the limit is %d: the next write removes expired keys; if that is not enough, use a longer --period",
@@ -107,6 +114,24 @@ func (f *doctorFlags) keys(c *checkup, set *keyring.Set) {
 	if len(issuing(set)) == 0 {
 		c.risk("waybill keys rewrap with a roster of the next --epoch and --protection signed", "the ring has no key that can issue")
 	}
+}
+
+// overlap returns the key of a protection that opens for the shortest time after its successor took over, and
+// this time. The key is nil if no key has a successor.
+func overlap(set *keyring.Set, protection keyring.Protection) (least *keyring.Key, opens time.Duration) {
+	var next *keyring.Key
+	for _, k := range set.Keys() { // newest first
+		if k.Protection() != protection {
+			continue
+		}
+		if next != nil {
+			if d := k.Times().Expires.Sub(next.Times().NotBefore); least == nil || d < opens {
+				least, opens = k, max(d, 0)
+			}
+		}
+		next = k
+	}
+	return least, opens.Truncate(time.Second)
 }
 
 func count(set *keyring.Set, protection keyring.Protection) (n int) {

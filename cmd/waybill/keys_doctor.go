@@ -22,6 +22,7 @@ type doctorFlags struct {
 	edges   []string
 	streams []string
 	monitor string
+	idle    duration
 }
 
 func newKeysDoctor() *cobra.Command {
@@ -49,6 +50,8 @@ that begin with "nats" are commands of the NATS CLI.`,
 	cmd.Flags().StringArrayVar(&f.streams, "stream", nil,
 		"stream whose messages carry waybills; may be repeated (default all visible streams)")
 	cmd.Flags().StringVar(&f.monitor, "monitor", "", "address of the server's monitoring port, such as http://nats.internal:8222")
+	f.idle = duration(2 * time.Hour)
+	cmd.Flags().Var(&f.idle, "idle", "time for which your edges resume an idle journey, as in waybillhttp.Idle")
 	complete(cmd, "edge")
 	complete(cmd, "stream")
 	complete(cmd, "monitor")

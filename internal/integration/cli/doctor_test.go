@@ -211,6 +211,34 @@ func TestDoctorOfBucket(t *testing.T) {
 	c.doctor("me", "bad").wants(t, "size", "the limit is|max_payload")
 }
 
+// TestDoctorOfIdle: a key that expires soon after its successor took over.
+func TestDoctorOfIdle(t *testing.T) {
+	c := newClinic(t)
+	c.serve(nil, false)
+	c.check(natskv.Create(t.Context(), c.conn, "waybill"))
+	store, err := natskv.New(c.conn, "waybill", "shop")
+	c.check(err)
+	operator := c.wrapper("me")
+	roster, err := os.ReadFile(c.file("shop.roster"))
+	c.check(err)
+	c.check(operator.Learn(roster))
+	now := time.Now()
+	key := func(from, until time.Duration) *keyring.Key {
+		k, err := keyring.Generate(keyring.Signed, keyring.Times{Created: now.Add(from), NotBefore: now.Add(from), Expires: now.Add(until)})
+		c.check(err)
+		return k
+	}
+	set, err := keyring.NewSet("shop", key(-200*time.Hour, 5*time.Hour), key(-time.Hour, 11*24*time.Hour))
+	c.check(err)
+	c.check(keyring.Create(t.Context(), store, operator, set.WithEpoch(1)))
+	for idle, want := range map[string][]string{
+		"2h": nil, // three token lives of an hour, and 2 h, are less than 6 h
+		"8h": {"6h after its successor took over|--horizon of at least 11h"},
+	} {
+		c.doctor("me", "waybill", "--idle", idle).wants(t, "keys", want...)
+	}
+}
+
 // TestDoctorOfLargeRing: one over 512 kB is a risk, also where it could be read.
 func TestDoctorOfLargeRing(t *testing.T) {
 	c := newClinic(t)
