@@ -55,8 +55,8 @@ func (s *scope) answered(r Result) []string {
 // others, it must not be forgotten together with them.
 func (v *visit) onlyGood() bool { return v.kept || len(v.forgotten) == 0 && v.base != nil }
 
-// late reports whether the request came so long ago that its answer must not bring a token: the client
-// may have a newer one of a journey that has taken this one's place, and forgotten which.
+// late reports whether the request came so long ago that its answer must not bring a token. Meanwhile
+// another journey may have taken this one's place and have ended, and no token may be left that shows it.
 func (v *visit) late() bool { return v.auth.now().After(v.at.Add(v.auth.life)) }
 
 // changes reports whether cur has other claims than the client's journey had.

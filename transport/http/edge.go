@@ -203,7 +203,7 @@ func (e *Edge) begin(r *http.Request, hop waybill.Hop) error {
 	if e.start != nil {
 		var err error
 		if changes, err = e.start(r); err != nil {
-			return err
+			return fmt.Errorf("StartWith: %w", err)
 		}
 	} else if err := hop.Provide(); !errors.Is(err, waybill.ErrNotAtEdge) {
 		return err
