@@ -189,7 +189,7 @@ func (m *rankModel) step(d time.Duration) {
 	}
 }
 
-// plant gives the client a token that it did not get by an answer: an old one of its own, one of
+// plant gives the client a token that it did not get by an answer: an older token of the client, one of
 // another client, one of another issuer with a subject, one of another protection, or rubbish.
 func (s *rankSchedule) plant() error {
 	m := &s.model

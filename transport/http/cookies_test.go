@@ -79,7 +79,7 @@ func TestParallelRenewals(t *testing.T) {
 	}
 }
 
-// Parallel changes, each of its own claim or element, are all there.
+// Parallel changes, each of another claim or element, are all kept.
 func TestParallelChanges(t *testing.T) {
 	for protection, p := range protections {
 		auth := authority(t, waybill.Protect(p))

@@ -154,7 +154,7 @@ func TestPrivateIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// Answers that can last for long begin with a whole life, those of hops and of gRPC excepted.
+// Long answers begin with a whole life, except answers to hops and gRPC.
 func TestLongAnswersAreRenewed(t *testing.T) {
 	auth := authority(t)
 	young := issue(t, authority(t, at(-2*time.Minute)), cell.To("kept")) // not due otherwise

@@ -10,7 +10,7 @@ type Lane struct {
 	cookies bool   // the browser holds cookies; otherwise it is a client with a Jar
 }
 
-// The lanes. Tab is not a lane of its own: it is the waybill lane for a browser that holds its
+// The lanes. Tab is not a separate lane: it is the waybill lane for a browser that holds its
 // waybill in cookies.
 var (
 	Waybill = Lane{"waybill", "/", false}

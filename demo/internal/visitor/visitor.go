@@ -235,7 +235,7 @@ func news(before, now trip.State) string {
 
 func word(raw []byte) string { return strings.Trim(string(raw), `"`) }
 
-// Journeys returns the journey of the browser with cookies, and those of scripts.
+// Journeys returns the journey of the browser with cookies, and the journeys of scripts.
 func (v *Visitor) Journeys(ctx context.Context) (shared page.Journey, scripts []page.Journey) {
 	now := []journey{{cookies: true}}
 	v.mu.Lock()

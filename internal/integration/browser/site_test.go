@@ -86,7 +86,7 @@ type load struct {
 
 var sites atomic.Int64
 
-// serve starts a site. Its replicas get every path but those of the static files.
+// serve starts a site. Its replicas get every path except the static files.
 func serve(t *testing.T, major int, replicas ...http.Handler) *site {
 	t.Helper()
 	cert, err := certificate()

@@ -68,7 +68,7 @@ func TestSpansInsideAnEdge(t *testing.T) {
 	}
 }
 
-// A propagator outside of an edge opens a token of its own, and does not decide for the edge.
+// A propagator outside of an edge opens the token separately, and does not decide for the edge.
 func TestPropagatorOutsideAnEdge(t *testing.T) {
 	for _, several := range []bool{false, true} {
 		k := newKit(t)

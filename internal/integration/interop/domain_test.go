@@ -116,7 +116,7 @@ func claims() map[string]any {
 	}
 }
 
-// sid is that of a journey begun at the given second.
+// sid returns the sid of a journey that began at the given second.
 func sid(began int64) string {
 	raw := binary.BigEndian.AppendUint32(nil, uint32(began))
 	return base64.RawURLEncoding.EncodeToString(append(raw, "twelve bytes"...))
